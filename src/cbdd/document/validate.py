@@ -1,0 +1,208 @@
+"""Judging documents before they are stored: well-formed, not too deep, not too large.
+
+`validate_document` accepts exactly the BSON that every later reader may rely on: lengths agree,
+every value ends inside its document, text is UTF-8, booleans are 0 or 1, at most
+`MAX_DEPTH` documents and arrays inside each other and at most `MAX_DOCUMENT_BYTES` bytes.
+`check_document_id` and `check_replacement` hold MongoDB's rules about names and `_id`:
+
+    rule                                                     code
+    _id is an array, a regular expression or undefined         53
+    _id holds a document with a field that begins with $       52
+    two _id fields                                              2
+    a replacement has a top-level field that begins with $     52
+
+MongoDB (since 5.0) stores fields that begin with $ when they are inserted, so an insert may have
+them; only _id and replacements may not.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bson.errors import InvalidBSON, InvalidDocument
+from librt.strings import read_i32_le
+from mypy_extensions import i64
+from pymongo.errors import DocumentTooLarge, WriteError
+
+from cbdd.document.raw import (
+    TYPE_ARRAY,
+    TYPE_BINARY,
+    TYPE_BOOLEAN,
+    TYPE_CODE,
+    TYPE_CODE_WITH_SCOPE,
+    TYPE_DB_POINTER,
+    TYPE_DOCUMENT,
+    TYPE_REGEX,
+    TYPE_STRING,
+    TYPE_SYMBOL,
+    TYPE_UNDEFINED,
+    skip_name,
+    skip_value,
+)
+
+MAX_DOCUMENT_BYTES: Final = 16 * 1024 * 1024
+MAX_DEPTH: Final = 100
+
+_DOLLAR: Final = 0x24
+_BAD_VALUE: Final = 2
+_DOLLAR_PREFIXED_FIELD_NAME: Final = 52
+_INVALID_ID_FIELD: Final = 53
+
+
+def validate_document(data: bytes) -> None:
+    """Raise `InvalidDocument` (or `DocumentTooLarge`) unless `data` is one document we may store.
+
+    Names are judged apart, by `check_document_id` and `check_replacement`.
+    """
+    size = len(data)
+    if size > MAX_DOCUMENT_BYTES:
+        raise DocumentTooLarge(
+            f"BSON document too large ({size} bytes), the limit is {MAX_DOCUMENT_BYTES} bytes"
+        )
+    try:
+        end = _check_document(data, 0, size, 1)
+    except (InvalidBSON, UnicodeDecodeError) as error:
+        raise InvalidDocument(f"invalid BSON document: {error}") from error
+    if end != size:
+        raise InvalidDocument(f"invalid BSON document: {size - end} bytes after its end")
+
+
+def _check_document(data: bytes, start: i64, limit: i64, depth: i64) -> i64:
+    """Check the document at `start`, which must end at or before `limit`; return its end."""
+    if depth > MAX_DEPTH:
+        raise InvalidDocument(f"cannot store a document with more than {MAX_DEPTH} levels")
+    if start + 5 > limit:
+        raise InvalidBSON(f"document at offset {start} runs past the end")
+    length: int = read_i32_le(data, start)
+    end: i64 = start + length
+    if length < 5 or end > limit:
+        raise InvalidBSON(f"document at offset {start} has the impossible length {length}")
+    last: i64 = end - 1
+    element: i64 = start + 4
+    while element < last:
+        bson_type: i64 = data[element]
+        value: i64 = skip_name(data, element + 1)
+        if value > last:
+            raise InvalidBSON(f"field name at offset {element + 1} runs past its document")
+        _check_text(data, element + 1, value - 1)
+        element = skip_value(data, bson_type, value)
+        if element > last:
+            raise InvalidBSON(f"value at offset {value} runs past its document")
+        _check_value(data, bson_type, value, element, depth)
+    if data[last] != 0:
+        raise InvalidBSON(f"document at offset {start} is not terminated")
+    return end
+
+
+def _check_value(data: bytes, bson_type: i64, start: i64, end: i64, depth: i64) -> None:
+    if bson_type == TYPE_STRING or bson_type == TYPE_CODE or bson_type == TYPE_SYMBOL:
+        _check_string(data, start, end)
+    elif bson_type == TYPE_DOCUMENT or bson_type == TYPE_ARRAY:
+        if _check_document(data, start, end, depth + 1) != end:
+            raise InvalidBSON(f"document at offset {start} has the wrong length")
+    elif bson_type == TYPE_BOOLEAN:
+        if data[start] > 1:
+            raise InvalidBSON(f"boolean at offset {start} is neither 0 nor 1")
+    elif bson_type == TYPE_REGEX:
+        options: i64 = skip_name(data, start)
+        _check_text(data, start, options - 1)
+        _check_text(data, options, end - 1)
+    elif bson_type == TYPE_BINARY:
+        if data[start + 4] == 2 and not _is_old_binary(data, start, end):
+            raise InvalidBSON(f"binary of subtype 2 at offset {start} has the wrong inner length")
+    elif bson_type == TYPE_CODE_WITH_SCOPE:
+        if end - start < 14:
+            raise InvalidBSON(f"code with scope at offset {start} is too short")
+        scope: i64 = skip_value(data, TYPE_STRING, start + 4)
+        if scope > end:
+            raise InvalidBSON(f"code at offset {start} runs past its value")
+        _check_string(data, start + 4, scope)
+        if _check_document(data, scope, end, depth + 1) != end:
+            raise InvalidBSON(f"scope at offset {scope} has the wrong length")
+    elif bson_type == TYPE_DB_POINTER:
+        _check_string(data, start, end - 12)
+
+
+def _is_old_binary(data: bytes, start: i64, end: i64) -> bool:
+    if end - start < 9:
+        return False
+    inner: int = read_i32_le(data, start + 5)
+    return inner == end - start - 9
+
+
+def _check_string(data: bytes, start: i64, end: i64) -> None:
+    if data[end - 1] != 0:
+        raise InvalidBSON(f"string at offset {start} is not terminated")
+    _check_text(data, start + 4, end - 1)
+
+
+def _check_text(data: bytes, start: i64, end: i64) -> None:
+    """Raise UnicodeDecodeError unless data[start:end] is UTF-8; plain ASCII costs no copy."""
+    at: i64 = start
+    while at < end:
+        if data[at] > 0x7F:
+            data[at:end].decode("utf-8")
+            return
+        at += 1
+
+
+def check_document_id(data: bytes) -> None:
+    """Raise `WriteError` when the `_id` of this valid document is not one MongoDB would store.
+
+    A document without `_id` passes: the writer adds one.
+    """
+    has_id = False
+    element: i64 = 4
+    while data[element] != 0:
+        bson_type: i64 = data[element]
+        value: i64 = skip_name(data, element + 1)
+        if value - element == 5 and data[element + 1 : value] == b"_id\0":
+            if has_id:
+                raise WriteError("can't have multiple _id fields in one document", _BAD_VALUE)
+            has_id = True
+            _check_id_value(data, bson_type, value)
+        element = skip_value(data, bson_type, value)
+
+
+def _check_id_value(data: bytes, bson_type: i64, start: i64) -> None:
+    name = ""
+    if bson_type == TYPE_ARRAY:
+        name = "array"
+    elif bson_type == TYPE_REGEX:
+        name = "regex"
+    elif bson_type == TYPE_UNDEFINED:
+        name = "undefined"
+    if name:
+        raise WriteError(f"The '_id' value cannot be of type {name}", _INVALID_ID_FIELD)
+    if bson_type == TYPE_DOCUMENT:
+        dollar = _find_dollar_name(data, start)
+        if dollar:
+            raise WriteError(
+                f"_id fields may not contain '$'-prefixed fields: {dollar} is not valid for "
+                "storage.",
+                _DOLLAR_PREFIXED_FIELD_NAME,
+            )
+
+
+def check_replacement(data: bytes) -> None:
+    """Raise `WriteError` when a replacement has a top-level field that begins with $."""
+    dollar = _find_dollar_name(data, 0)
+    if dollar:
+        raise WriteError(
+            f"The dollar ($) prefixed field '{dollar}' in '{dollar}' is not allowed in the context"
+            " of an update's replacement document. Consider using an aggregation pipeline with"
+            " $replaceWith.",
+            _DOLLAR_PREFIXED_FIELD_NAME,
+        )
+
+
+def _find_dollar_name(data: bytes, start: i64) -> str:
+    """Return the first field name of the document at `start` that begins with $, or ''."""
+    element: i64 = start + 4
+    while data[element] != 0:
+        value: i64 = skip_name(data, element + 1)
+        if data[element + 1] == _DOLLAR:
+            return data[element + 1 : value - 1].decode("utf-8", "replace")
+        bson_type: i64 = data[element]
+        element = skip_value(data, bson_type, value)
+    return ""
