@@ -156,7 +156,7 @@ def append_value(
         append_double(writer, data, start)
     elif bson_type == TYPE_STRING or bson_type == TYPE_SYMBOL:
         writer.append(CLASS_STRING)
-        _append_text(writer, data, start + 4, end - 1)
+        append_text(writer, data, start + 4, end - 1)
     elif bson_type == TYPE_OBJECT_ID:
         writer.append(CLASS_OBJECT_ID)
         writer.write(data[start:end])
@@ -195,11 +195,11 @@ def _append_rare_value(
         writer.write(data[start:end])
     elif bson_type == TYPE_CODE:
         writer.append(CLASS_CODE)
-        _append_text(writer, data, start + 4, end - 1)
+        append_text(writer, data, start + 4, end - 1)
     elif bson_type == TYPE_CODE_WITH_SCOPE:
         writer.append(CLASS_CODE_WITH_SCOPE)
         scope = skip_value(data, TYPE_STRING, start + 4)
-        _append_text(writer, data, start + 8, scope - 1)
+        append_text(writer, data, start + 8, scope - 1)
         _append_document(writer, data, scope, depth + 1)
     elif bson_type == TYPE_DB_POINTER:
         writer.append(CLASS_DB_POINTER)
@@ -216,7 +216,7 @@ def _append_rare_value(
         raise InvalidBSON(f"unknown BSON type {bson_type:#04x} at offset {start}")
 
 
-def _append_text(writer: BytesWriter, data: bytes, start: i64, end: i64) -> None:
+def append_text(writer: BytesWriter, data: bytes, start: i64, end: i64) -> None:
     at: i64 = start
     while at < end and data[at] > 1:
         at += 1
