@@ -1,0 +1,444 @@
+"""A copy-on-write B+tree: reading any version, writing a private one.
+
+A `Tree` is one immutable version: a root and a count. `TreeWriter` starts from a version and
+makes the next one, copying each node on the path of a change once:
+
+    version 1      root --------- B          version 2 shares A and B's other children:
+                   /  \\            \\
+                  A    C            D           root' --- B' --- D'   (copied)
+
+so a snapshot is a set of roots, readers take no lock, and what only an old version reached goes
+with its last reader. Branches carry the number of entries below each child, which makes rank and
+select O(log n).
+
+Splits keep the left node full when keys arrive in order at the right edge of the tree, and halve
+by bytes otherwise. A node under a quarter full is merged with a neighbour when both fit in half
+of a page more than they need, so that alternating inserts and deletes do not split and merge
+without end.
+
+Invariants: all leaves are on one level; keys ascend strictly within and across nodes; a separator
+is greater than every key left of it and not greater than any key right of it; ``count`` equals the
+number of entries; no node but the root is empty. `check.py` verifies these on disk.
+
+Source: Comer, "The Ubiquitous B-Tree" (1979); Rodeh, "B-trees, Shadowing, and Clones" (2008).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+
+from cbdd.storage.node import (
+    BRANCH_SLOT_BYTES,
+    LEAF_SLOT_BYTES,
+    Limits,
+    Node,
+    NodeSource,
+    common_prefix_length,
+    fits,
+    measured,
+)
+from cbdd.storage.page import Run, reference_page, run_page_count
+
+
+class Tree:
+    """One version of one tree. ``root`` is a `Node`, a page reference, or None when empty."""
+
+    def __init__(self, root: object, count: int, large: int) -> None:
+        self.root = root
+        self.count = count
+        self.large = large  # entries whose key or value is kept in a run
+
+
+def resolve(child: object, source: NodeSource) -> Node:
+    """The node behind a child or root."""
+    if isinstance(child, Node):
+        return child
+    assert isinstance(child, bytes)
+    return source.load(child)
+
+
+def value_of(value: object, source: NodeSource) -> bytes:
+    """The bytes of a leaf's value, fetched when they are kept in a run."""
+    if isinstance(value, bytes):
+        return value
+    assert isinstance(value, Run)
+    return source.read_run(value)
+
+
+def tree_get(tree: Tree, key: bytes, source: NodeSource) -> bytes | None:
+    """The value of a key, or None."""
+    if tree.root is None:
+        return None
+    node = resolve(tree.root, source)
+    while node.level > 0:
+        node = resolve(node.children[bisect_right(node.keys, key)], source)
+    i = bisect_left(node.keys, key)
+    if i < len(node.keys) and node.keys[i] == key:
+        return value_of(node.values[i], source)
+    return None
+
+
+def tree_rank(tree: Tree, key: bytes, source: NodeSource) -> int:
+    """Number of entries with a smaller key."""
+    if tree.root is None:
+        return 0
+    node = resolve(tree.root, source)
+    rank = 0
+    while node.level > 0:
+        i = bisect_right(node.keys, key)
+        for j in range(i):
+            rank += node.counts[j]
+        node = resolve(node.children[i], source)
+    return rank + bisect_left(node.keys, key)
+
+
+def shortest_separator(left: bytes, right: bytes) -> bytes:
+    """The shortest key that is greater than ``left`` and not greater than ``right``."""
+    return right[: common_prefix_length(left, right) + 1]
+
+
+class PageLedger:
+    """What a series of changes made unreachable: freed by the checkpoint that writes them.
+
+    ``superseded`` holds nodes that were not on disk when they were copied, but that a checkpoint
+    which is under way may be writing; whether they cost a page is known when it has finished.
+    """
+
+    def __init__(self) -> None:
+        self.pages: list[tuple[int, int]] = []
+        self.superseded: list[Node] = []
+        self.dropped: list[Tree] = []
+        self.is_checkpoint_active = False
+        self.new_nodes = 0
+        self.new_bytes = 0
+
+    def absorb(self, other: PageLedger) -> None:
+        """Add what another ledger collected."""
+        self.pages.extend(other.pages)
+        self.superseded.extend(other.superseded)
+        self.dropped.extend(other.dropped)
+        self.new_nodes += other.new_nodes
+        self.new_bytes += other.new_bytes
+
+
+class TreeWriter:
+    """The next version of one tree, private to one transaction until it is taken with `tree`."""
+
+    def __init__(self, tree: Tree, owner: int, source: NodeSource, ledger: PageLedger) -> None:
+        self._root = tree.root
+        self._count = tree.count
+        self._large = tree.large
+        self._owner = owner
+        self._source = source
+        self._limits: Limits = source.limits
+        self._ledger = ledger
+        self._tail: list[Node] = []
+
+    def tree(self) -> Tree:
+        """The version as it is now. Later changes would alter it: take it once, at the end."""
+        return Tree(self._root, self._count, self._large)
+
+    @property
+    def count(self) -> int:
+        """Number of entries now."""
+        return self._count
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value of a key, or None."""
+        return tree_get(self.tree(), key, self._source)
+
+    def put(self, key: bytes, value: bytes) -> bool:
+        """Set the value of a key; returns whether the key is new."""
+        limits = self._limits
+        if len(key) > limits.max_key or len(value) > limits.max_value:
+            self._large += 1
+            self._ledger.new_bytes += len(key) + len(value)
+        if self._append(key, value):
+            return True
+        self._tail = []
+        if self._root is None:
+            root = self._new_node(0)
+            self._root = root
+        else:
+            root = self._own(resolve(self._root, self._source))
+            self._root = root
+        before = self._count
+        pieces = self._put(root, key, value, True)
+        if pieces is not None:
+            self._grow(root, pieces)
+        return self._count > before
+
+    def delete(self, key: bytes) -> bool:
+        """Remove a key; returns whether it was there."""
+        if self._root is None or self.get_slot(key) is None:
+            return False
+        self._tail = []
+        root = self._own(resolve(self._root, self._source))
+        self._root = root
+        self._delete(root, key)
+        while root.level > 0 and len(root.children) == 1:
+            child = root.children[0]
+            self._forget(root)
+            self._root = child
+            root = resolve(child, self._source)
+        if not root.keys and not root.children:
+            self._forget(root)
+            self._root = None
+        return True
+
+    def get_slot(self, key: bytes) -> object | None:
+        """The stored slot of a key, `bytes` or `Run`, without fetching a run."""
+        if self._root is None:
+            return None
+        node = resolve(self._root, self._source)
+        while node.level > 0:
+            node = resolve(node.children[bisect_right(node.keys, key)], self._source)
+        i = bisect_left(node.keys, key)
+        if i < len(node.keys) and node.keys[i] == key:
+            return node.values[i]
+        return None
+
+    # -- copying ---------------------------------------------------------------------------
+
+    def _new_node(self, level: int) -> Node:
+        self._ledger.new_nodes += 1
+        return Node(level, self._owner)
+
+    def _own(self, node: Node) -> Node:
+        if node.owner == self._owner:
+            return node
+        self._forget(node)
+        self._ledger.new_nodes += 1
+        copy = node.copy(self._owner)
+        if copy.level > 0:
+            for i in range(len(copy.children)):
+                child = copy.children[i]
+                if isinstance(child, Node) and child.ref is not None:
+                    copy.children[i] = child.ref
+        return copy
+
+    def _forget(self, node: Node) -> None:
+        """Note that the new version does not reach this node."""
+        ledger = self._ledger
+        if node.ref is not None:
+            ledger.pages.append((reference_page(node.ref), 1))
+            if node.key_runs is not None:
+                for run in node.key_runs:
+                    self._forget_run(run)
+            return
+        ledger.new_nodes -= 1
+        if ledger.is_checkpoint_active and node.owner != self._owner:
+            ledger.superseded.append(node)
+
+    def _forget_run(self, run: Run) -> None:
+        pages = run_page_count(run.length, self._limits.page_size)
+        self._ledger.pages.append((run.page, pages))
+
+    def _forget_value(self, key: bytes, value: object) -> None:
+        """Account for a value that leaves the tree."""
+        if isinstance(value, Run):
+            self._large -= 1
+            self._forget_run(value)
+            return
+        assert isinstance(value, bytes)
+        if len(value) > self._limits.max_value or len(key) > self._limits.max_key:
+            self._large -= 1
+
+    # -- insertion -------------------------------------------------------------------------
+
+    def _append(self, key: bytes, value: bytes) -> bool:
+        """Put a key beyond the right edge of the tree without a descent, when it fits there."""
+        tail = self._tail
+        if not tail:
+            return False
+        leaf = tail[len(tail) - 1]
+        size = LEAF_SLOT_BYTES + self._limits.key_bytes(key) + self._limits.value_bytes(value)
+        if leaf.used + size > self._limits.capacity or key <= leaf.keys[len(leaf.keys) - 1]:
+            return False
+        leaf.keys.append(key)
+        leaf.values.append(value)
+        leaf.used += size
+        for i in range(len(tail) - 1):
+            counts = tail[i].counts
+            counts[len(counts) - 1] += 1
+        self._count += 1
+        return True
+
+    def _put(self, node: Node, key: bytes, value: bytes, at_edge: bool) -> list[Node] | None:
+        """Put into an owned node; returns the nodes it split into, itself first, or None."""
+        if at_edge:
+            self._tail.append(node)
+        if node.level == 0:
+            return self._put_leaf(node, key, value, at_edge)
+        i = bisect_right(node.keys, key)
+        child = self._own(resolve(node.children[i], self._source))
+        node.children[i] = child
+        before = self._count
+        pieces = self._put(child, key, value, at_edge and i == len(node.keys))
+        if at_edge and i < len(node.keys):
+            self._tail = []
+        if pieces is None:
+            node.counts[i] += self._count - before
+            return None
+        self._tail = []
+        node.counts[i] = pieces[0].entry_count()
+        for j in range(1, len(pieces)):
+            separator = self._separator(pieces[j - 1], pieces[j])
+            node.keys.insert(i + j - 1, separator)
+            node.children.insert(i + j, pieces[j])
+            node.counts.insert(i + j, pieces[j].entry_count())
+            node.used += BRANCH_SLOT_BYTES + self._limits.key_bytes(separator)
+        if fits(node, self._limits):
+            return None
+        return self._split(node, at_edge and i == len(node.children) - len(pieces))
+
+    def _put_leaf(self, leaf: Node, key: bytes, value: bytes, at_edge: bool) -> list[Node] | None:
+        limits = self._limits
+        keys = leaf.keys
+        n = len(keys)
+        i = n if n == 0 or key > keys[n - 1] else bisect_left(keys, key)
+        if i < n and keys[i] == key:
+            old = leaf.values[i]
+            self._forget_value(key, old)
+            leaf.used += limits.value_bytes(value) - limits.value_bytes(old)
+            leaf.values[i] = value
+        else:
+            keys.insert(i, key)
+            leaf.values.insert(i, value)
+            leaf.used += LEAF_SLOT_BYTES + limits.key_bytes(key) + limits.value_bytes(value)
+            self._count += 1
+        if leaf.used <= limits.capacity or fits(leaf, limits):
+            return None
+        self._tail = []
+        return self._split(leaf, at_edge and i == n)
+
+    def _grow(self, root: Node, pieces: list[Node]) -> None:
+        """Put a new root over the pieces of the old one."""
+        self._tail = []
+        while len(pieces) > 1:
+            top = self._new_node(pieces[0].level + 1)
+            for i in range(len(pieces)):
+                top.children.append(pieces[i])
+                top.counts.append(pieces[i].entry_count())
+                if i:
+                    top.keys.append(self._separator(pieces[i - 1], pieces[i]))
+            top.used = measured(top, self._limits)
+            self._root = top
+            pieces = [top] if fits(top, self._limits) else self._split(top, False)
+
+    def _separator(self, left: Node, right: Node) -> bytes:
+        """A separator between two neighbours; a branch piece brings the key cut off its left."""
+        if right.level > 0:
+            separator = right.cut_key
+            assert separator is not None
+            right.cut_key = None
+            return separator
+        return shortest_separator(left.keys[len(left.keys) - 1], right.keys[0])
+
+    def _split(self, node: Node, is_append: bool) -> list[Node]:
+        """Split an overfull owned node into pieces that fit, the node itself first."""
+        right = self._new_node(node.level)
+        if node.level == 0:
+            at = len(node.keys) - 1 if is_append else self._middle(node)
+            right.keys = node.keys[at:]
+            right.values = node.values[at:]
+            del node.keys[at:]
+            del node.values[at:]
+        else:
+            at = len(node.children) - 1 if is_append else self._middle(node)
+            right.cut_key = node.keys[at - 1]
+            right.keys = node.keys[at:]
+            right.children = node.children[at:]
+            right.counts = node.counts[at:]
+            del node.keys[at - 1 :]
+            del node.children[at:]
+            del node.counts[at:]
+        node.used = measured(node, self._limits)
+        right.used = measured(right, self._limits)
+        pieces: list[Node] = []
+        for piece in (node, right):
+            if fits(piece, self._limits):
+                pieces.append(piece)
+            else:
+                pieces.extend(self._split(piece, False))
+        return pieces
+
+    def _middle(self, node: Node) -> int:
+        """Index that halves a node by bytes, leaving at least one element on each side."""
+        limits = self._limits
+        half = node.used // 2
+        total = 0
+        n = len(node.keys) if node.level == 0 else len(node.children)
+        for i in range(n):
+            if node.level == 0:
+                total += LEAF_SLOT_BYTES + limits.key_bytes(node.keys[i])
+                total += limits.value_bytes(node.values[i])
+            else:
+                total += BRANCH_SLOT_BYTES
+                if i < len(node.keys):
+                    total += limits.key_bytes(node.keys[i])
+            if total >= half:
+                return max(1, min(i + 1, n - 1))
+        return max(1, n - 1)
+
+    # -- deletion --------------------------------------------------------------------------
+
+    def _delete(self, node: Node, key: bytes) -> None:
+        """Delete a key known to be below an owned node."""
+        limits = self._limits
+        if node.level == 0:
+            i = bisect_left(node.keys, key)
+            old = node.values[i]
+            self._forget_value(key, old)
+            node.used -= LEAF_SLOT_BYTES + limits.key_bytes(key) + limits.value_bytes(old)
+            del node.keys[i]
+            del node.values[i]
+            self._count -= 1
+            return
+        i = bisect_right(node.keys, key)
+        child = self._own(resolve(node.children[i], self._source))
+        node.children[i] = child
+        self._delete(child, key)
+        node.counts[i] -= 1
+        if child.used < limits.capacity // 4:
+            self._rebalance(node, i, child)
+
+    def _rebalance(self, parent: Node, i: int, child: Node) -> None:
+        """Remove an empty child, or merge a small one with a neighbour when that is roomy."""
+        if not child.keys and (child.level == 0 or not child.children):
+            self._forget(child)
+            self._cut_child(parent, i, max(0, i - 1))
+            return
+        if i + 1 < len(parent.children):
+            left, right, at = child, resolve(parent.children[i + 1], self._source), i
+        elif i > 0:
+            left, right, at = resolve(parent.children[i - 1], self._source), child, i - 1
+        else:
+            return
+        separator = parent.keys[at]
+        room = self._limits.capacity * 3 // 4
+        if left.used + right.used + self._limits.key_bytes(separator) > room:
+            return
+        merged = self._own(left)
+        if merged.level == 0:
+            merged.keys.extend(right.keys)
+            merged.values.extend(right.values)
+        else:
+            merged.keys.append(separator)
+            merged.keys.extend(right.keys)
+            merged.children.extend(right.children)
+            merged.counts.extend(right.counts)
+        merged.used = measured(merged, self._limits)
+        self._forget(right)
+        parent.children[at] = merged
+        parent.counts[at] += parent.counts[at + 1]
+        self._cut_child(parent, at + 1, at)
+
+    def _cut_child(self, parent: Node, i: int, separator: int) -> None:
+        """Take child ``i`` and the separator at index ``separator`` out of a branch."""
+        del parent.children[i]
+        del parent.counts[i]
+        parent.used -= BRANCH_SLOT_BYTES
+        if parent.keys:
+            parent.used -= self._limits.key_bytes(parent.keys[separator])
+            del parent.keys[separator]

@@ -1,0 +1,513 @@
+"""Checkpoints: moving what the log holds into the page file.
+
+    under the writer lock      rotate the log: new segment created and synced, directory synced,
+                               seal appended to the old one and synced; the tip is what is written
+    beside commits             write changed nodes to free pages, children first, then the
+                               directory tree and the freelist; sync; write the other meta slot
+                               naming the new segment; sync
+    under the writer lock      tell the nodes where they are, publish the generation
+    after that                 remove segments that neither meta slot needs
+
+A crash at any point leaves a meta page whose pages and segments all exist. A failure before the
+meta page leaves the database as it was, the pages written are still free.
+
+`make_clean` is the same without rotation, for the last process to close and for recovery: it holds
+the database alone, writes both slots with the clean flag, then removes the log. `begin_log` is its
+counterpart: before the first commit after a clean close, a segment is created and synced, then an
+unclean meta page that names it is written and synced to the other slot.
+
+Invariants: pages reachable from either slot are never overwritten; segments that either slot
+needs are kept; the meta page is synced only after everything it names.
+"""
+
+from __future__ import annotations
+
+from cbdd.errors import DurabilityError
+from cbdd.storage.btree import PageLedger, Tree, TreeWriter
+from cbdd.storage.directory import directory_of, encode_entry, set_directory, tree_key
+from cbdd.storage.follow import new_ledger, raise_pin, refresh
+from cbdd.storage.frame import FRAMES_OFFSET, SegmentHeader
+from cbdd.storage.freelist import (
+    ENTRY,
+    Allocator,
+    FreeRun,
+    decode_runs,
+    encode_runs,
+    merged_runs,
+)
+from cbdd.storage.io import translated
+from cbdd.storage.locks import CHECKPOINT, SLOT_BASE, UNREGISTERED
+from cbdd.storage.meta import Meta, read_copies, write_meta
+from cbdd.storage.node import Node
+from cbdd.storage.page import FREELIST, Run, reference_page, run_page_count
+from cbdd.storage.page_writer import PageWriter, freelist_run_bytes
+from cbdd.storage.shm import SLOT_COUNT, Published
+from cbdd.storage.state import DatabaseState, Snapshot
+from cbdd.storage.sync import mark_durable, poison
+from cbdd.storage.version import VERSION
+from cbdd.storage.wal import Position, list_segments, segment_path
+from cbdd.storage.writer_lock import lock_writer, unlock_writer
+
+
+def checkpoint_is_due(state: DatabaseState) -> bool:
+    """Whether the log or the unwritten nodes have grown to the point where one should start."""
+    if state.is_checkpoint_active:
+        return False
+    return (
+        state.log_bytes > state.options.checkpoint_log_bytes
+        or state.dirty_bytes() > state.options.cache_size_bytes // 2
+    )
+
+
+def run_checkpoint(state: DatabaseState, wait: bool) -> bool:
+    """Checkpoint; returns False when another one is running (and ``wait`` is not set).
+
+    :raises DiskFullError: nothing was changed.
+    :raises DurabilityError: a sync of the log failed.
+    """
+    timeout = state.options.lock_timeout_seconds
+    if not state.checkpoint_mutex.acquire(True, timeout if wait else 0):
+        return False
+    try:
+        if wait:
+            state.locks.acquire(CHECKPOINT, True, timeout, "")
+        elif not state.locks.try_lock(CHECKPOINT, True):
+            return False
+        try:
+            _checkpoint(state)
+        finally:
+            if not state.is_forked:
+                state.locks.release(CHECKPOINT)
+    except OSError as error:
+        raise translated(error, "write a checkpoint", state.path) from error
+    finally:
+        state.checkpoint_mutex.release()
+    return True
+
+
+def _checkpoint(state: DatabaseState) -> None:
+    lock_writer(state)
+    try:
+        with state.apply_lock:
+            state.require_usable()
+            refresh(state)
+        state.require_unpoisoned()
+        if state.tip.lsn == state.meta.checkpoint_lsn:
+            return
+        _rotate(state)
+        with state.apply_lock:
+            snapshot = state.tip
+            position = state.tip_position
+            ledger = state.ledger
+            state.ledger = PageLedger()
+            state.is_checkpoint_active = True
+            state.epoch += 1
+            epoch = state.epoch
+            dirty = (state.dirty_nodes, state.dirty_large_bytes)
+    finally:
+        unlock_writer(state)
+    is_durable = False
+    try:
+        meta, writer = _write_generation(state, snapshot, ledger, position, False)
+        is_durable = True
+        lock_writer(state)
+        try:
+            _publish_generation(state, meta, writer, snapshot, dirty, epoch)
+        finally:
+            unlock_writer(state)
+    except BaseException:
+        _abandon(state, ledger, epoch, is_durable)
+        raise
+    remove_old_segments(state)
+
+
+def _abandon(state: DatabaseState, ledger: PageLedger, epoch: int, is_durable: bool) -> None:
+    """Go on as if the checkpoint had not begun; what it was to free is freed by the next.
+
+    When its meta page may be on disk, or the trees were taken anew meanwhile, the books of this
+    process do not match any more and everything is taken anew from disk.
+    """
+    with state.apply_lock:
+        state.is_checkpoint_active = False
+        if is_durable or state.epoch != epoch:
+            state.is_tainted = True
+            return
+        ledger.absorb(state.ledger)
+        ledger.superseded = []
+        ledger.new_nodes = 0
+        ledger.new_bytes = 0
+        state.ledger = ledger
+        state.epoch += 1
+
+
+def _rotate(state: DatabaseState) -> None:
+    """Seal the segment and go on in a new one. The caller holds the writer lock."""
+    log = state.log
+    with state.apply_lock:
+        log.move_to(state.tip_position)
+    old = log.segment
+    assert old is not None
+    numbers = list_segments(state.io, state.directory, state.name)
+    header = SegmentHeader()
+    header.uuid = state.meta.uuid
+    header.number = max([old.number, *numbers]) + 1
+    header.salt = int.from_bytes(state.randomness.token(8), "little")
+    header.timeline = state.meta.timeline
+    header.previous_segment = old.number
+    header.previous_end = log.end
+    header.previous_lsn = log.lsn
+    header.previous_chain = log.chain
+    header.created_us = state.clock.now_us()
+    segment = state.segments.create(header, state.directory)
+    end = log.end
+    try:
+        log.seal(segment, state.durable_lsn, state.clock.now_us())
+    except DurabilityError:
+        poison(state)
+        raise
+    except OSError as error:
+        if log.is_seal_written:
+            poison(state)
+            raise DurabilityError(
+                "SYNC_FAILED",
+                f"the sync of {old.path} failed: {error}",
+                "close the database in every process and open it again",
+                {"path": old.path},
+            ) from error
+        state.segments.close(segment.number)
+        state.segments.remove_file(segment.path)
+        raise
+    mark_durable(state, old, log.lsn, end)
+    with state.apply_lock:
+        state.tip_position = log.position()
+        state.log_bytes = 0
+        _publish_position(state, state.meta.generation)
+
+
+def _publish_position(state: DatabaseState, generation: int) -> None:
+    """Publish the tip's position and a generation. Writer lock and ``apply_lock`` are held."""
+    shm = state.shm
+    assert shm is not None
+    state.counter += 1
+    position = state.tip_position
+    shm.publish(
+        Published(
+            generation,
+            position.segment,
+            position.offset,
+            position.lsn,
+            position.chain,
+            state.counter,
+        )
+    )
+
+
+def begin_log(state: DatabaseState) -> None:
+    """Start a log after a clean close. The caller holds the writer lock and is up to date."""
+    meta = state.meta.copy()
+    numbers = list_segments(state.io, state.directory, state.name)
+    header = SegmentHeader()
+    header.uuid = meta.uuid
+    header.number = max([meta.next_segment - 1, *numbers]) + 1
+    header.salt = int.from_bytes(state.randomness.token(8), "little")
+    header.timeline = meta.timeline
+    header.previous_lsn = meta.checkpoint_lsn
+    header.previous_chain = meta.chain
+    header.created_us = state.clock.now_us()
+    try:
+        segment = state.segments.create(header, state.directory)
+        meta.is_clean = False
+        meta.first_segment = header.number
+        meta.first_salt = header.salt
+        meta.next_segment = header.number + 1
+        meta.generation += 1
+        meta.slot = 1 - meta.slot
+        stamp(state, meta)
+        write_meta(state.io, state.fd, meta)
+        state.io.sync(state.fd)
+    except OSError as error:
+        raise translated(error, "start a log", state.path) from error
+    with state.apply_lock:
+        state.meta = meta
+        state.tip_position = Position(
+            segment.number, FRAMES_OFFSET, meta.checkpoint_lsn, meta.chain
+        )
+        raise_pin(state)
+        _publish_position(state, meta.generation)
+
+
+def stamp(state: DatabaseState, meta: Meta) -> None:
+    """Note time and version of the writer."""
+    meta.written_us = state.clock.now_us()
+    meta.writer_version = VERSION
+
+
+# -- writing a generation --------------------------------------------------------------------
+
+
+def _write_generation(
+    state: DatabaseState, snapshot: Snapshot, ledger: PageLedger, position: Position, clean: bool
+) -> tuple[Meta, PageWriter]:
+    """Write a snapshot's pages and a meta page for them; returns when both are durable.
+
+    :param position: where the log goes on after the snapshot.
+    """
+    meta = state.meta.copy()
+    meta.generation += 1
+    meta.slot = 1 - meta.slot
+    runs = read_freelist(state)
+    allocator = Allocator(runs, reusable_generation(state), meta.page_count)
+    writer = PageWriter(state.io, state.pager, allocator, meta.generation)
+    directory_ledger = new_ledger(state)
+    directory = _write_trees(state, snapshot, writer, directory_ledger)
+    freed = ledger.pages + directory_ledger.pages
+    for tree in ledger.dropped:
+        collect_pages(state, tree, freed)
+    if meta.freelist_length:
+        size = run_page_count(meta.freelist_length, state.pager.page_size)
+        freed.append((meta.freelist_page, size))
+    set_directory(meta, directory)
+    _write_freelist(state, meta, allocator, writer, freed)
+    writer.flush()
+    meta.page_count = allocator.page_count
+    _extend_to(state, meta.page_count)
+    meta.checkpoint_lsn = snapshot.lsn
+    meta.is_clean = clean
+    meta.chain = position.chain
+    meta.first_segment = 0
+    meta.first_salt = 0
+    if not clean:
+        segment = state.segments.get(position.segment, False)
+        assert segment is not None, "the segment that was rotated to"
+        meta.first_segment = segment.number
+        meta.first_salt = segment.header.salt
+    numbers = list_segments(state.io, state.directory, state.name)
+    meta.next_segment = max([meta.next_segment - 1, *numbers]) + 1
+    stamp(state, meta)
+    state.io.sync(state.fd)
+    write_meta(state.io, state.fd, meta)
+    state.io.sync(state.fd)
+    return meta, writer
+
+
+def _write_trees(
+    state: DatabaseState, snapshot: Snapshot, writer: PageWriter, ledger: PageLedger
+) -> Tree:
+    """Write every changed tree, then the directory tree; returns the latter, on disk."""
+    owner = state.next_owner()
+    directory = TreeWriter(state.directory_tree, owner, state.pager, ledger)
+    for number in sorted(snapshot.trees):
+        tree = snapshot.trees[number]
+        on_disk = writer.write_tree(tree, number)
+        old = state.base_trees.get(number)
+        if old is None or old.root != on_disk.root or old.count != on_disk.count:
+            directory.put(tree_key(number), encode_entry(on_disk))
+    for number in state.base_trees:
+        if number not in snapshot.trees:
+            directory.delete(tree_key(number))
+    return writer.write_tree(directory.tree(), 0)
+
+
+def _write_freelist(
+    state: DatabaseState,
+    meta: Meta,
+    allocator: Allocator,
+    writer: PageWriter,
+    freed: list[tuple[int, int]],
+) -> None:
+    """Write the list of free pages as it is once ``meta`` is durable."""
+    added = merged_runs(freed, meta.generation)
+    entries = len(added) + len(allocator.left())
+    if not entries:
+        meta.freelist_page = 0
+        meta.freelist_length = 0
+        meta.freelist_checksum = 0
+        return
+    length = freelist_run_bytes(entries, ENTRY.size, state.pager.page_size)
+    first = allocator.pages(run_page_count(length, state.pager.page_size))
+    data = encode_runs(allocator.left() + added).ljust(length, b"\0")
+    run = writer.write_run_at(first, data, FREELIST, 0)
+    meta.freelist_page = run.page
+    meta.freelist_length = run.length
+    meta.freelist_checksum = run.checksum
+
+
+def _extend_to(state: DatabaseState, page_count: int) -> None:
+    """Make the file as long as the meta page will say, so that a shorter one is truncated."""
+    size = page_count * state.pager.page_size
+    if state.io.size(state.fd) < size:
+        state.io.truncate(state.fd, size)
+
+
+def read_freelist(state: DatabaseState) -> list[FreeRun]:
+    """The list of the current generation."""
+    meta = state.meta
+    if not meta.freelist_length:
+        return []
+    run = Run(meta.freelist_page, meta.freelist_length, meta.freelist_checksum)
+    return decode_runs(state.pager.read_run(run))
+
+
+def reusable_generation(state: DatabaseState) -> int:
+    """Pages freed by this generation or an older one are needed by nobody; -1: reuse nothing."""
+    limit = state.meta.generation
+    for copy in read_copies(state.io, state.fd):
+        if copy.meta is not None:
+            limit = min(limit, copy.meta.generation)
+    if not state.locks.try_lock(UNREGISTERED, True):
+        return -1
+    state.locks.release(UNREGISTERED)
+    with state.apply_lock:
+        for generation in list(state.pins):
+            limit = min(limit, generation)
+    shm = state.shm
+    if shm is None:
+        return limit
+    for slot in range(SLOT_COUNT):
+        pid, _started, pinned, _since = shm.read_slot(slot)
+        if slot == state.slot or not pid or not pinned or pinned >= limit:
+            continue
+        if state.locks.try_lock(SLOT_BASE + slot, True):  # its owner is dead
+            shm.write_slot(slot, 0, 0, 0, 0)
+            state.locks.release(SLOT_BASE + slot)
+        else:
+            limit = pinned
+    return limit
+
+
+def collect_pages(state: DatabaseState, tree: Tree, pages: list[tuple[int, int]]) -> None:
+    """Add every page of a dropped tree to ``pages``, reading leaves only if runs hang off them."""
+    if tree.root is None:
+        return
+    stack: list[object] = [tree.root]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, Node):
+            node = item
+            if node.ref is not None:
+                pages.append((reference_page(node.ref), 1))
+        else:
+            assert isinstance(item, bytes)
+            pages.append((reference_page(item), 1))
+            node = state.pager.load(item)
+        for run in node.key_runs or []:
+            pages.append((run.page, run_page_count(run.length, state.pager.page_size)))
+        for value in node.values:
+            if isinstance(value, Run):
+                pages.append((value.page, run_page_count(value.length, state.pager.page_size)))
+        if node.level == 1 and not tree.large:
+            for child in node.children:
+                ref = child.ref if isinstance(child, Node) else child
+                if isinstance(ref, bytes):
+                    pages.append((reference_page(ref), 1))
+        else:
+            stack.extend(node.children)
+
+
+# -- after the meta page is durable ----------------------------------------------------------
+
+
+def _publish_generation(
+    state: DatabaseState,
+    meta: Meta,
+    writer: PageWriter,
+    snapshot: Snapshot,
+    dirty: tuple[int, int],
+    epoch: int,
+) -> None:
+    """Stand on the new generation and tell the other processes. The writer lock is held."""
+    with state.apply_lock:
+        refresh(state)
+        state.is_tainted = True
+        if state.epoch != epoch:
+            # The trees were taken anew meanwhile: take them again, from the new generation.
+            state.is_checkpoint_active = False
+            _publish_position(state, meta.generation)
+            return
+        superseded = state.ledger.superseded
+        state.ledger.superseded = []
+        state.ledger.pages.extend(writer.settle(superseded))
+        state.meta = meta
+        state.directory_tree = directory_of(meta)
+        state.base_trees = {n: on_disk(snapshot.trees[n]) for n in snapshot.trees}
+        _restamp(state, meta.generation)
+        state.is_checkpoint_active = False
+        state.epoch += 1
+        state.dirty_nodes = max(0, state.dirty_nodes - dirty[0])
+        state.dirty_large_bytes = max(0, state.dirty_large_bytes - dirty[1])
+        state.pager.dirty_bytes = state.dirty_bytes()
+        raise_pin(state)
+        _publish_position(state, meta.generation)
+        state.is_tainted = False
+
+
+def _restamp(state: DatabaseState, generation: int) -> None:
+    """Let tip, visible and pending snapshots stand on the new generation."""
+    for commit in state.pending:
+        commit.snapshot = _on_generation(commit.snapshot, generation)
+    state.visible = _on_generation(state.visible, generation)
+    last = len(state.pending) - 1
+    state.tip = state.pending[last].snapshot if last >= 0 else state.visible
+
+
+def _on_generation(snapshot: Snapshot, generation: int) -> Snapshot:
+    trees = {n: on_disk(snapshot.trees[n]) for n in snapshot.trees}
+    return Snapshot(snapshot.lsn, generation, trees)
+
+
+def on_disk(tree: Tree) -> Tree:
+    """The version with its root as a reference when the root is on disk."""
+    root = tree.root
+    if isinstance(root, Node) and root.ref is not None:
+        return Tree(root.ref, tree.count, tree.large)
+    return tree
+
+
+def remove_old_segments(state: DatabaseState) -> None:
+    """Remove the segments that neither meta slot needs."""
+    keep = state.meta.next_segment
+    for copy in read_copies(state.io, state.fd):
+        meta = copy.meta
+        if meta is not None:
+            keep = min(keep, meta.next_segment if meta.is_clean else meta.first_segment)
+    for number in list_segments(state.io, state.directory, state.name):
+        if number < keep:
+            state.segments.close(number)
+            state.segments.remove_file(segment_path(state.path, number))
+
+
+def make_clean(state: DatabaseState) -> None:
+    """Write everything to the page file and remove the log. The caller is alone.
+
+    :raises OSError: the database is as it was, its log still needed.
+    """
+    with state.apply_lock:
+        snapshot = state.tip
+        ledger = state.ledger
+        meta, writer = _write_generation(state, snapshot, ledger, state.tip_position, True)
+        writer.settle([])
+        state.meta = meta
+        state.directory_tree = directory_of(meta)
+        state.base_trees = {n: on_disk(snapshot.trees[n]) for n in snapshot.trees}
+        second = meta.copy()
+        second.generation += 1
+        second.slot = 1 - second.slot
+        write_meta(state.io, state.fd, second)
+        state.io.sync(state.fd)
+        state.meta = second
+        state.ledger = PageLedger()
+        state.dirty_nodes = 0
+        state.dirty_large_bytes = 0
+        state.pager.dirty_bytes = 0
+        state.log_bytes = 0
+        state.epoch += 1
+        state.tip = Snapshot(snapshot.lsn, second.generation, dict(state.base_trees))
+        state.visible = state.tip
+        state.pending.clear()
+        state.tip_position = Position(0, 0, meta.checkpoint_lsn, meta.chain)
+        state.log.move_to(state.tip_position)
+    state.segments.close_all()
+    for number in list_segments(state.io, state.directory, state.name):
+        if number < meta.next_segment:
+            state.segments.remove_file(segment_path(state.path, number))
+    state.io.sync_directory(state.directory)

@@ -1,0 +1,505 @@
+"""StorageEngine: ordered trees of bytes with transactions, in one file.
+
+    engine = StorageEngine.open("app.cbdd")
+    with engine.begin_write("example") as txn:
+        txn.put(1, b"key", b"value")
+        txn.commit()
+    engine.close()
+
+Opening: the file is created or opened, the open lock taken, the path compared with the open file.
+Whoever then gets the attached lock exclusively is alone: it recovers, resets the shared state and
+turns the lock into a shared one. Everyone else joins: shared attached lock, a reader slot, the
+published generation, the published log. Closing takes the same locks; who is last leaves a clean
+file without a log.
+
+A file that is opened twice in one process is one engine with a reference count: two descriptors of
+one file would have to keep two caches and two sets of locks in step.
+
+Concurrency: all methods may be called from any thread.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+
+from cbdd.errors import (
+    CbddError,
+    CorruptDataError,
+    LockedError,
+    NotADatabaseError,
+    ReadOnlyError,
+    UsageError,
+)
+from cbdd.storage.background import BackgroundThread
+from cbdd.storage.check import CheckReport, check_database
+from cbdd.storage.checkpoint import make_clean, run_checkpoint
+from cbdd.storage.creation import create_database, remove_leftovers
+from cbdd.storage.events import EventLog
+from cbdd.storage.follow import acquire_snapshot, adopt, read_state, refresh
+from cbdd.storage.io import Clock, Io, Randomness, translated
+from cbdd.storage.locks import ATTACHED, OPEN, SLOT_BASE, UNREGISTERED, FileLocks
+from cbdd.storage.meta import Meta, MetaCopy, choose, read_copies, require_writable
+from cbdd.storage.options import StorageOptions
+from cbdd.storage.pager import Pager
+from cbdd.storage.recovery import recover
+from cbdd.storage.report import RecoveryReport
+from cbdd.storage.shm import SHM_BYTES, SLOT_COUNT, Published, SharedState
+from cbdd.storage.state import DatabaseState
+from cbdd.storage.statistics import statistics_of
+from cbdd.storage.transaction import ReadTransaction, WriteTransaction, begin_write
+from cbdd.storage.wal import SegmentSet, list_segments
+
+_registry: dict[tuple[int, int, bool], StorageEngine] = {}
+_registry_lock = threading.Lock()
+
+
+class StorageEngine:
+    """One open database file. Made by `open`, shared by everyone in the process who opens it."""
+
+    def __init__(self, state: DatabaseState, key: tuple[int, int, bool]) -> None:
+        self._state = state
+        self._key = key
+        self._references = 1
+        self._background: BackgroundThread | None = None
+
+    @staticmethod
+    def open(
+        path: str,
+        options: StorageOptions | None = None,
+        io: Io | None = None,
+        clock: Clock | None = None,
+        randomness: Randomness | None = None,
+    ) -> StorageEngine:
+        """Open a database file, creating it unless ``must_exist`` or ``read_only``.
+
+        :raises NotADatabaseError: the file is something else, or missing where it must exist.
+        :raises NewerFormatError: a later release wrote it.
+        :raises CorruptDataError: acknowledged data is damaged or missing.
+        :raises LockedError: another process is opening or closing it and does not finish.
+        :raises ReadOnlyError: writing was asked for and is not possible.
+        """
+        chosen = options or StorageOptions()
+        disk = io or Io()
+        with _registry_lock:
+            real = disk.resolve(path)
+            try:
+                identity = disk.path_identity(real)
+            except OSError as error:
+                raise translated(error, "open the database", real) from error
+            if identity is not None:
+                key = (identity[0], identity[1], chosen.read_only)
+                engine = _registry.get(key)
+                if engine is not None:
+                    engine._references += 1
+                    return engine
+            engine = _open(real, chosen, disk, clock or Clock(), randomness or Randomness())
+            _registry[engine._key] = engine
+            return engine
+
+    @property
+    def path(self) -> str:
+        """Absolute path of the file."""
+        return self._state.path
+
+    @property
+    def options(self) -> StorageOptions:
+        """Options of the first opener."""
+        return self._state.options
+
+    @property
+    def recovery_report(self) -> RecoveryReport:
+        """What opening found and did."""
+        return self._state.report
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the engine was closed by its last user."""
+        return self._state.is_closed
+
+    def begin_read(self) -> ReadTransaction:
+        """A snapshot of everything acknowledged so far, in any process."""
+        return ReadTransaction(self._state, acquire_snapshot(self._state, False))
+
+    def begin_write(self, operation: str) -> WriteTransaction:
+        """A transaction that holds the writer lock until it ends and never conflicts."""
+        return begin_write(self._state, operation, True)
+
+    def begin_transaction(self, operation: str) -> WriteTransaction:
+        """A transaction on a snapshot whose commit may raise `WriteConflictError`."""
+        return begin_write(self._state, operation, False)
+
+    def checkpoint(self) -> None:
+        """Move everything in the log into the page file now.
+
+        :raises DiskFullError: nothing was changed.
+        """
+        self._state.require_usable()
+        if self._state.read_only:
+            raise ReadOnlyError("READ_ONLY", f"{self._state.path} is open for reading")
+        run_checkpoint(self._state, True)
+
+    def check(self) -> CheckReport:
+        """Verify every page, checksum, order, count and the freelist; changes nothing."""
+        self._state.require_usable()
+        return check_database(self._state)
+
+    def statistics(self) -> dict[str, object]:
+        """Facts about file, log, cache and processes, for people and programs."""
+        self._state.require_usable()
+        return statistics_of(self._state)
+
+    def close(self) -> None:
+        """Close; the last user in the last process leaves a clean file without a log.
+
+        :raises DiskFaultError: the clean close failed; nothing is lost, the next open recovers.
+        """
+        with _registry_lock:
+            if self._state.is_closed or self._state.is_forked:
+                return
+            self._references -= 1
+            if self._references > 0:
+                return
+            _registry.pop(self._key, None)
+            if self._background is not None:
+                self._background.stop()
+            _detach(self._state)
+
+    def start_background(self) -> None:
+        """Start the background thread."""
+        self._background = BackgroundThread(self._state)
+        self._background.start()
+
+    def forked(self) -> None:
+        """Called in a forked child: close descriptors, release nothing."""
+        state = self._state
+        state.is_forked = True
+        _close_descriptors(state)
+
+
+def _after_fork_in_child() -> None:
+    for engine in list(_registry.values()):
+        engine.forked()
+    _registry.clear()
+    _registry_lock.release()
+
+
+os.register_at_fork(
+    before=_registry_lock.acquire,
+    after_in_parent=_registry_lock.release,
+    after_in_child=_after_fork_in_child,
+)
+
+
+# -- opening ---------------------------------------------------------------------------------
+
+
+def _open(
+    path: str, options: StorageOptions, io: Io, clock: Clock, randomness: Randomness
+) -> StorageEngine:
+    try:
+        _create_if_missing(path, options, io, clock, randomness)
+        fd = io.open(path, False, options.read_only)
+    except OSError as error:
+        raise translated(error, "open the database", path) from error
+    state: DatabaseState | None = None
+    try:
+        copies = read_copies(io, fd)
+        meta = choose(copies, path)
+        if not options.read_only:
+            require_writable(meta, path)
+        state = _new_state(path, options, io, clock, randomness, fd, meta)
+        identity = io.identity(fd)
+        _attach(state)
+        engine = StorageEngine(state, (identity[0], identity[1], options.read_only))
+    except BaseException as error:
+        if state is None:
+            io.close(fd)
+        else:
+            _record_failure(state, error)
+            _close_descriptors(state)
+        if isinstance(error, OSError):
+            raise translated(error, "open the database", path) from error
+        raise
+    state.events.record("open", {"lsn": state.tip.lsn, "generation": state.meta.generation})
+    if options.background and not options.read_only:
+        engine.start_background()
+    return engine
+
+
+def _record_failure(state: DatabaseState, error: BaseException) -> None:
+    if isinstance(error, CbddError):
+        state.events.record("open_failed", {"code": error.code, "message": str(error)})
+
+
+def _create_if_missing(
+    path: str, options: StorageOptions, io: Io, clock: Clock, randomness: Randomness
+) -> None:
+    cut = path.rfind("/")
+    directory, name = path[:cut] or "/", path[cut + 1 :]
+    identity = io.path_identity(path)
+    if identity is None:
+        if options.must_exist or options.read_only:
+            raise NotADatabaseError(
+                "NOT_FOUND", f"there is no database at {path}", "check the path", {"path": path}
+            )
+        if io.path_identity(directory) is not None and list_segments(io, directory, name):
+            raise CorruptDataError(
+                "DATABASE_MISSING",
+                f"{path} is missing but its log is there",
+                "put the database file back, or move the log away to start anew",
+                {"path": path},
+            )
+        create_database(io, clock, randomness, path, directory, options)
+        return
+    if not io.is_regular(path):
+        raise NotADatabaseError(
+            "NOT_A_FILE", f"{path} is not a regular file", "check the path", {"path": path}
+        )
+    if identity[3] == 0:
+        raise NotADatabaseError(
+            "EMPTY_FILE",
+            f"{path} is empty: 0 bytes, which CBDD never leaves behind",
+            "restore a backup; if it never was a database, remove it",
+            {"path": path},
+        )
+    if identity[2] > 1 and not options.read_only:
+        remove_leftovers(io, path, directory, name)
+        again = io.path_identity(path)
+        if again is not None and again[2] > 1:
+            raise UsageError(
+                "HARD_LINKED",
+                f"{path} has {again[2]} names; under another name it would use another log",
+                "remove the other hard links, or copy the file",
+                {"path": path},
+            )
+
+
+def _new_state(
+    path: str,
+    options: StorageOptions,
+    io: Io,
+    clock: Clock,
+    randomness: Randomness,
+    fd: int,
+    meta: Meta,
+) -> DatabaseState:
+    seed = int.from_bytes(meta.uuid[:8], "little")
+    events = EventLog(
+        io, clock, f"{path}-events", options.flight_recorder and not options.read_only
+    )
+    return DatabaseState(
+        io,
+        clock,
+        randomness,
+        options,
+        path,
+        fd,
+        meta,
+        Pager(io, fd, path, meta.page_size, seed, options.cache_size_bytes),
+        SegmentSet(io, path, meta.uuid),
+        FileLocks(io, fd, path, clock),
+        events,
+    )
+
+
+def _attach(state: DatabaseState) -> None:
+    if state.read_only:
+        _attach_read_only(state)
+        return
+    timeout = state.options.lock_timeout_seconds
+    state.locks.acquire(OPEN, True, timeout, "a process that is opening or closing it")
+    try:
+        _require_current(state)
+        if state.locks.try_lock(ATTACHED, True):
+            _first_attach(state)
+        else:
+            _join(state, timeout)
+    finally:
+        state.locks.release(OPEN)
+
+
+def _require_current(state: DatabaseState) -> None:
+    """The file may have been replaced between opening and locking it."""
+    named = state.io.path_identity(state.path)
+    opened = state.io.identity(state.fd)
+    if named is None or named[:2] != opened[:2]:
+        raise LockedError(
+            "FILE_REPLACED",
+            f"{state.path} was replaced while it was being opened",
+            "open it again",
+            {"path": state.path},
+        )
+
+
+def _current_meta(state: DatabaseState) -> list[MetaCopy]:
+    """Read the meta pages again, now that nobody can change them."""
+    copies = read_copies(state.io, state.fd)
+    state.meta = choose(copies, state.path)
+    _require_length(state)
+    return copies
+
+
+def _require_length(state: DatabaseState) -> None:
+    size = state.io.size(state.fd)
+    expected = state.meta.page_count * state.meta.page_size
+    if size < expected:
+        raise CorruptDataError(
+            "FILE_TRUNCATED",
+            f"{state.path} has {size} bytes, its meta page says {expected}",
+            "keep the file; restore a backup or run `cbdd recover`",
+            {"path": state.path, "found": size, "expected": expected},
+        )
+
+
+def _first_attach(state: DatabaseState) -> None:
+    """Alone with the file: recover, and start a new life of the shared state."""
+    copies = _current_meta(state)
+    recover(state, copies)
+    path = f"{state.path}-shm"
+    try:
+        fd = state.io.open(path, False, False)
+    except FileNotFoundError:
+        fd = state.io.open(path, True, False)
+    shm = SharedState(state.io, fd, path)
+    state.shm = shm
+    if state.io.size(fd) > SHM_BYTES:
+        state.io.truncate(fd, SHM_BYTES)
+    position = state.tip_position
+    state.counter = 1
+    shm.reset(
+        state.meta.uuid,
+        int.from_bytes(state.randomness.token(8), "little"),
+        Published(state.meta.generation, 0, position.offset, position.lsn, position.chain, 1),
+    )
+    _take_slot(state)
+    with state.apply_lock:
+        refresh(state)
+    state.locks.try_lock(ATTACHED, False)
+
+
+def _join(state: DatabaseState, timeout: float) -> None:
+    """Others have the file open: follow what they publish."""
+    state.locks.acquire(ATTACHED, False, timeout, "another process")
+    path = f"{state.path}-shm"
+    identity = state.io.path_identity(path)
+    if identity is not None:
+        fd = state.io.open(path, False, state.read_only)
+        state.shm = SharedState(state.io, fd, path)
+    if state.shm is None or not state.shm.belongs_to(state.meta.uuid):
+        raise LockedError(
+            "SHM_MISSING",
+            f"other processes have {state.path} open, but {path} is missing or not theirs",
+            "close the database in every process, then open it again",
+            {"path": path},
+        )
+    _take_slot(state)
+    with state.apply_lock:
+        while True:
+            _raw, published, _durable = read_state(state)
+            if adopt(state, published.generation):
+                break
+        refresh(state)
+
+
+def _take_slot(state: DatabaseState) -> None:
+    shm = state.shm
+    assert shm is not None
+    for slot in range(SLOT_COUNT):
+        if state.locks.try_lock(SLOT_BASE + slot, True):
+            state.slot = slot
+            state.slot_started_us = state.clock.now_us()
+            shm.write_slot(slot, state.io.process_id(), state.slot_started_us, 0, 0)
+            return
+    raise LockedError(
+        "TOO_MANY_PROCESSES",
+        f"{SLOT_COUNT} processes have {state.path} open",
+        "close the database in some of them",
+        {"path": state.path},
+    )
+
+
+def _attach_read_only(state: DatabaseState) -> None:
+    """Read without writing anything: hold a lock that forbids reusing pages, follow if possible."""
+    if not state.locks.try_lock(UNREGISTERED, False):
+        state.locks.acquire(UNREGISTERED, False, state.options.lock_timeout_seconds, "a checkpoint")
+    path = f"{state.path}-shm"
+    if not state.locks.try_lock(OPEN, False):
+        state.locks.acquire(OPEN, False, state.options.lock_timeout_seconds, "another process")
+    try:
+        identity = state.io.path_identity(path)
+        if identity is not None and _others_attached(state):
+            state.shm = SharedState(state.io, state.io.open(path, False, True), path)
+        if state.shm is not None and state.shm.belongs_to(state.meta.uuid):
+            with state.apply_lock:
+                while True:
+                    _raw, published, _durable = read_state(state)
+                    if adopt(state, published.generation):
+                        break
+                refresh(state)
+            return
+        if state.shm is not None:
+            state.io.close(state.shm.fd)
+            state.shm = None
+        recover(state, _current_meta(state))
+    finally:
+        state.locks.release(OPEN)
+
+
+def _others_attached(state: DatabaseState) -> bool:
+    """Whether some process holds a reader slot: its lock cannot be shared."""
+    for slot in range(SLOT_COUNT):
+        if not state.locks.try_lock(SLOT_BASE + slot, False):
+            return True
+        state.locks.release(SLOT_BASE + slot)
+    return False
+
+
+# -- closing ---------------------------------------------------------------------------------
+
+
+def _detach(state: DatabaseState) -> None:
+    """Close in this process; clean up when it is the last."""
+    try:
+        if state.read_only:
+            state.is_closed = True
+            return
+        timeout = state.options.lock_timeout_seconds
+        state.locks.acquire(OPEN, True, timeout, "a process that is opening or closing it")
+        with state.apply_lock:
+            if state.locks.try_lock(ATTACHED, True):
+                _close_clean(state)
+            elif state.shm is not None and state.slot >= 0:
+                state.shm.write_slot(state.slot, 0, 0, 0, 0)
+            state.is_closed = True
+        state.events.record("close", {"lsn": state.tip.lsn, "clean": state.meta.is_clean})
+    except OSError as error:
+        raise translated(error, "close the database", state.path) from error
+    finally:
+        state.is_closed = True
+        _close_descriptors(state)
+
+
+def _close_clean(state: DatabaseState) -> None:
+    """The last process leaves: no log, both meta slots clean, no shared state."""
+    if state.is_poisoned:
+        return
+    refresh(state)
+    if state.is_poisoned:
+        return
+    if not state.meta.is_clean:
+        make_clean(state)
+    if state.shm is not None:
+        state.io.unlink(state.shm.path)
+
+
+def _close_descriptors(state: DatabaseState) -> None:
+    """Close every descriptor; the kernel releases the locks with the last one."""
+    state.segments.close_all()
+    if state.shm is not None:
+        state.io.close(state.shm.fd)
+        state.shm = None
+    if state.fd >= 0:
+        state.io.close(state.fd)
+        state.fd = -1
+        state.pager.fd = -1

@@ -1,0 +1,281 @@
+"""Keeping up: applying commits to the trees, and taking up another process's generation.
+
+`refresh` is what every reader and writer does first: one read of the shared state tells whether
+anything happened elsewhere. New frames are applied to the tip; a moved generation is taken up from
+its meta page. Replaying a commit is the same code for following, recovery and a transaction whose
+base has moved.
+
+Invariants: frames are applied in LSN order, each once; nothing beyond the published end is read;
+the generation in the meta page that is used equals the published one.
+"""
+
+from __future__ import annotations
+
+from cbdd.errors import CorruptDataError
+from cbdd.storage.btree import PageLedger, Tree, TreeWriter
+from cbdd.storage.directory import directory_of, load_trees
+from cbdd.storage.frame import COMMIT, FLAG_DURABLE, FRAMES_OFFSET, TreeChanges, decode_commit
+from cbdd.storage.meta import Meta, read_copies
+from cbdd.storage.shm import Published, decode_durable, decode_published, is_poisoned, unreadable
+from cbdd.storage.state import DatabaseState, PendingCommit, Snapshot
+from cbdd.storage.wal import LogReader, Position
+
+STATE_READ_ATTEMPTS = 10_000
+
+
+def new_ledger(state: DatabaseState) -> PageLedger:
+    """A ledger for changes that start now."""
+    ledger = PageLedger()
+    ledger.is_checkpoint_active = state.is_checkpoint_active
+    return ledger
+
+
+def replay(
+    state: DatabaseState, trees: dict[int, Tree], changes: list[TreeChanges], ledger: PageLedger
+) -> dict[int, Tree]:
+    """The versions after applying changes to ``trees``, which stay as they are."""
+    result = dict(trees)
+    owner = state.next_owner()
+    for change in changes:
+        number = change.tree
+        if change.is_dropped and number in result:
+            ledger.dropped.append(result.pop(number))
+        if change.is_created:
+            result[number] = Tree(None, 0, 0)
+        if not change.entries:
+            continue
+        tree = result.get(number)
+        if tree is None:
+            raise CorruptDataError(
+                "WAL_UNKNOWN_TREE",
+                f"a commit changes tree {number}, which does not exist",
+                "run `cbdd check`; report this",
+                {"tree": number},
+            )
+        writer = TreeWriter(tree, owner, state.pager, ledger)
+        for key, value in change.entries.items():
+            if value is None:
+                writer.delete(key)
+            else:
+                writer.put(key, value)
+        result[number] = writer.tree()
+    return result
+
+
+def advance_tip(
+    state: DatabaseState, trees: dict[int, Tree], position: Position, flags: int, ledger: PageLedger
+) -> None:
+    """Make the next commit the tip. The caller holds ``apply_lock``."""
+    snapshot = Snapshot(position.lsn, state.meta.generation, trees)
+    if position.segment == state.tip_position.segment:
+        state.log_bytes += position.offset - state.tip_position.offset
+    else:
+        state.log_bytes += position.offset - FRAMES_OFFSET
+    state.tip = snapshot
+    state.tip_position = position
+    state.pending.append(PendingCommit(position.lsn, flags & FLAG_DURABLE != 0, snapshot))
+    absorb(state, ledger)
+
+
+def absorb(state: DatabaseState, ledger: PageLedger) -> None:
+    """Add a commit's ledger to that of the generation."""
+    state.dirty_nodes += ledger.new_nodes
+    state.dirty_large_bytes += ledger.new_bytes
+    state.ledger.absorb(ledger)
+    state.pager.dirty_bytes = state.dirty_bytes()
+
+
+def take_base(state: DatabaseState, meta: Meta) -> None:
+    """Stand on a meta page: its trees, nothing of the log. The caller holds ``apply_lock``."""
+    state.meta = meta
+    state.directory_tree = directory_of(meta)
+    state.base_trees = load_trees(state.directory_tree, state.pager)
+    state.tip = Snapshot(meta.checkpoint_lsn, meta.generation, dict(state.base_trees))
+    state.visible = state.tip
+    state.pending.clear()
+    state.durable_lsn = max(state.durable_lsn, meta.checkpoint_lsn)
+    state.ledger = PageLedger()
+    state.dirty_nodes = 0
+    state.dirty_large_bytes = 0
+    state.pager.dirty_bytes = 0
+    state.log_bytes = 0
+    state.epoch += 1
+    offset = FRAMES_OFFSET if meta.first_segment else 0
+    state.tip_position = Position(meta.first_segment, offset, meta.checkpoint_lsn, meta.chain)
+
+
+def apply_frames(state: DatabaseState, end_segment: int, end_offset: int) -> str:
+    """Apply the log from the tip up to an end; returns why it stopped (see `LogReader.stop`).
+
+    The caller holds ``apply_lock``. Parts without their commit are left unapplied: the position
+    stays in front of them.
+    """
+    reader = LogReader(state.segments, state.tip_position, state.read_only)
+    parts: list[bytes] = []
+    while True:
+        frame = reader.next(end_segment, end_offset)
+        if frame is None:
+            return reader.stop
+        state.frames_applied += 1
+        if frame.kind != COMMIT:
+            parts.append(frame.payload)
+            continue
+        payload = frame.payload
+        if parts:
+            parts.append(payload)
+            payload = b"".join(parts)
+            parts = []
+        _operation, changes = decode_commit(payload)
+        ledger = new_ledger(state)
+        trees = replay(state, state.tip.trees, changes, ledger)
+        advance_tip(state, trees, reader.position, frame.flags, ledger)
+        state.commits_applied += 1
+        state.last_commit_us = frame.time_us
+
+
+def read_state(state: DatabaseState) -> tuple[bytes, Published, int]:
+    """The shared state, read until it is whole."""
+    shm = state.shm
+    assert shm is not None
+    for _ in range(STATE_READ_ATTEMPTS):
+        raw = shm.state()
+        published = decode_published(raw)
+        durable = decode_durable(raw)
+        if published is not None and durable >= 0:
+            return raw, published, durable
+    raise unreadable(shm.path)
+
+
+def refresh(state: DatabaseState) -> None:
+    """Catch up with everything published. The caller holds ``apply_lock``.
+
+    :raises CorruptDataError: the log or the meta page contradicts what was published.
+    """
+    shm = state.shm
+    if shm is None:
+        return
+    raw = shm.state()
+    if raw == state.raw_state and not state.is_tainted:
+        return
+    while True:
+        raw, published, durable = read_state(state)
+        if is_poisoned(raw):
+            state.is_poisoned = True
+        if published.generation != state.meta.generation or state.is_tainted:
+            if not adopt(state, published.generation):
+                continue
+        if published.counter == state.counter or _catch_up(state, published):
+            break
+    state.raw_state = raw
+    state.counter = published.counter
+    state.is_tainted = False
+    state.durable_lsn = max(state.durable_lsn, durable)
+    state.advance_visible()
+
+
+def _catch_up(state: DatabaseState, published: Published) -> bool:
+    """Apply frames to the published end; False when a checkpoint overtook us meanwhile."""
+    if published.lsn == state.tip_position.lsn:
+        return True
+    stop = apply_frames(state, published.segment, published.end)
+    if state.tip_position.lsn == published.lsn:
+        return True
+    _raw, again, _durable = read_state(state)
+    if again.generation != published.generation:
+        return False
+    raise CorruptDataError(
+        "WAL_FRAME_DAMAGED",
+        f"the log of {state.path} ends ({stop}) at LSN {state.tip_position.lsn}, segment "
+        f"{state.tip_position.segment}, offset {state.tip_position.offset}; published is LSN "
+        f"{published.lsn}",
+        "stop writing, keep every file, run `cbdd check`",
+        {
+            "path": state.path,
+            "lsn": state.tip_position.lsn + 1,
+            "segment": state.tip_position.segment,
+            "offset": state.tip_position.offset,
+            "expected": published.lsn,
+        },
+    )
+
+
+def adopt(state: DatabaseState, generation: int) -> bool:
+    """Take up a generation from its meta page; False when it has been overtaken already."""
+    for copy in read_copies(state.io, state.fd):
+        if copy.meta is not None and copy.meta.generation == generation:
+            pinned = state.pinned_generation
+            if pinned == 0 and state.slot >= 0:
+                set_pin(state, generation)
+            take_base(state, copy.meta)
+            state.counter = -1
+            raise_pin(state)
+            return True
+    _raw, published, _durable = read_state(state)
+    if published.generation != generation:
+        return False
+    raise CorruptDataError(
+        "META_GENERATION_MISSING",
+        f"{state.path} has no meta page of generation {generation}, which is in use",
+        "stop writing, keep every file, run `cbdd check`",
+        {"path": state.path, "generation": generation},
+    )
+
+
+# -- pins ------------------------------------------------------------------------------------
+
+
+def set_pin(state: DatabaseState, generation: int) -> None:
+    """Write this process's pinned generation; 0 pins nothing."""
+    if state.slot < 0 or state.shm is None or state.pinned_generation == generation:
+        return
+    state.shm.write_slot(
+        state.slot, state.io.process_id(), state.slot_started_us, generation, state.clock.now_us()
+    )
+    state.pinned_generation = generation
+
+
+def raise_pin(state: DatabaseState) -> None:
+    """Pin no older generation than is still needed."""
+    if state.pinned_generation:
+        needed = state.meta.generation
+        for generation in list(state.pins):
+            needed = min(needed, generation)
+        set_pin(state, needed)
+
+
+def acquire_snapshot(state: DatabaseState, of_tip: bool) -> Snapshot:
+    """Catch up and pin the newest snapshot, visible or tip."""
+    state.require_usable()
+    with state.apply_lock:
+        refresh(state)
+        if state.pinned_generation == 0 and state.slot >= 0:
+            # Register first, then look again: a checkpoint that did not see the pin may have
+            # moved the generation in between.
+            set_pin(state, state.meta.generation)
+            state.raw_state = b""
+            refresh(state)
+            state.wake.set()
+        state.snapshots_taken += 1
+        snapshot = state.tip if of_tip else state.visible
+        state.pins[snapshot.generation] = state.pins.get(snapshot.generation, 0) + 1
+        return snapshot
+
+
+def release_snapshot(state: DatabaseState, snapshot: Snapshot) -> None:
+    """Let go of a pinned snapshot."""
+    with state.apply_lock:
+        left = state.pins.get(snapshot.generation, 0) - 1
+        if left > 0:
+            state.pins[snapshot.generation] = left
+            return
+        state.pins.pop(snapshot.generation, None)
+        if state.pinned_generation and state.pinned_generation < state.meta.generation:
+            if not state.is_closed and not state.is_forked:
+                raise_pin(state)
+
+
+def release_idle_pin(state: DatabaseState) -> None:
+    """Pin nothing while no snapshot is in use; the next reader registers again."""
+    with state.apply_lock:
+        if not state.pins and state.pinned_generation and not state.is_closed:
+            set_pin(state, 0)

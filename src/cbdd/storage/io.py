@@ -1,0 +1,226 @@
+"""Every system call on a file, the clock and the dice, each behind one small class.
+
+A test can be the disk, the clock and the dice by subclassing `Io`, `Clock` and `Randomness`;
+nothing else in this package touches the operating system.
+
+Locks are open-file-description byte locks on the database file itself: the kernel releases them
+when the last descriptor of the open file goes, so a dead process leaves nothing to clean. They do
+not exclude threads of one process from each other (they share the descriptor); the engine has its
+own mutexes for that. After a fork the child only closes its descriptors: an explicit unlock there
+would release the parent's lock.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import struct
+import time
+
+from mypy_extensions import mypyc_attr
+
+from cbdd.errors import DiskFaultError, DiskFullError, ReadOnlyError, UsageError
+
+FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+READ_ONLY_ERRNOS = (errno.EROFS, errno.EACCES, errno.EPERM)
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Io:
+    """The real disk. Methods are thin: one call, no retries, `OSError` as it comes."""
+
+    def open(self, path: str, create: bool, read_only: bool) -> int:
+        """Open a file and return its descriptor, never one of 0, 1, 2.
+
+        :param create: create it, mode 0600, and fail with `FileExistsError` when it exists.
+        """
+        flags = os.O_CLOEXEC | (os.O_RDONLY if read_only else os.O_RDWR)
+        if create:
+            flags |= os.O_CREAT | os.O_EXCL
+        fd = os.open(path, flags, 0o600)
+        if fd > 2:
+            return fd
+        moved: int = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
+        os.close(fd)
+        return moved
+
+    def close(self, fd: int) -> None:
+        """Close a descriptor."""
+        os.close(fd)
+
+    def pread(self, fd: int, length: int, offset: int) -> bytes:
+        """Read up to ``length`` bytes; fewer may come back, none at the end of the file."""
+        return os.pread(fd, length, offset)
+
+    def pwrite(self, fd: int, data: bytes, offset: int) -> int:
+        """Write and return how many bytes were taken, which may be fewer than given."""
+        return os.pwrite(fd, data, offset)
+
+    def size(self, fd: int) -> int:
+        """Size of an open file in bytes."""
+        return os.fstat(fd).st_size
+
+    def truncate(self, fd: int, size: int) -> None:
+        """Set the size of an open file."""
+        os.ftruncate(fd, size)
+
+    def allocate(self, fd: int, offset: int, length: int) -> None:
+        """Reserve zero-filled space so that later writes there change no metadata."""
+        os.posix_fallocate(fd, offset, length)
+
+    def sync(self, fd: int) -> None:
+        """Make the contents of a file durable."""
+        if hasattr(fcntl, "F_FULLFSYNC"):  # macOS: fsync alone stops at the drive's cache
+            fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
+        else:
+            os.fdatasync(fd)
+
+    def sync_directory(self, path: str) -> None:
+        """Make the directory entries of ``path`` durable."""
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    def drop_cache(self, fd: int) -> None:
+        """Forget clean cached pages so that the next read asks the disk; advice only."""
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+
+    def unlink(self, path: str) -> None:
+        """Remove a directory entry."""
+        os.unlink(path)
+
+    def rename(self, source: str, target: str) -> None:
+        """Rename within one directory, replacing the target."""
+        os.rename(source, target)
+
+    def link(self, source: str, target: str) -> None:
+        """Give a file a second name; fails with `FileExistsError` when the name is taken."""
+        os.link(source, target)
+
+    def list_directory(self, path: str) -> list[str]:
+        """Names in a directory, in no order."""
+        return os.listdir(path)
+
+    def path_identity(self, path: str) -> tuple[int, int, int, int] | None:
+        """(device, inode, links, size) of what ``path`` names, or None when nothing is there."""
+        try:
+            status = os.stat(path)
+        except FileNotFoundError:
+            return None
+        return (status.st_dev, status.st_ino, status.st_nlink, status.st_size)
+
+    def identity(self, fd: int) -> tuple[int, int, int, int]:
+        """(device, inode, links, size) of an open file."""
+        status = os.fstat(fd)
+        return (status.st_dev, status.st_ino, status.st_nlink, status.st_size)
+
+    def is_regular(self, path: str) -> bool:
+        """Whether ``path`` names a plain file."""
+        return os.path.isfile(path)
+
+    def resolve(self, path: str) -> str:
+        """Absolute path with symbolic links followed."""
+        return os.path.realpath(path)
+
+    def lock(self, fd: int, offset: int, exclusive: bool) -> bool:
+        """Try to take a byte lock, without waiting; converts a lock already held."""
+        kind = fcntl.F_WRLCK if exclusive else fcntl.F_RDLCK
+        return self._set_lock(fd, kind, offset)
+
+    def unlock(self, fd: int, offset: int) -> None:
+        """Release a byte lock."""
+        self._set_lock(fd, fcntl.F_UNLCK, offset)
+
+    def _set_lock(self, fd: int, kind: int, offset: int) -> bool:
+        if not hasattr(fcntl, "F_OFD_SETLK"):
+            raise UsageError(
+                "PLATFORM",
+                "this platform has no open-file-description locks",
+                "run on Linux 3.15 or later",
+            )
+        request = struct.pack("hhqqi4x", kind, os.SEEK_SET, offset, 1, 0)
+        try:
+            fcntl.fcntl(fd, fcntl.F_OFD_SETLK, request)
+        except OSError as error:
+            if error.errno in (errno.EAGAIN, errno.EACCES):
+                return False
+            raise
+        return True
+
+    def process_id(self) -> int:
+        """Id of this process."""
+        return os.getpid()
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Clock:
+    """The wall clock, a monotonic clock and sleep."""
+
+    def now_us(self) -> int:
+        """Wall time in microseconds since the epoch."""
+        return time.time_ns() // 1000
+
+    def monotonic(self) -> float:
+        """Seconds on a clock that never jumps."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Randomness:
+    """Source of identities and salts."""
+
+    def token(self, length: int) -> bytes:
+        """Unpredictable bytes."""
+        return os.urandom(length)
+
+
+def read_exact(io: Io, fd: int, length: int, offset: int) -> bytes:
+    """Read ``length`` bytes, or fewer only where the file ends."""
+    data = io.pread(fd, length, offset)
+    while len(data) < length:
+        more = io.pread(fd, length - len(data), offset + len(data))
+        if not more:
+            break
+        data += more
+    return data
+
+
+def write_all(io: Io, fd: int, data: bytes, offset: int) -> None:
+    """Write every byte; short writes are continued, errors are the caller's."""
+    written = io.pwrite(fd, data, offset)
+    while written < len(data):
+        written += io.pwrite(fd, data[written:], offset + written)
+
+
+def translated(error: OSError, action: str, path: str) -> Exception:
+    """The CBDD error that says what an `OSError` means to a user."""
+    details: dict[str, object] = {"path": path, "errno": error.errno, "action": action}
+    reason = error.strerror or str(error)
+    if error.errno in FULL_ERRNOS:
+        return DiskFullError(
+            "DISK_FULL",
+            f"no space left to {action} ({path}: {reason}); nothing was changed",
+            "free space or delete documents, then try again",
+            details,
+        )
+    if error.errno in READ_ONLY_ERRNOS:
+        return ReadOnlyError(
+            "READ_ONLY",
+            f"not allowed to {action} ({path}: {reason})",
+            "check the permissions of the file and its directory, or open with read_only=True",
+            details,
+        )
+    return DiskFaultError(
+        "IO_ERROR",
+        f"the operating system failed to {action} ({path}: {reason})",
+        "check the disk and the system log; run `cbdd check` before writing again",
+        details,
+    )

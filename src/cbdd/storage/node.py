@@ -1,0 +1,337 @@
+"""One node of a B+tree in memory, and its page.
+
+A node is a plain object with lists: a leaf has keys and values, a branch has separator keys,
+children and the number of entries below each child. ``keys`` of a branch has one element fewer than
+``children``; child ``i`` holds the keys ``k`` with ``keys[i-1] <= k < keys[i]``.
+
+A child is a `Node` while it is not on disk, else the 16-byte reference of its page. A value is
+``bytes`` or the `Run` that holds it. An owner token names the write transaction that may change
+the node in place; a published node never changes, but for a checkpoint that replaces a child or a
+value by the reference of the same bytes on disk.
+
+Page body (after the header of page.py), leaf of n entries, branch of n children:
+
+    leaf    n x (key length u16, value length u16), prefix, then per entry: key rest, value
+    branch  n x (key length u16), prefix, then per child: key rest, page u64, checksum u64, count u64
+
+The first child of a branch has an empty key. Length 65535 means that 24 bytes of a run reference
+(page u64, length u64, checksum u64) stand in place of the bytes. The prefix is common to all keys
+that are stored in place.
+
+Invariants: keys ascend strictly; encode(decode(page)) is the page; a node that fits is never
+larger than its page whatever its prefix.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final
+
+from cbdd.errors import CorruptDataError
+from cbdd.storage.page import (
+    BRANCH,
+    HEADER,
+    HEADER_BYTES,
+    LEAF,
+    REFERENCE,
+    RUN_REFERENCE_BYTES,
+    Run,
+    decode_run,
+    seal_page,
+)
+
+IN_RUN: Final = 0xFFFF
+LEAF_SLOT_BYTES: Final = 4
+BRANCH_SLOT_BYTES: Final = 26
+COUNT: Final = struct.Struct("<Q")
+# CPython's cost of one bytes object and its place in a list, for the cache budget.
+ENTRY_OVERHEAD_BYTES: Final = 96
+BRANCH_ENTRY_OVERHEAD_BYTES: Final = 160
+NODE_OVERHEAD_BYTES: Final = 480
+
+
+class Limits:
+    """What fits in a page of a given size."""
+
+    def __init__(self, page_size: int) -> None:
+        self.page_size = page_size
+        self.capacity = page_size - HEADER_BYTES
+        self.max_value = page_size // 4
+        self.max_key = page_size // 8
+
+    def key_bytes(self, key: bytes) -> int:
+        """Bytes a key takes in its page."""
+        n = len(key)
+        return n if n <= self.max_key else RUN_REFERENCE_BYTES
+
+    def value_bytes(self, value: object) -> int:
+        """Bytes a value takes in its leaf."""
+        if isinstance(value, bytes):
+            n = len(value)
+            return n if n <= self.max_value else RUN_REFERENCE_BYTES
+        return RUN_REFERENCE_BYTES
+
+
+class Node:
+    """A leaf (level 0) or a branch."""
+
+    def __init__(self, level: int, owner: int) -> None:
+        self.level = level
+        self.owner = owner
+        self.keys: list[bytes] = []
+        self.values: list[object] = []
+        self.children: list[object] = []
+        self.counts: list[int] = []
+        self.used = 0
+        self.ref: bytes | None = None
+        self.key_runs: list[Run] | None = None
+        self.cut_key: bytes | None = None
+        self.is_hot = False
+
+    def copy(self, owner: int) -> Node:
+        """A private copy for the transaction ``owner``."""
+        node = Node(self.level, owner)
+        node.keys = self.keys[:]
+        if self.level == 0:
+            node.values = self.values[:]
+        else:
+            node.children = self.children[:]
+            node.counts = self.counts[:]
+        node.used = self.used
+        return node
+
+    def entry_count(self) -> int:
+        """Entries in this node and all below it."""
+        if self.level == 0:
+            return len(self.keys)
+        total = 0
+        for n in self.counts:
+            total += n
+        return total
+
+    def memory_bytes(self) -> int:
+        """What the node costs in memory, near enough for a budget."""
+        if self.level == 0:
+            return self.used + ENTRY_OVERHEAD_BYTES * len(self.keys) + NODE_OVERHEAD_BYTES
+        return self.used + BRANCH_ENTRY_OVERHEAD_BYTES * len(self.children) + NODE_OVERHEAD_BYTES
+
+
+def measured(node: Node, limits: Limits) -> int:
+    """Bytes of the page body without prefix compression."""
+    total = 0
+    if node.level == 0:
+        for i in range(len(node.keys)):
+            total += LEAF_SLOT_BYTES + limits.key_bytes(node.keys[i])
+            total += limits.value_bytes(node.values[i])
+        return total
+    total = BRANCH_SLOT_BYTES * len(node.children)
+    for key in node.keys:
+        total += limits.key_bytes(key)
+    return total
+
+
+def common_prefix_length(first: bytes, last: bytes) -> int:
+    """Length of the longest common prefix."""
+    n = min(len(first), len(last))
+    if first[:n] == last[:n]:
+        return n
+    for i in range(n):
+        if first[i] != last[i]:
+            return i
+    return n
+
+
+def stored_prefix(node: Node, limits: Limits) -> bytes:
+    """The prefix that is stored once for all keys; empty when some key is in a run."""
+    n = len(node.keys)
+    if n < 2:
+        return b""
+    for key in node.keys:
+        if len(key) > limits.max_key:
+            return b""
+    return node.keys[0][: common_prefix_length(node.keys[0], node.keys[n - 1])]
+
+
+def fits(node: Node, limits: Limits) -> bool:
+    """Whether the node fits in one page."""
+    if node.used <= limits.capacity:
+        return True
+    n = len(node.keys)
+    if n < 2:
+        return False
+    saved = common_prefix_length(node.keys[0], node.keys[n - 1]) * (n - 1)
+    if node.used - saved > limits.capacity:
+        return False
+    saved = len(stored_prefix(node, limits)) * (n - 1)
+    return node.used - saved <= limits.capacity
+
+
+def encode_node(
+    node: Node,
+    page: int,
+    generation: int,
+    tree: int,
+    limits: Limits,
+    refs: list[bytes],
+    key_runs: list[Run],
+) -> bytes:
+    """The page of a node, its checksum still zero.
+
+    :param refs: for a leaf, the bytes to store for each value; for a branch, the reference of
+        each child.
+    :param key_runs: runs of the keys longer than ``limits.max_key``, in key order.
+    """
+    prefix = stored_prefix(node, limits)
+    skip = len(prefix)
+    lengths: list[int] = []
+    parts: list[bytes] = [b"", prefix]
+    next_run = 0
+    is_leaf = node.level == 0
+    if not is_leaf:
+        lengths.append(0)
+        parts.append(refs[0])
+        parts.append(COUNT.pack(node.counts[0]))
+    for i in range(len(node.keys)):
+        key = node.keys[i]
+        if len(key) > limits.max_key:
+            lengths.append(IN_RUN)
+            parts.append(key_runs[next_run].encode())
+            next_run += 1
+        else:
+            lengths.append(len(key) - skip)
+            parts.append(key[skip:])
+        if is_leaf:
+            lengths.append(IN_RUN if is_large(node.values[i], limits) else len(refs[i]))
+            parts.append(refs[i])
+        else:
+            parts.append(refs[i + 1])
+            parts.append(COUNT.pack(node.counts[i + 1]))
+    parts[0] = struct.pack(f"<{len(lengths)}H", *lengths)
+    body = b"".join(parts)
+    entries = len(node.keys) if is_leaf else len(node.children)
+    kind = LEAF if is_leaf else BRANCH
+    return seal_page(
+        kind, entries, page, generation, tree, node.level, skip, body, limits.page_size
+    )
+
+
+def is_large(value: object, limits: Limits) -> bool:
+    """Whether a value is kept in a run."""
+    return not isinstance(value, bytes) or len(value) > limits.max_value
+
+
+class NodeSource:
+    """Where nodes and runs that are not in memory come from; the page file is one."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+
+    def load(self, ref: bytes) -> Node:
+        """The node of a page reference, verified."""
+        raise AssertionError("abstract")
+
+    def read_run(self, run: Run) -> bytes:
+        """Bytes of a run, verified."""
+        raise AssertionError("abstract")
+
+
+def decode_node(data: bytes, page: int, reader: NodeSource, limits: Limits) -> Node:
+    """The node stored in a verified page."""
+    fields = HEADER.unpack_from(data, 0)
+    kind: int = fields[1]
+    entries: int = fields[4]
+    level: int = fields[8]
+    skip: int = fields[9]
+    used: int = fields[10]
+    slots = entries * 2 if kind == LEAF else entries
+    position = HEADER_BYTES + slots * 2
+    end = HEADER_BYTES + used
+    if kind not in (LEAF, BRANCH) or (kind == LEAF) != (level == 0) or end > len(data):
+        raise malformed(page, f"kind {kind}, level {level}, {used} bytes used")
+    if position + skip > end:
+        raise malformed(page, f"{entries} entries do not fit")
+    lengths = struct.unpack_from(f"<{slots}H", data, HEADER_BYTES)
+    prefix = data[position : position + skip]
+    position += skip
+    node = Node(level, 0)
+    if kind == LEAF:
+        position = _decode_leaf(node, data, position, entries, lengths, prefix, reader)
+    else:
+        position = _decode_branch(node, data, position, entries, lengths, prefix, reader)
+    if position != end:
+        raise malformed(page, f"entries end at {position}, expected {end}")
+    node.used = used + skip * (len(node.keys) - 1)
+    return node
+
+
+def _decode_leaf(
+    node: Node,
+    data: bytes,
+    position: int,
+    entries: int,
+    lengths: tuple[int, ...],
+    prefix: bytes,
+    reader: NodeSource,
+) -> int:
+    keys = node.keys
+    values = node.values
+    for i in range(entries):
+        length = lengths[2 * i]
+        if length == IN_RUN:
+            keys.append(_key_from_run(node, data, position, reader))
+            position += RUN_REFERENCE_BYTES
+        else:
+            key = data[position : position + length]
+            keys.append(prefix + key if prefix else key)
+            position += length
+        length = lengths[2 * i + 1]
+        if length == IN_RUN:
+            values.append(decode_run(data, position))
+            position += RUN_REFERENCE_BYTES
+        else:
+            values.append(data[position : position + length])
+            position += length
+    return position
+
+
+def _decode_branch(
+    node: Node,
+    data: bytes,
+    position: int,
+    entries: int,
+    lengths: tuple[int, ...],
+    prefix: bytes,
+    reader: NodeSource,
+) -> int:
+    for i in range(entries):
+        length = lengths[i]
+        if i:
+            if length == IN_RUN:
+                node.keys.append(_key_from_run(node, data, position, reader))
+                position += RUN_REFERENCE_BYTES
+            else:
+                node.keys.append(prefix + data[position : position + length])
+                position += length
+        node.children.append(data[position : position + REFERENCE.size])
+        position += REFERENCE.size
+        node.counts.append(int.from_bytes(data[position : position + 8], "little"))
+        position += 8
+    return position
+
+
+def _key_from_run(node: Node, data: bytes, position: int, reader: NodeSource) -> bytes:
+    run = decode_run(data, position)
+    if node.key_runs is None:
+        node.key_runs = []
+    node.key_runs.append(run)
+    return reader.read_run(run)
+
+
+def malformed(page: int, what: str) -> CorruptDataError:
+    """The error for a page whose checksum is right and whose contents make no sense."""
+    return CorruptDataError(
+        "PAGE_MALFORMED",
+        f"page {page} is malformed: {what}",
+        "run `cbdd check`; report this, the checksum says the page was written like this",
+        {"page": page},
+    )

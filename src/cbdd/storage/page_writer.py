@@ -1,0 +1,183 @@
+"""Writing the nodes of a snapshot to free pages, children first.
+
+Consecutive pages are gathered into one write. Nothing written here is reachable until the meta page
+that names it is durable, so a crash or a full disk in the middle costs nothing; nodes in memory are
+told where they are (`PageWriter.settle`) only after that.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from cbdd.storage.btree import Tree
+from cbdd.storage.freelist import Allocator
+from cbdd.storage.io import Io, write_all
+from cbdd.storage.node import Node, encode_node, is_large
+from cbdd.storage.page import (
+    HEADER_BYTES,
+    OVERFLOW,
+    Run,
+    checksum_of,
+    reference,
+    run_page_count,
+    seal_page,
+    with_checksum,
+)
+from cbdd.storage.pager import Pager
+
+GATHER_BYTES: Final = 1 << 20
+
+
+class WrittenNode:
+    """A node that is on disk once the checkpoint has succeeded."""
+
+    def __init__(self, node: Node, ref: bytes, key_runs: list[Run]) -> None:
+        self.node = node
+        self.ref = ref
+        self.key_runs = key_runs
+        self.value_indexes: list[int] = []
+        self.value_runs: list[Run] = []
+
+
+class PageWriter:
+    """Writes pages for one checkpoint."""
+
+    def __init__(self, io: Io, pager: Pager, allocator: Allocator, generation: int) -> None:
+        self._io = io
+        self._pager = pager
+        self._limits = pager.limits
+        self._allocator = allocator
+        self._generation = generation
+        self._gathered: list[bytes] = []
+        self._gathered_bytes = 0
+        self._gathered_start = 0
+        self._gathered_end = 0
+        self._by_node: dict[int, WrittenNode] = {}
+        self.written: list[WrittenNode] = []
+        self.pages_written = 0
+
+    def write_tree(self, tree: Tree, tree_id: int) -> Tree:
+        """The same version with its root on disk."""
+        root = tree.root
+        if not isinstance(root, Node):
+            return tree
+        return Tree(self._write_node(root, tree_id), tree.count, tree.large)
+
+    def write_run(self, data: bytes, kind: int, tree_id: int) -> Run:
+        """Write bytes to pages of their own."""
+        first = self._allocator.pages(run_page_count(len(data), self._limits.page_size))
+        return self.write_run_at(first, data, kind, tree_id)
+
+    def write_run_at(self, first: int, data: bytes, kind: int, tree_id: int) -> Run:
+        """Write bytes to consecutive pages that were allocated before."""
+        size = self._limits.page_size
+        count = run_page_count(len(data), size)
+        image = seal_page(kind, count, first, self._generation, tree_id, 0, 0, data, count * size)
+        checksum = checksum_of(image, self._pager.seed)
+        self._put(first, with_checksum(image, checksum), count)
+        return Run(first, len(data), checksum)
+
+    def flush(self) -> None:
+        """Write what has been gathered."""
+        if self._gathered:
+            offset = self._gathered_start * self._limits.page_size
+            write_all(self._io, self._pager.fd, b"".join(self._gathered), offset)
+            self._gathered = []
+            self._gathered_bytes = 0
+
+    def settle(self, superseded: list[Node]) -> list[tuple[int, int]]:
+        """Tell the nodes where they are and give them to the cache.
+
+        :returns: pages written for nodes that commits replaced meanwhile, as (start, count).
+        """
+        freed: list[tuple[int, int]] = []
+        gone: set[int] = set()
+        for node in superseded:
+            written = self._by_node.get(id(node))
+            if written is None or id(node) in gone:
+                continue
+            gone.add(id(node))
+            freed.append((int.from_bytes(written.ref[:8], "little"), 1))
+            for run in written.key_runs + written.value_runs:
+                freed.append((run.page, run_page_count(run.length, self._limits.page_size)))
+        for written in self.written:
+            node = written.node
+            if id(node) in gone:
+                continue
+            for i in range(len(written.value_indexes)):
+                node.values[written.value_indexes[i]] = written.value_runs[i]
+            node.key_runs = written.key_runs or None
+            node.ref = written.ref
+        for written in self.written:
+            node = written.node
+            for i in range(len(node.children)):
+                child = node.children[i]
+                if isinstance(child, Node) and child.ref is not None:
+                    node.children[i] = child.ref
+            if id(node) not in gone:
+                self._pager.adopt(written.ref, node)
+        return freed
+
+    def _write_node(self, node: Node, tree_id: int) -> bytes:
+        if node.ref is not None:
+            return node.ref
+        known = self._by_node.get(id(node))
+        if known is not None:
+            return known.ref
+        record = WrittenNode(node, b"", [])
+        refs: list[bytes] = []
+        if node.level > 0:
+            for child in node.children:
+                if isinstance(child, Node):
+                    refs.append(self._write_node(child, tree_id))
+                else:
+                    assert isinstance(child, bytes)
+                    refs.append(child)
+        else:
+            self._write_values(node, tree_id, refs, record)
+        for key in node.keys:
+            if len(key) > self._limits.max_key:
+                record.key_runs.append(self.write_run(key, OVERFLOW, tree_id))
+        page = self._allocator.page()
+        image = encode_node(
+            node, page, self._generation, tree_id, self._limits, refs, record.key_runs
+        )
+        checksum = checksum_of(image, self._pager.seed)
+        self._put(page, with_checksum(image, checksum), 1)
+        record.ref = reference(page, checksum)
+        self._by_node[id(node)] = record
+        self.written.append(record)
+        return record.ref
+
+    def _write_values(
+        self, node: Node, tree_id: int, refs: list[bytes], record: WrittenNode
+    ) -> None:
+        for i in range(len(node.values)):
+            value = node.values[i]
+            if isinstance(value, Run):
+                refs.append(value.encode())
+                continue
+            assert isinstance(value, bytes)
+            if not is_large(value, self._limits):
+                refs.append(value)
+                continue
+            run = self.write_run(value, OVERFLOW, tree_id)
+            record.value_indexes.append(i)
+            record.value_runs.append(run)
+            refs.append(run.encode())
+
+    def _put(self, page: int, image: bytes, count: int) -> None:
+        self.pages_written += count
+        if self._gathered and (page != self._gathered_end or self._gathered_bytes >= GATHER_BYTES):
+            self.flush()
+        if not self._gathered:
+            self._gathered_start = page
+        self._gathered.append(image)
+        self._gathered_bytes += len(image)
+        self._gathered_end = page + count
+
+
+def freelist_run_bytes(entries: int, entry_size: int, page_size: int) -> int:
+    """Length of a freelist run with room for two more entries, filling its pages."""
+    needed = (entries + 2) * entry_size
+    return run_page_count(needed, page_size) * page_size - HEADER_BYTES

@@ -1,0 +1,146 @@
+"""The data file as pages: reading and verifying nodes and runs, and the cache of clean nodes.
+
+`Pager` reads with ``pread`` (never a memory map: a truncated file must raise an error, not kill
+the process), verifies each page against the checksum in its reference, decodes it once and keeps
+the node under its 16-byte reference. The budget is shared by clean nodes and dirty ones; when
+it is spent the clock algorithm lets clean nodes go, those not used since the hand last passed first.
+
+Concurrency: lookups and insertions are single dictionary operations; eviction runs under a lock
+that is only ever tried, so a reader never waits for another's eviction.
+
+Source: Corbato, "A Paging Experiment with the Multics System" (1968) for the clock algorithm.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+
+from cbdd.errors import CorruptDataError
+from cbdd.storage.io import Io, read_exact, translated
+from cbdd.storage.node import Limits, Node, NodeSource, decode_node
+from cbdd.storage.page import (
+    HEADER_BYTES,
+    Run,
+    reference_page,
+    run_page_count,
+    verify,
+)
+
+
+class Pager(NodeSource):
+    """Clean nodes of one open data file."""
+
+    def __init__(
+        self, io: Io, fd: int, path: str, page_size: int, seed: int, cache_size_bytes: int
+    ) -> None:
+        super().__init__(Limits(page_size))
+        self._io = io
+        self.fd = fd
+        self._path = path
+        self.page_size = page_size
+        self.seed = seed
+        self._budget = cache_size_bytes
+        self._nodes: dict[bytes, Node] = {}
+        self._clock: deque[bytes] = deque()
+        self._clean_bytes = 0
+        self.dirty_bytes = 0
+        self._evicting = threading.Lock()
+        self.pages_read = 0
+
+    @property
+    def cached_bytes(self) -> int:
+        """Memory taken by clean nodes, estimated."""
+        return self._clean_bytes
+
+    def load(self, ref: bytes) -> Node:
+        """The node of a page reference.
+
+        :raises CorruptDataError: the page is not the one the reference names.
+        """
+        node = self._nodes.get(ref)
+        if node is not None:
+            node.is_hot = True
+            return node
+        page = reference_page(ref)
+        data = self._read(page, self.page_size, int.from_bytes(ref[8:], "little"))
+        node = decode_node(data, page, self, self.limits)
+        node.ref = ref
+        self.pages_read += 1
+        self.adopt(ref, node)
+        return node
+
+    def load_fresh(self, ref: bytes) -> Node:
+        """The node of a page reference, read from disk even if it is cached, and not kept."""
+        page = reference_page(ref)
+        data = self._read(page, self.page_size, int.from_bytes(ref[8:], "little"))
+        node = decode_node(data, page, self, self.limits)
+        node.ref = ref
+        return node
+
+    def adopt(self, ref: bytes, node: Node) -> None:
+        """Put a node that is on disk under the cache's control."""
+        if ref in self._nodes:
+            return
+        self._nodes[ref] = node
+        self._clock.append(ref)
+        self._clean_bytes += node.memory_bytes()
+        if self._clean_bytes + self.dirty_bytes > self._budget:
+            self._evict()
+
+    def read_run(self, run: Run) -> bytes:
+        """The bytes of a run.
+
+        :raises CorruptDataError: the run is not the one its reference names.
+        """
+        size = run_page_count(run.length, self.page_size) * self.page_size
+        data = self._read(run.page, size, run.checksum)
+        return data[HEADER_BYTES : HEADER_BYTES + run.length]
+
+    def read_page(self, page: int) -> bytes:
+        """The raw bytes of one page, unverified and possibly short."""
+        try:
+            return read_exact(self._io, self.fd, self.page_size, page * self.page_size)
+        except OSError as error:
+            raise translated(error, f"read page {page}", self._path) from error
+
+    def forget_all(self) -> None:
+        """Empty the cache."""
+        with self._evicting:
+            self._nodes = {}
+            self._clock = deque()
+            self._clean_bytes = 0
+
+    def _read(self, page: int, length: int, checksum: int) -> bytes:
+        try:
+            data = read_exact(self._io, self.fd, length, page * self.page_size)
+        except OSError as error:
+            raise translated(error, f"read page {page}", self._path) from error
+        try:
+            verify(data, page, checksum, length, self.seed, self.page_size)
+        except CorruptDataError as error:
+            error.details["path"] = self._path
+            raise
+        return data
+
+    def _evict(self) -> None:
+        """Let clean nodes go until the budget holds, at least a little below it."""
+        if not self._evicting.acquire(False):
+            return
+        try:
+            target = max(self._budget - self.dirty_bytes - self._budget // 32, self._budget // 8)
+            rounds = 2 * len(self._clock)
+            while self._clean_bytes > target and rounds > 0 and self._clock:
+                rounds -= 1
+                ref = self._clock.popleft()
+                node = self._nodes.get(ref)
+                if node is None:
+                    continue
+                if node.is_hot:
+                    node.is_hot = False
+                    self._clock.append(ref)
+                    continue
+                del self._nodes[ref]
+                self._clean_bytes -= node.memory_bytes()
+        finally:
+            self._evicting.release()

@@ -1,0 +1,184 @@
+"""The state of one open database in this process, shared by the modules of the protocol.
+
+Snapshots. A `Snapshot` is a set of tree versions at one LSN. ``tip`` has every commit this process
+knows of; ``visible`` is what new readers see: it follows the tip, but stops before the first
+commit that asked to be durable and is not yet. Commits between the two wait in ``pending``. So
+nobody reads what a power cut can take back from an acknowledged writer; commits of durability
+``normal`` and ``off`` are visible as soon as they are appended, unless an undurable durable one
+precedes them.
+
+Generations and epochs. ``meta`` is the meta page all versions of this process stand on. Another
+process's checkpoint moves the generation: then the trees are taken anew from the meta page and the
+log behind it is applied again. ``epoch`` counts everything that makes the private copies of a
+transaction unfit to be published as they are: a checkpoint's begin and end, and a generation move.
+
+Concurrency: ``apply_lock`` guards tip, visible, pending, meta, pins and ledger and is never held
+across a sync. ``writer_mutex`` pairs with the writer lock, ``checkpoint_mutex`` with the checkpoint
+lock, ``sync_condition`` guards ``durable_lsn`` and the election of the thread that syncs for all.
+``is_tainted`` is set while a commit is neither wholly in nor wholly out; whoever finds it set takes
+everything anew from disk.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+
+from cbdd.errors import ClosedError, DurabilityError, ForkedError
+from cbdd.storage.btree import PageLedger, Tree
+from cbdd.storage.events import EventLog
+from cbdd.storage.io import Clock, Io, Randomness
+from cbdd.storage.locks import FileLocks
+from cbdd.storage.meta import Meta
+from cbdd.storage.options import StorageOptions
+from cbdd.storage.pager import Pager
+from cbdd.storage.report import RecoveryReport
+from cbdd.storage.shm import SharedState
+from cbdd.storage.wal import Position, SegmentSet, WriteAheadLog
+
+
+class Snapshot:
+    """Tree versions at one LSN; immutable."""
+
+    def __init__(self, lsn: int, generation: int, trees: dict[int, Tree]) -> None:
+        self.lsn = lsn
+        self.generation = generation
+        self.trees = trees
+
+
+class PendingCommit:
+    """A commit that is in the tip and not yet visible."""
+
+    def __init__(self, lsn: int, must_be_durable: bool, snapshot: Snapshot) -> None:
+        self.lsn = lsn
+        self.must_be_durable = must_be_durable
+        self.snapshot = snapshot
+
+
+class DatabaseState:
+    """Everything the protocol modules share. Owned by one `StorageEngine`."""
+
+    def __init__(
+        self,
+        io: Io,
+        clock: Clock,
+        randomness: Randomness,
+        options: StorageOptions,
+        path: str,
+        fd: int,
+        meta: Meta,
+        pager: Pager,
+        segments: SegmentSet,
+        locks: FileLocks,
+        events: EventLog,
+    ) -> None:
+        self.io = io
+        self.clock = clock
+        self.randomness = randomness
+        self.options = options
+        self.path = path
+        cut = path.rfind("/")
+        self.directory = path[:cut] if cut > 0 else "/"
+        self.name = path[cut + 1 :]
+        self.fd = fd
+        self.meta = meta
+        self.pager = pager
+        self.segments = segments
+        self.log = WriteAheadLog(segments)
+        self.locks = locks
+        self.events = events
+        self.shm: SharedState | None = None
+        self.read_only = options.read_only
+        self.report = RecoveryReport()
+
+        empty = Snapshot(0, 0, {})
+        self.base_trees: dict[int, Tree] = {}
+        self.directory_tree = Tree(None, 0, 0)
+        self.tip = empty
+        self.visible = empty
+        self.pending: deque[PendingCommit] = deque()
+        self.tip_position = Position(0, 0, 0, 0)
+        self.ledger = PageLedger()
+        self.dirty_nodes = 0
+        self.dirty_large_bytes = 0
+        self.log_bytes = 0
+        self.epoch = 0
+        self.is_checkpoint_active = False
+        self.owner_counter = 0
+        self.raw_state = b""
+        self.counter = 0
+        self.frames_applied = 0
+        self.commits_applied = 0
+        self.last_commit_us = 0
+
+        self.slot = -1
+        self.slot_started_us = 0
+        self.pinned_generation = 0
+        self.pins: dict[int, int] = {}
+
+        self.durable_lsn = 0
+        self.is_poisoned = False
+        self.is_tainted = False
+        self.is_closed = False
+        self.is_forked = False
+        self.is_sync_running = False
+        self.writer_thread = 0
+
+        self.apply_lock = threading.RLock()
+        self.writer_mutex = threading.Lock()
+        self.checkpoint_mutex = threading.Lock()
+        self.sync_condition = threading.Condition()
+        self.wake = threading.Event()
+        self.background_error = ""
+        self.is_background_idle = False
+        self.snapshots_taken = 0
+
+    def require_usable(self) -> None:
+        """Raise unless the handle may be used in this process."""
+        if self.is_forked:
+            raise ForkedError(
+                "FORKED",
+                f"{self.path} was opened before a fork and is used in the child process",
+                "open the database again in the child",
+                {"path": self.path},
+            )
+        if self.is_closed:
+            raise ClosedError(
+                "CLOSED", f"{self.path} is closed", "open it again", {"path": self.path}
+            )
+
+    def require_unpoisoned(self) -> None:
+        """Raise when a sync has failed since the database was opened."""
+        if self.is_poisoned:
+            raise poisoned(self.path)
+
+    def next_owner(self) -> int:
+        """A token that no node carries yet."""
+        with self.apply_lock:
+            self.owner_counter += 1
+            return self.owner_counter
+
+    def dirty_bytes(self) -> int:
+        """Memory taken by nodes that are not on disk, estimated."""
+        per_node = self.pager.page_size + self.pager.page_size // 2
+        return max(0, self.dirty_nodes) * per_node + self.dirty_large_bytes
+
+    def advance_visible(self) -> None:
+        """Show the commits that may be shown. The caller holds ``apply_lock``."""
+        while self.pending:
+            head = self.pending[0]
+            if head.must_be_durable and head.lsn > self.durable_lsn:
+                return
+            self.visible = head.snapshot
+            self.pending.popleft()
+
+
+def poisoned(path: str) -> DurabilityError:
+    """The error for a handle whose sync has failed."""
+    return DurabilityError(
+        "SYNC_FAILED",
+        f"a sync of {path} or its log failed; the outcome of commits that were not "
+        "acknowledged is unknown",
+        "close the database in every process and open it again: that reads the disk anew",
+        {"path": path},
+    )

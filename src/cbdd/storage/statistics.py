@@ -1,0 +1,73 @@
+"""Facts about an open database: sizes, log, cache, processes."""
+
+from __future__ import annotations
+
+from cbdd.storage.checkpoint import read_freelist
+from cbdd.storage.follow import acquire_snapshot, release_snapshot
+from cbdd.storage.meta import FORMAT
+from cbdd.storage.shm import SLOT_COUNT
+from cbdd.storage.state import DatabaseState
+
+
+def statistics_of(state: DatabaseState) -> dict[str, object]:
+    """The facts as plain values, for JSON. Sizes are bytes, times microseconds since the epoch."""
+    snapshot = acquire_snapshot(state, False)
+    try:
+        with state.apply_lock:
+            meta = state.meta
+            free = 0
+            for run in read_freelist(state):
+                free += run.count
+            return {
+                "path": state.path,
+                "format": FORMAT,
+                "min_reader": meta.min_reader,
+                "min_writer": meta.min_writer,
+                "writer_version": meta.writer_version,
+                "uuid": meta.uuid.hex(),
+                "created_us": meta.created_us,
+                "page_size_bytes": meta.page_size,
+                "page_count": meta.page_count,
+                "free_pages": free,
+                "file_size_bytes": state.io.size(state.fd),
+                "generation": meta.generation,
+                "checkpoint_lsn": meta.checkpoint_lsn,
+                "checkpoint_us": meta.written_us,
+                "root_checksum": f"{meta.directory_checksum:016x}",
+                "is_clean": meta.is_clean,
+                "lsn": state.tip.lsn,
+                "visible_lsn": snapshot.lsn,
+                "durable_lsn": state.durable_lsn,
+                "log_segment": state.tip_position.segment,
+                "log_bytes": state.log_bytes,
+                "durability": state.options.durability,
+                "trees": len(snapshot.trees),
+                "cache_budget_bytes": state.options.cache_size_bytes,
+                "cache_clean_bytes": state.pager.cached_bytes,
+                "cache_dirty_bytes": state.dirty_bytes(),
+                "pages_read": state.pager.pages_read,
+                "is_poisoned": state.is_poisoned,
+                "background_error": state.background_error,
+                "processes": _processes(state),
+            }
+    finally:
+        release_snapshot(state, snapshot)
+
+
+def _processes(state: DatabaseState) -> list[dict[str, object]]:
+    """Who has the file open, and the oldest generation each still reads."""
+    found: list[dict[str, object]] = []
+    if state.shm is None:
+        return found
+    for slot in range(SLOT_COUNT):
+        pid, started, pinned, since = state.shm.read_slot(slot)
+        if pid:
+            found.append(
+                {
+                    "pid": pid,
+                    "started_us": started,
+                    "pinned_generation": pinned,
+                    "pinned_since_us": since,
+                }
+            )
+    return found

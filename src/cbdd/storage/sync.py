@@ -1,0 +1,112 @@
+"""Group commit: one sync makes durable what many threads have appended.
+
+A thread whose commit must be durable either finds that a sync which began after its append has
+returned, or becomes the one that syncs for all who wait. The end of the log is sampled before the
+sync begins; when the sync has returned, a mark in the segment's head and the shared state say so,
+and only then do the commits count as durable, become visible and return.
+
+Invariants: nothing is called durable that was appended after the sync began. A failed sync is
+final: the kernel may have dropped the pages it could not write, and a second sync would lie. The
+handle and, through the shared state, every process is poisoned.
+
+Source: PostgreSQL's "fsync errors" change (2018) and Rebello et al., "Can Applications Recover from
+fsync Failures?" (2020).
+"""
+
+from __future__ import annotations
+
+from cbdd.errors import DurabilityError
+from cbdd.storage.follow import read_state
+from cbdd.storage.locks import SYNC
+from cbdd.storage.shm import is_poisoned
+from cbdd.storage.state import DatabaseState, poisoned
+from cbdd.storage.wal import Segment
+
+
+def sync_to(state: DatabaseState, lsn: int) -> None:
+    """Return when the log is durable up to ``lsn``.
+
+    :raises DurabilityError: a sync failed; whether the commit survives is unknown.
+    """
+    condition = state.sync_condition
+    while True:
+        with condition:
+            while True:
+                if state.durable_lsn >= lsn:
+                    return
+                state.require_unpoisoned()
+                if not state.is_sync_running:
+                    state.is_sync_running = True
+                    break
+                condition.wait()
+        try:
+            _lead(state, lsn)
+        finally:
+            with condition:
+                state.is_sync_running = False
+                condition.notify_all()
+
+
+def _lead(state: DatabaseState, lsn: int) -> None:
+    """Sync the log once for everyone, unless another process has done it meanwhile."""
+    raw, _published, durable = read_state(state)
+    if is_poisoned(raw):
+        state.is_poisoned = True
+        raise poisoned(state.path)
+    if durable >= lsn:
+        _note(state, durable)
+        return
+    with state.apply_lock:
+        position = state.tip_position
+        segment = state.segments.get(position.segment, False)
+        if segment is not None:
+            segment.users += 1
+    if segment is None:
+        poison(state)
+        raise poisoned(state.path)
+    try:
+        state.io.sync(segment.fd)
+    except OSError as error:
+        poison(state)
+        raise poisoned(state.path) from error
+    finally:
+        with state.apply_lock:
+            segment.users -= 1
+    mark_durable(state, segment, position.lsn, position.offset)
+
+
+def mark_durable(state: DatabaseState, segment: Segment, lsn: int, end: int) -> None:
+    """Record what a sync that has returned covered, for other processes and for recovery."""
+    shm = state.shm
+    if shm is not None:
+        state.locks.acquire(SYNC, True, state.options.lock_timeout_seconds, "")
+        try:
+            _raw, _published, durable = read_state(state)
+            if lsn > durable:
+                state.segments.write_mark(segment, lsn, end)
+                shm.set_durable(lsn)
+        finally:
+            state.locks.release(SYNC)
+    _note(state, lsn)
+
+
+def _note(state: DatabaseState, lsn: int) -> None:
+    with state.apply_lock:
+        state.durable_lsn = max(state.durable_lsn, lsn)
+        state.advance_visible()
+
+
+def poison(state: DatabaseState) -> None:
+    """Let nobody commit any more until the file has been read anew."""
+    state.is_poisoned = True
+    state.events.record("sync_failed", {"lsn": state.tip.lsn, "durable_lsn": state.durable_lsn})
+    if state.shm is not None:
+        try:
+            state.shm.poison()
+        except OSError as error:
+            raise DurabilityError(
+                "SYNC_FAILED",
+                f"a sync of {state.path} failed and other processes could not be told: {error}",
+                "stop every process that has the database open, then open it again",
+                {"path": state.path},
+            ) from error

@@ -1,0 +1,61 @@
+"""Who may commit: the writer mutex between threads, the writer lock between processes."""
+
+from __future__ import annotations
+
+import threading
+
+from cbdd.errors import LockedError, UsageError
+from cbdd.storage.locks import WRITER
+from cbdd.storage.shm import SLOT_COUNT
+from cbdd.storage.state import DatabaseState
+
+
+def attached_processes(state: DatabaseState) -> str:
+    """Ids of the other processes that have the file open, for messages."""
+    if state.shm is None:
+        return ""
+    pids: list[str] = []
+    for slot in range(SLOT_COUNT):
+        pid = state.shm.read_slot(slot)[0]
+        if pid and slot != state.slot:
+            pids.append(f"process {pid}")
+    return " or ".join(pids)
+
+
+def lock_writer(state: DatabaseState) -> None:
+    """Take the writer mutex and the writer lock.
+
+    :raises LockedError: another thread or process did not finish in time.
+    """
+    me = threading.get_ident()
+    if state.writer_thread == me:
+        raise UsageError(
+            "NESTED_WRITE",
+            "this thread already has a write in progress",
+            "commit or abort it first",
+        )
+    timeout = state.options.lock_timeout_seconds
+    if not state.writer_mutex.acquire(True, timeout):
+        raise LockedError(
+            "LOCKED",
+            f"the writer lock of {state.path} was not free within {timeout:g} s; held by another "
+            "thread of this process",
+            "let the other thread finish its write",
+            {"path": state.path, "lock": "writer"},
+        )
+    try:
+        state.locks.acquire(WRITER, True, timeout, attached_processes(state))
+    except BaseException:
+        state.writer_mutex.release()
+        raise
+    state.writer_thread = me
+
+
+def unlock_writer(state: DatabaseState) -> None:
+    """Release the writer lock and mutex."""
+    state.writer_thread = 0
+    try:
+        if not state.is_forked:
+            state.locks.release(WRITER)
+    finally:
+        state.writer_mutex.release()
