@@ -187,7 +187,8 @@ def _append_open_groups(writer: BytesWriter, bits: i64, count: i64, mask: i64) -
     """Write all groups, each saying that more follows: a tail must."""
     shift: i64 = 7 * (count - 1)
     while shift >= 0:
-        writer.append((((bits >> shift) & 0x7F) << 1 | 1) ^ mask)
+        byte: int = (((bits >> shift) & 0x7F) << 1 | 1) ^ mask
+        writer.append(byte)
         shift -= 7
 
 

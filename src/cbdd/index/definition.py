@@ -12,6 +12,7 @@ from typing import Final
 
 from pymongo.errors import OperationFailure
 
+from cbdd.errors import NewerFormatError
 from cbdd.index.key_string import KEY_STRING_VERSION
 
 MAX_INDEX_FIELDS: Final = 32
@@ -48,10 +49,7 @@ class IndexDefinition:
         self.is_sparse: bool = bool(self.options.get("sparse", False))
         self.paths: list[list[bytes]] = [path.encode().split(b".") for path, _ in fields]
         self.descending: list[bool] = [direction < 0 for _, direction in fields]
-
-    @property
-    def is_id_index(self) -> bool:
-        return self.fields == [("_id", 1)]
+        self.is_id_index: bool = fields == [("_id", 1)]
 
     def replaced(
         self, is_multikey: bool | None = None, tree_id: int | None = None
@@ -80,11 +78,18 @@ class IndexDefinition:
 
     @staticmethod
     def from_document(document: Mapping[str, object]) -> IndexDefinition:
-        """Read a definition that `to_document` wrote. A missing or mistyped value is an error."""
+        """Read a definition that `to_document` wrote; refuse key strings of a later release."""
         name, key, options = document["name"], document["key"], document["options"]
         tree_id, version = document["tree"], document["keyString"]
         assert isinstance(name, str) and isinstance(key, Mapping) and isinstance(options, Mapping)
         assert isinstance(tree_id, int) and isinstance(version, int)
+        if version > KEY_STRING_VERSION:
+            raise NewerFormatError(
+                "KEY_STRING_VERSION",
+                f"index {name} has key strings of version {version}, this release knows "
+                f"{KEY_STRING_VERSION}",
+                "open the database with the release that created the index",
+            )
         fields: list[tuple[str, int]] = []
         for path, direction in key.items():
             fields.append((str(path), int(direction)))

@@ -88,7 +88,7 @@ from cbdd.document.raw import (
     skip_value,
 )
 from cbdd.index.decimal_key import append_decimal
-from cbdd.index.number_key import NUMBER_INFINITY, append_double, append_integer
+from cbdd.index.number_key import NUMBER_INFINITY, TWO_TO_61, append_double, append_integer
 
 KEY_STRING_VERSION: Final = 1
 
@@ -120,7 +120,6 @@ MAX_KEY: Final = b"\xf0"
 
 MAX_KEY_DEPTH: Final = 200
 
-_SIGN_BIT: Final = -0x8000_0000_0000_0000
 _COMPLEMENT: Final = bytes(range(255, -1, -1))
 
 
@@ -164,7 +163,7 @@ def append_value(
         append_integer(writer, read_i64_le(data, start))
     elif bson_type == TYPE_DATE:
         writer.append(CLASS_DATE)
-        write_i64_be(writer, read_i64_le(data, start) ^ _SIGN_BIT)
+        _append_signed(writer, read_i64_le(data, start))
     elif bson_type == TYPE_NULL:
         writer.append(CLASS_NULL)
     elif bson_type == TYPE_BOOLEAN:
@@ -216,13 +215,21 @@ def _append_rare_value(
         raise InvalidBSON(f"unknown BSON type {bson_type:#04x} at offset {start}")
 
 
+def _append_signed(writer: BytesWriter, value: i64) -> None:
+    """Write value + 2^63 in eight bytes, staying inside 64 bits: the sign bit is flipped."""
+    if value >= 0:
+        write_i64_be(writer, value - TWO_TO_61 - TWO_TO_61 - TWO_TO_61 - TWO_TO_61)
+    else:
+        write_i64_be(writer, value + TWO_TO_61 + TWO_TO_61 + TWO_TO_61 + TWO_TO_61)
+
+
 def append_text(writer: BytesWriter, data: bytes, start: i64, end: i64) -> None:
     at: i64 = start
     while at < end and data[at] > 1:
         at += 1
     writer.write(data[start:at])
     while at < end:
-        byte: i64 = data[at]
+        byte = data[at]
         if byte <= 1:
             writer.append(1)
             byte += 1
@@ -232,7 +239,7 @@ def append_text(writer: BytesWriter, data: bytes, start: i64, end: i64) -> None:
 
 
 def _append_binary(writer: BytesWriter, data: bytes, start: i64, end: i64) -> None:
-    length: i64 = end - start - 5
+    length: int = end - start - 5
     if length < 0xFF:
         writer.append(length)
     else:
@@ -252,7 +259,8 @@ def _append_document(writer: BytesWriter, data: bytes, start: i64, depth: i64) -
         bson_type: i64 = data[element]
         value: i64 = skip_name(data, element + 1)
         end: i64 = skip_value(data, bson_type, value)
-        writer.append(type_bracket(bson_type))
+        bracket: int = type_bracket(bson_type)
+        writer.append(bracket)
         writer.write(data[element + 1 : value])
         append_value(writer, data, bson_type, value, end, depth)
         element = end

@@ -28,7 +28,6 @@ from cbdd.document.raw import (
     find_field,
     skip_name,
     skip_value,
-    value_start,
 )
 from cbdd.index.definition import IndexDefinition
 from cbdd.index.key_string import (
@@ -80,7 +79,7 @@ def _extract_single_key(definition: IndexDefinition, document: bytes) -> bytes |
             bson_type = document[element]
             if bson_type == TYPE_ARRAY:
                 return None
-            value = value_start(document, element)
+            value = element + len(name) + 2
         if bson_type == 0:
             missing += 1
             writer.append(CLASS_NULL if not definition.descending[i] else 0xFF - CLASS_NULL)
@@ -208,9 +207,9 @@ class _Expansion:
             if element < 0:
                 self.found_type = 0
                 return
+            start = element + len(path[at]) + 2
             at += 1
             bson_type = self.document[element]
-            start = value_start(self.document, element)
             if at == len(path) or bson_type == TYPE_ARRAY:
                 self.found_at = at
                 self.found_type = bson_type

@@ -1,6 +1,8 @@
 """The number part of key strings: integers and doubles (the format is in `key_string`).
 
 Everything here is arithmetic on 64-bit integers, a double is only ever looked at as its bits.
+Compiled, a literal on the left of << is 32 bits wide and constants from 2^62 on are objects: so
+bits are cut off with >> and <<, and 2^63 is 2^61 four times.
 A `mask` of 0 or 0xFF carries the sign: the bytes of a negative number are complemented.
 """
 
@@ -28,9 +30,8 @@ MANTISSA_BITS: Final = 52
 EXPONENT_BIAS: Final = 1023
 EXPONENT_SPECIAL: Final = 0x7FF
 MANTISSA_MASK: Final = 0x000F_FFFF_FFFF_FFFF
-MAGNITUDE_MASK: Final = 0x7FFF_FFFF_FFFF_FFFF
+TWO_TO_61: Final = 0x2000_0000_0000_0000
 
-_MIN_INT64: Final = -0x8000_0000_0000_0000
 _BITS_OF_2_63: Final = 0x43E0_0000_0000_0000
 
 
@@ -40,7 +41,8 @@ def append_integer(writer: BytesWriter, value: i64) -> None:
         append_integer_part(writer, value, 0, 0)
     elif value == 0:
         writer.append(NUMBER_ZERO)
-    elif value == _MIN_INT64:
+    elif -value >> 63 != 0:
+        # Only -2^63, which has no positive twin.
         writer.append(NUMBER_NEGATIVE_LARGE)
         append_groups(writer, _BITS_OF_2_63, DOUBLE_GROUPS, 0xFF)
     else:
@@ -54,36 +56,42 @@ def append_integer_part(writer: BytesWriter, integer: i64, fraction: i64, mask: 
     while rest != 0:
         size += 1
         rest >>= 8
-    if mask == 0:
-        writer.append(NUMBER_POSITIVE_BASE + size)
-    else:
-        writer.append(NUMBER_NEGATIVE_BASE - size)
+    byte: int = NUMBER_POSITIVE_BASE + size if mask == 0 else NUMBER_NEGATIVE_BASE - size
+    writer.append(byte)
     shift: i64 = 8 * size - 9
     while shift > 0:
-        writer.append(((integer >> shift) & 0xFF) ^ mask)
+        byte = ((integer >> shift) & 0xFF) ^ mask
+        writer.append(byte)
         shift -= 8
-    writer.append((((integer & 0x7F) << 1) | fraction) ^ mask)
+    byte = (((integer & 0x7F) << 1) | fraction) ^ mask
+    writer.append(byte)
 
 
 def append_groups(writer: BytesWriter, bits: i64, count: i64, mask: i64) -> None:
     """Write the `count` * 7 bits of `bits` in groups, without trailing zero groups."""
     shift: i64 = 7 * (count - 1)
-    while (bits & ((1 << shift) - 1)) != 0:
-        writer.append((((bits >> shift) & 0x7F) << 1 | 1) ^ mask)
+    rest: i64 = bits
+    while True:
+        group: i64 = rest >> shift
+        rest -= group << shift
+        byte: int = ((group << 1) | (1 if rest != 0 else 0)) ^ mask
+        writer.append(byte)
+        if rest == 0:
+            return
         shift -= 7
-    writer.append((((bits >> shift) & 0x7F) << 1) ^ mask)
 
 
 def append_double(writer: BytesWriter, data: bytes, start: i64) -> None:
     """Write the whole key string of the little-endian IEEE double at `start`."""
     bits: i64 = read_i64_le(data, start)
-    magnitude: i64 = bits & MAGNITUDE_MASK
+    magnitude: i64 = bits
+    mask: i64 = 0
+    if bits < 0:
+        magnitude = bits + TWO_TO_61 + TWO_TO_61 + TWO_TO_61 + TWO_TO_61
+        mask = 0xFF
     if magnitude == 0:
         writer.append(NUMBER_ZERO)
         return
-    mask: i64 = 0
-    if bits < 0:
-        mask = 0xFF
     exponent: i64 = (magnitude >> MANTISSA_BITS) - EXPONENT_BIAS
     if exponent == EXPONENT_SPECIAL - EXPONENT_BIAS:
         _append_special(writer, magnitude, mask)
@@ -103,11 +111,12 @@ def _append_fixed(writer: BytesWriter, mantissa: i64, fraction_bits: i64, mask: 
     if fraction_bits <= 0:
         append_integer_part(writer, mantissa << -fraction_bits, 0, mask)
         return
-    fraction: i64 = mantissa & ((1 << fraction_bits) - 1)
+    integer: i64 = mantissa >> fraction_bits
+    fraction: i64 = mantissa - (integer << fraction_bits)
     if fraction == 0:
-        append_integer_part(writer, mantissa >> fraction_bits, 0, mask)
+        append_integer_part(writer, integer, 0, mask)
         return
-    append_integer_part(writer, mantissa >> fraction_bits, 1, mask)
+    append_integer_part(writer, integer, 1, mask)
     count: i64 = (fraction_bits + 6) // 7
     append_groups(writer, fraction << (7 * count - fraction_bits), count, mask)
 
