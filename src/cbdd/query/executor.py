@@ -1,0 +1,208 @@
+"""Running a query: the plan becomes stages, the stages offer documents.
+
+    query = Query.compile({"city": "Oslo"}, sort=[("name", 1)], limit=10)
+    execution = Execution(txn, entry, query)
+    while execution.step():
+        use(execution.result())
+
+`entry` is the collection, None when it does not exist: then there are no documents. The transaction
+stays the caller's and must be open as long as the execution is used. An update or delete first takes
+`record_ids()`, because nothing may be written between two steps.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping
+from typing import Any
+
+from bson.codec_options import CodecOptions
+
+from cbdd.catalog.entry import CollectionEntry
+from cbdd.query.bounds_of import conjuncts_of
+from cbdd.query.distinct import DistinctValues
+from cbdd.query.matcher import MatchExpression
+from cbdd.query.parser import parse_filter
+from cbdd.query.planner import Hint, Plan, Planner
+from cbdd.query.projection import Projection
+from cbdd.query.sort import SortPattern, SortSpec, compile_sort
+from cbdd.query.stages import (
+    CollectionScan,
+    Empty,
+    Fetch,
+    IdLookup,
+    IndexScan,
+    Limit,
+    Skip,
+    Sort,
+    Stage,
+)
+from cbdd.storage import ReadTransaction
+
+
+class Query:
+    """A compiled query: what is wanted, independent of any collection; immutable, may be reused."""
+
+    def __init__(
+        self,
+        filter: MatchExpression,
+        projection: Projection | None,
+        sort: SortPattern | None,
+        skip: int,
+        limit: int,
+        hint: Hint | None,
+    ) -> None:
+        self.filter = filter
+        self.projection = projection
+        self.sort = sort
+        self.skip = skip
+        self.limit = limit
+        self.hint = hint
+
+    @staticmethod
+    def compile(
+        filter: Mapping[str, Any] | bytes | None = None,
+        projection: Mapping[str, Any] | bytes | None = None,
+        sort: SortSpec | None = None,
+        skip: int = 0,
+        limit: int = 0,
+        hint: Hint | None = None,
+        codec_options: CodecOptions[Any] | None = None,
+    ) -> Query:
+        """Compile all parts; `OperationFailure` when one of them is wrong or not supported.
+
+        :param limit: 0 for all; as in PyMongo a negative one means the same number, once.
+        """
+        return Query(
+            parse_filter(filter, codec_options),
+            Projection.compile(projection, codec_options),
+            compile_sort(sort),
+            skip,
+            abs(limit),
+            hint,
+        )
+
+    def matches_everything(self) -> bool:
+        """Tell whether the filter is empty."""
+        return not conjuncts_of(self.filter)
+
+
+class Execution:
+    """One run of a query on one collection; belongs to one thread."""
+
+    def __init__(self, txn: ReadTransaction, entry: CollectionEntry | None, query: Query) -> None:
+        self.txn = txn
+        self.entry = entry
+        self.query = query
+        self.plan: Plan | None = None
+        self.returned = 0
+        if entry is None:
+            self.root: Stage = Empty()
+        else:
+            needed = query.skip + query.limit if query.limit else 0
+            planner = Planner(txn, entry)
+            self.plan = planner.plan(query.filter, query.sort, needed, query.hint)
+            self.root = build_stages(txn, entry, query, self.plan)
+
+    def step(self) -> bool:
+        """Move to the next document; False when there is none."""
+        if not self.root.step():
+            return False
+        self.returned += 1
+        return True
+
+    @property
+    def document(self) -> bytes:
+        """The current document as stored."""
+        return self.root.document
+
+    @property
+    def record_id(self) -> int:
+        """The record id of the current document."""
+        return int.from_bytes(self.root.record_key, "big")
+
+    def result(self) -> bytes:
+        """Return the current document as the projection wants it."""
+        projection = self.query.projection
+        document = self.root.document
+        return document if projection is None else projection.apply(document)
+
+    def record_ids(self) -> array[int]:
+        """Run to the end and return the record ids, in order, 8 bytes each."""
+        found: array[int] = array("q")
+        while self.step():
+            found.append(self.record_id)
+        return found
+
+
+def build_stages(txn: ReadTransaction, entry: CollectionEntry, query: Query, plan: Plan) -> Stage:
+    """Return the topmost stage of a plan."""
+    filter = None if query.matches_everything() else plan.filter
+    skip = query.skip
+    stage: Stage
+    if plan.id_key is not None:
+        stage = IdLookup(txn, entry, plan.id_key, _rest_of(filter))
+    elif plan.choice is not None:
+        scan = IndexScan(txn, plan.choice)
+        stage = Fetch(txn, entry, scan, filter if plan.needs_filter() else None)
+    elif filter is None and plan.sort is None:
+        stage = CollectionScan(txn, entry.record_tree, None, plan.is_reverse, skip)
+        skip = 0
+    else:
+        stage = CollectionScan(txn, entry.record_tree, filter, plan.is_reverse)
+    if plan.sort is not None:
+        needed = query.skip + query.limit if query.limit else 0
+        stage = Sort(txn, entry, stage, plan.sort, needed)
+    if skip:
+        stage = Skip(stage, skip)
+    if query.limit:
+        stage = Limit(stage, query.limit)
+    return stage
+
+
+def _rest_of(filter: MatchExpression | None) -> MatchExpression | None:
+    """Return what a look-up by `_id` must still ask: nothing when `_id` is all there is."""
+    if filter is None or len(conjuncts_of(filter)) == 1:
+        return None
+    return filter
+
+
+def count(txn: ReadTransaction, entry: CollectionEntry | None, query: Query) -> int:
+    """Count the documents of a query, from the counts in the trees where they say it exactly."""
+    if entry is None:
+        return 0
+    total = _exact_count(txn, entry, query)
+    if total is not None:
+        total = max(0, total - query.skip)
+        return min(total, query.limit) if query.limit else total
+    plain = Query(query.filter, None, None, query.skip, query.limit, query.hint)
+    execution = Execution(txn, entry, plain)
+    while execution.step():
+        pass
+    return execution.returned
+
+
+def _exact_count(txn: ReadTransaction, entry: CollectionEntry, query: Query) -> int | None:
+    """Return the count without reading a document, or None when that is not possible.
+
+    A multikey index counts keys, not documents, and does not do.
+    """
+    if query.matches_everything():
+        return txn.count(entry.record_tree)
+    plan = Planner(txn, entry).plan(query.filter, None, 0, query.hint)
+    choice = plan.choice
+    if choice is None or not choice.is_exact or choice.definition.is_multikey:
+        return None
+    total = 0
+    for interval in choice.composite.intervals:
+        total += txn.count_range(choice.definition.tree_id, interval.low, interval.high)
+    return total
+
+
+def distinct(txn: ReadTransaction, entry: CollectionEntry | None, key: str, query: Query) -> bytes:
+    """Return the different values of a path as the document {values: [...]}."""
+    found = DistinctValues(key)
+    execution = Execution(txn, entry, query)
+    while execution.step():
+        found.add(execution.document)
+    return found.to_bson()

@@ -1,0 +1,197 @@
+"""explain: a plan, and what running it cost, in MongoDB's shape.
+
+    {"queryPlanner": {"namespace", "winningPlan": {"stage", ..., "inputStage"}, "rejectedPlans"},
+     "executionStats": {"nReturned", "totalKeysExamined", "totalDocsExamined", "executionStages"}}
+
+Stages are MongoDB's: COLLSCAN, IXSCAN, FETCH, EXPRESS_IXSCAN (a look-up by `_id`), SORT, SKIP,
+LIMIT, PROJECTION_DEFAULT, EOF.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Final
+
+from cbdd.catalog.entry import CollectionEntry
+from cbdd.index.bounds import FieldBounds
+from cbdd.index.definition import IndexDefinition
+from cbdd.query.executor import Execution, Query
+from cbdd.query.planner import IndexChoice
+from cbdd.query.stages import (
+    CollectionScan,
+    Fetch,
+    IdLookup,
+    IndexScan,
+    Limit,
+    Skip,
+    Sort,
+    Stage,
+)
+from cbdd.storage import ReadTransaction
+
+QUERY_PLANNER: Final = "queryPlanner"
+EXECUTION_STATS: Final = "executionStats"
+ALL_PLANS: Final = "allPlansExecution"
+
+
+def explain(
+    txn: ReadTransaction,
+    entry: CollectionEntry | None,
+    query: Query,
+    verbosity: str = ALL_PLANS,
+    namespace: str = "",
+) -> dict[str, Any]:
+    """Return the plan of a query; unless `verbosity` is "queryPlanner", run it and count."""
+    execution = Execution(txn, entry, query)
+    answer: dict[str, Any] = {
+        "explainVersion": "1",
+        "queryPlanner": {
+            "namespace": entry.namespace if entry is not None else namespace,
+            "winningPlan": _projected(query, _describe(execution.root, False), None),
+            "rejectedPlans": _rejected(execution),
+        },
+    }
+    if verbosity != QUERY_PLANNER:
+        started = time.perf_counter()
+        while execution.step():
+            pass
+        milliseconds = int((time.perf_counter() - started) * 1000)
+        stages = _projected(query, _describe(execution.root, True), execution.returned)
+        answer["executionStats"] = {
+            "executionSuccess": True,
+            "nReturned": execution.returned,
+            "executionTimeMillis": milliseconds,
+            "totalKeysExamined": _total(execution.root, "keys"),
+            "totalDocsExamined": _total(execution.root, "documents"),
+            "executionStages": stages,
+        }
+    answer["ok"] = 1.0
+    return answer
+
+
+def _projected(query: Query, below: dict[str, Any], returned: int | None) -> dict[str, Any]:
+    if query.projection is None:
+        return below
+    stage: dict[str, Any] = {"stage": "PROJECTION_DEFAULT"}
+    if returned is not None:
+        stage["nReturned"] = returned
+    stage["inputStage"] = below
+    return stage
+
+
+def _rejected(execution: Execution) -> list[dict[str, Any]]:
+    if execution.plan is None:
+        return []
+    plans: list[dict[str, Any]] = []
+    for choice in execution.plan.rejected:
+        plans.append({"stage": "FETCH", "inputStage": describe_index(choice)})
+    return plans
+
+
+def _total(stage: Stage, what: str) -> int:
+    found = 0
+    if isinstance(stage, CollectionScan):
+        found = stage.examined if what == "documents" else 0
+    elif isinstance(stage, IdLookup):
+        found = stage.examined if what == "documents" else stage.keys_examined
+    elif isinstance(stage, IndexScan):
+        found = stage.keys_examined if what == "keys" else 0
+    elif isinstance(stage, Fetch):
+        found = stage.examined if what == "documents" else 0
+    return found if stage.child is None else found + _total(stage.child, what)
+
+
+def _describe(stage: Stage, with_counts: bool) -> dict[str, Any]:
+    described: dict[str, Any] = {"stage": _stage_name(stage)}
+    if with_counts:
+        described["nReturned"] = stage.advanced
+        described["works"] = stage.works
+        described["advanced"] = stage.advanced
+    _add_details(described, stage, with_counts)
+    if stage.child is not None:
+        described["inputStage"] = _describe(stage.child, with_counts)
+    return described
+
+
+def _stage_name(stage: Stage) -> str:
+    if isinstance(stage, CollectionScan):
+        return "COLLSCAN"
+    if isinstance(stage, IdLookup):
+        return "EXPRESS_IXSCAN"
+    if isinstance(stage, IndexScan):
+        return "IXSCAN"
+    if isinstance(stage, Fetch):
+        return "FETCH"
+    if isinstance(stage, Sort):
+        return "SORT"
+    if isinstance(stage, Skip):
+        return "SKIP"
+    return "LIMIT" if isinstance(stage, Limit) else "EOF"
+
+
+def _add_details(described: dict[str, Any], stage: Stage, with_counts: bool) -> None:
+    if isinstance(stage, CollectionScan):
+        described["direction"] = "backward" if stage.is_reverse else "forward"
+        if with_counts:
+            described["docsExamined"] = stage.examined
+    elif isinstance(stage, IdLookup):
+        described["keyPattern"] = "{ _id: 1 }"
+        described["indexName"] = stage.entry.indexes[0].name
+        if with_counts:
+            described["keysExamined"] = stage.keys_examined
+            described["docsExamined"] = stage.examined
+    elif isinstance(stage, IndexScan):
+        described.update(describe_index(stage.choice))
+        if with_counts:
+            described["keysExamined"] = stage.keys_examined
+            described["seeks"] = stage.seeks
+            described["dupsDropped"] = stage.duplicates
+    elif isinstance(stage, Fetch):
+        described["hasFilter"] = stage.filter is not None
+        if with_counts:
+            described["docsExamined"] = stage.examined
+    elif isinstance(stage, Sort):
+        described["sortPattern"] = dict(stage.pattern.fields)
+        if stage.needed:
+            described["limitAmount"] = stage.needed
+    elif isinstance(stage, Skip):
+        described["skipAmount"] = stage.count
+    elif isinstance(stage, Limit):
+        described["limitAmount"] = stage.count
+
+
+def describe_index(choice: IndexChoice) -> dict[str, Any]:
+    """Return an IXSCAN stage for what is read of an index."""
+    definition = choice.definition
+    return {
+        "stage": "IXSCAN",
+        "keyPattern": dict(definition.fields),
+        "indexName": definition.name,
+        "isMultiKey": definition.is_multikey,
+        "isUnique": definition.is_unique,
+        "isSparse": definition.is_sparse,
+        "direction": "backward" if choice.is_reverse else "forward",
+        "indexBounds": _bounds_text(choice, definition),
+    }
+
+
+def _bounds_text(choice: IndexChoice, definition: IndexDefinition) -> dict[str, list[str]]:
+    texts: dict[str, list[str]] = {}
+    for i in range(len(definition.fields)):
+        path, direction = definition.fields[i]
+        bounds = choice.fields[i] if i < choice.composite.field_count else None
+        texts[path] = _field_text(bounds, direction < 0)
+    return texts
+
+
+def _field_text(bounds: FieldBounds | None, is_descending: bool) -> list[str]:
+    if bounds is None or bounds.is_everything:
+        return ["[MaxKey, MinKey]" if is_descending else "[MinKey, MaxKey]"]
+    texts: list[str] = []
+    for interval in bounds.intervals:
+        low = "MinKey" if interval.low is None else interval.low.hex()
+        high = "MaxKey" if interval.high is None else interval.high.hex()
+        texts.append(f"[{low}, {low}]" if interval.is_point else f"[{low}, {high})")
+    if is_descending:
+        texts.reverse()
+    return texts

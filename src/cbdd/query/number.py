@@ -1,0 +1,112 @@
+"""Arithmetic of $inc, $mul and $bit on BSON numbers, with MongoDB's result types.
+
+int32 op int32      int32, or int64 when it does not fit
+int32 op int64      int64; refused when it does not fit
+... op double       double
+... op Decimal128   Decimal128; a double takes part with its first 15 digits
+"""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+from typing import Final
+
+from bson.decimal128 import Decimal128
+from librt.strings import BytesWriter, read_f64_le, write_f64_le, write_i32_le, write_i64_le
+
+from cbdd.document.raw import TYPE_DECIMAL128, TYPE_DOUBLE, TYPE_INT32, TYPE_INT64
+from cbdd.query.value import Value, read_decimal, read_integer
+
+_INT32_LOW: Final = -(1 << 31)
+_INT32_HIGH: Final = 1 << 31
+_INT64_LOW: Final = -(1 << 63)
+_INT64_HIGH: Final = 1 << 63
+_DECIMAL_CONTEXT: Final = Context(
+    prec=34, rounding=ROUND_HALF_EVEN, Emin=-6143, Emax=6144, clamp=1, traps=[]
+)
+_DOUBLE_DIGITS: Final = Context(prec=15, rounding=ROUND_HALF_EVEN, traps=[])
+
+
+def add(left: Value, right: Value) -> Value | None:
+    """Return left + right, or None when the int64 result does not fit."""
+    if left.bson_type == TYPE_DECIMAL128 or right.bson_type == TYPE_DECIMAL128:
+        return decimal_value(_DECIMAL_CONTEXT.add(_decimal(left), _decimal(right)))
+    if left.bson_type == TYPE_DOUBLE or right.bson_type == TYPE_DOUBLE:
+        return double_value(_double(left) + _double(right))
+    return _integer_result(_integer(left) + _integer(right), left, right)
+
+
+def multiply(left: Value, right: Value) -> Value | None:
+    """Return left * right, or None when the int64 result does not fit."""
+    if left.bson_type == TYPE_DECIMAL128 or right.bson_type == TYPE_DECIMAL128:
+        return decimal_value(_DECIMAL_CONTEXT.multiply(_decimal(left), _decimal(right)))
+    if left.bson_type == TYPE_DOUBLE or right.bson_type == TYPE_DOUBLE:
+        return double_value(_double(left) * _double(right))
+    return _integer_result(_integer(left) * _integer(right), left, right)
+
+
+def bitwise(operator: str, left: Value, right: Value) -> Value:
+    """Return left and/or/xor right for two integers."""
+    a, b = _integer(left), _integer(right)
+    if operator == "and":
+        result = a & b
+    elif operator == "or":
+        result = a | b
+    else:
+        result = a ^ b
+    if left.bson_type == TYPE_INT32 and right.bson_type == TYPE_INT32:
+        return int32_value(result)
+    return int64_value(result)
+
+
+def int32_value(number: int) -> Value:
+    """Return `number` as an int32."""
+    writer = BytesWriter()
+    write_i32_le(writer, number)
+    return Value(TYPE_INT32, writer.getvalue())
+
+
+def int64_value(number: int) -> Value:
+    """Return `number` as an int64."""
+    writer = BytesWriter()
+    write_i64_le(writer, number)
+    return Value(TYPE_INT64, writer.getvalue())
+
+
+def double_value(number: float) -> Value:
+    """Return `number` as a double."""
+    writer = BytesWriter()
+    write_f64_le(writer, number)
+    return Value(TYPE_DOUBLE, writer.getvalue())
+
+
+def decimal_value(number: Decimal) -> Value:
+    """Return `number` as a Decimal128."""
+    return Value(TYPE_DECIMAL128, Decimal128(number).bid)
+
+
+def _integer(value: Value) -> int:
+    return read_integer(value.data, value.bson_type, 0)
+
+
+def _double(value: Value) -> float:
+    if value.bson_type == TYPE_DOUBLE:
+        return read_f64_le(value.data, 0)
+    return float(_integer(value))
+
+
+def _decimal(value: Value) -> Decimal:
+    if value.bson_type == TYPE_DECIMAL128:
+        return read_decimal(value.data, 0)
+    if value.bson_type == TYPE_DOUBLE:
+        return _DOUBLE_DIGITS.create_decimal_from_float(read_f64_le(value.data, 0))
+    return Decimal(_integer(value))
+
+
+def _integer_result(result: int, left: Value, right: Value) -> Value | None:
+    is_int32 = left.bson_type == TYPE_INT32 and right.bson_type == TYPE_INT32
+    if is_int32 and _INT32_LOW <= result < _INT32_HIGH:
+        return int32_value(result)
+    if _INT64_LOW <= result < _INT64_HIGH:
+        return int64_value(result)
+    return None

@@ -1,0 +1,300 @@
+"""The tree of an update: which path gets which modifier, and how a document is walked by it.
+
+An update names paths; two of its paths may not be the same or one inside the other. So they form a
+tree, and each document is walked once, in the order of the tree: names ascending, numbers by value.
+
+    {$set: {"a.b": 1, "c": 2}, $inc: {"a.n": 1}, $push: {"d.$[x].t": 9}}
+
+    ObjectNode  a: ObjectNode  b: $set 1
+                               n: $inc 1
+                c: $set 2
+                d: ArrayNode   x: ObjectNode  t: $push 9
+
+A node meets either an existing value (`apply`) or the end of what exists (`apply_missing`, with the
+names that are still to go). Only leaves decide whether to create what is missing.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from cbdd.document.raw import TYPE_ARRAY, TYPE_DOCUMENT, TYPE_NULL
+from cbdd.query.describe import describe, describe_field, describe_id
+from cbdd.query.matcher import MatchExpression
+from cbdd.query.mutable import EMPTY, MutableValue
+from cbdd.query.path import array_position
+from cbdd.query.refusal import (
+    BAD_VALUE,
+    CONFLICTING_UPDATE_OPERATORS,
+    IMMUTABLE_FIELD,
+    PATH_NOT_VIABLE,
+    refuse,
+)
+from cbdd.query.value import Value, id_element, wrap
+
+ID: Final = b"_id"
+
+MAX_BACKFILL: Final = 1_500_000
+"""How many nulls an update may put into an array to reach a position behind its end."""
+
+
+class UpdateContext:
+    """One application of an update to one document."""
+
+    def __init__(self, document: bytes, is_insert: bool, now_milliseconds: int) -> None:
+        self.document = document
+        self.is_insert = is_insert
+        self.now_milliseconds = now_milliseconds
+        self.root = MutableValue(TYPE_DOCUMENT, document)
+        self.identity = id_element(document)
+        self.is_rewritten = False
+        """Whether this counts as a modification even if the bytes stay the same."""
+        self.taken: list[bytes] = []
+        """The path walked so far, names that do not exist yet included."""
+
+    def path_text(self) -> str:
+        """Return the path walked so far as text."""
+        return b".".join(self.taken).decode("utf-8")
+
+    def id_text(self) -> str:
+        """Return the document's `_id` as text, for messages."""
+        return describe_id(self.document)
+
+    def check_id(self) -> None:
+        """Raise `OperationFailure` 66 when the document had an `_id` and it is not the same."""
+        if not self.identity:
+            return
+        place = self.root.find(ID)
+        if place >= 0:
+            now = self.root.children[place]
+            if bytes([now.bson_type]) + ID + b"\0" + now.to_bytes() == self.identity:
+                return
+        raise refuse(
+            IMMUTABLE_FIELD,
+            "Performing an update on the path '_id' would modify the immutable field '_id'",
+        )
+
+
+class UpdateNode:
+    """One node of the tree; immutable once the update is compiled."""
+
+    def apply(self, parent: MutableValue, place: int, context: UpdateContext) -> None:
+        """Change the existing value parent.children[place]."""
+        raise NotImplementedError
+
+    def apply_missing(
+        self, parent: MutableValue, missing: list[bytes], context: UpdateContext
+    ) -> None:
+        """Do what is right when names `missing` do not exist below `parent`."""
+        raise NotImplementedError
+
+    def merged(self, other: UpdateNode, path: str) -> UpdateNode:
+        """Return both nodes as one; refused where both change the same value."""
+        raise refuse(CONFLICTING_UPDATE_OPERATORS, f"Update created a conflict at '{path}'")
+
+
+class ObjectNode(UpdateNode):
+    """Changes fields of a document, or elements of an array by position."""
+
+    def __init__(self) -> None:
+        self.children: dict[bytes, UpdateNode] = {}
+        self.order: list[bytes] = []
+
+    def seal(self) -> None:
+        """Fix the order in which children are applied, once all are there."""
+        self.order = sorted(self.children, key=_field_order)
+
+    def apply(self, parent: MutableValue, place: int, context: UpdateContext) -> None:
+        self.apply_fields(parent.children[place], context)
+
+    def apply_fields(self, target: MutableValue, context: UpdateContext) -> None:
+        """Apply every child to the field of `target` it belongs to."""
+        for name in self.order:
+            self._apply_child(name, target, [], context)
+
+    def apply_missing(
+        self, parent: MutableValue, missing: list[bytes], context: UpdateContext
+    ) -> None:
+        for name in self.order:
+            # An earlier child may have created the path that is missing here.
+            target = parent
+            walked = 0
+            while walked < len(missing):
+                place = target.find(missing[walked])
+                if place < 0:
+                    break
+                target = target.children[place]
+                walked += 1
+            self._apply_child(name, target, missing[walked:], context)
+
+    def _apply_child(
+        self, name: bytes, target: MutableValue, missing: list[bytes], context: UpdateContext
+    ) -> None:
+        child = self.children[name]
+        context.taken.append(name)
+        place = target.find(name) if not missing else -1
+        if place >= 0:
+            child.apply(target, place, context)
+        else:
+            child.apply_missing(target, [*missing, name], context)
+        if name == ID and len(context.taken) == 1:
+            context.check_id()
+        context.taken.pop()
+
+    def merged(self, other: UpdateNode, path: str) -> UpdateNode:
+        if not isinstance(other, ObjectNode):
+            return super().merged(other, path)
+        result = ObjectNode()
+        result.children.update(self.children)
+        for name, child in other.children.items():
+            own = result.children.get(name)
+            inner_path = f"{path}.{name.decode('utf-8')}"
+            result.children[name] = child if own is None else own.merged(child, inner_path)
+        result.seal()
+        return result
+
+
+class ArrayNode(UpdateNode):
+    """Changes elements of an array: all of them ($[]) or those an array filter picks ($[x])."""
+
+    def __init__(self, filters: dict[str, MatchExpression]) -> None:
+        self.filters = filters
+        self.children: dict[str, UpdateNode] = {}
+
+    def apply(self, parent: MutableValue, place: int, context: UpdateContext) -> None:
+        array = parent.children[place]
+        if array.bson_type != TYPE_ARRAY:
+            name = context.taken[len(context.taken) - 1].decode("utf-8")
+            raise refuse(
+                BAD_VALUE,
+                "Cannot apply array updates to non-array element "
+                f"{name}: {describe(array.value())}",
+            )
+        array.open()
+        nodes = [self._node_for(element, context) for element in array.children]
+        for position in range(len(nodes)):
+            node = nodes[position]
+            if node is not None:
+                context.taken.append(str(position).encode("ascii"))
+                node.apply(array, position, context)
+                context.taken.pop()
+
+    def _node_for(self, element: MutableValue, context: UpdateContext) -> UpdateNode | None:
+        """Return what applies to `element`; several identifiers may pick the same one."""
+        found: UpdateNode | None = None
+        for identifier in sorted(self.children):
+            if identifier:
+                name = identifier.encode("utf-8")
+                if not self.filters[identifier].matches(wrap(element.value(), name)):
+                    continue
+            child = self.children[identifier]
+            found = child if found is None else found.merged(child, context.path_text())
+        return found
+
+    def apply_missing(
+        self, parent: MutableValue, missing: list[bytes], context: UpdateContext
+    ) -> None:
+        raise refuse(
+            BAD_VALUE,
+            f"The path '{context.path_text()}' must exist in the document in order to apply array"
+            " updates.",
+        )
+
+    def merged(self, other: UpdateNode, path: str) -> UpdateNode:
+        if not isinstance(other, ArrayNode):
+            return super().merged(other, path)
+        result = ArrayNode(self.filters)
+        result.children.update(self.children)
+        for identifier, child in other.children.items():
+            own = result.children.get(identifier)
+            inner_path = f"{path}.$[{identifier}]"
+            result.children[identifier] = child if own is None else own.merged(child, inner_path)
+        return result
+
+
+class LeafNode(UpdateNode):
+    """A modifier at the end of a path. Subclasses change a value and may create one.
+
+    `initial` is what a missing value becomes; None leaves it missing.
+    """
+
+    def apply(self, parent: MutableValue, place: int, context: UpdateContext) -> None:
+        self.change(parent.children[place], context)
+
+    def change(self, value: MutableValue, context: UpdateContext) -> None:
+        """Change an existing value in place."""
+        raise NotImplementedError
+
+    def initial(self, context: UpdateContext) -> MutableValue | None:
+        """Return what a missing value becomes, or None."""
+        return None
+
+    def apply_missing(
+        self, parent: MutableValue, missing: list[bytes], context: UpdateContext
+    ) -> None:
+        value = self.initial(context)
+        if value is not None:
+            create_path(parent, missing, value, context)
+
+
+class Placeholder(LeafNode):
+    """Holds a path that another modifier uses, so that nothing else changes it."""
+
+    def change(self, value: MutableValue, context: UpdateContext) -> None:
+        pass
+
+
+def create_path(
+    parent: MutableValue, missing: list[bytes], value: MutableValue, context: UpdateContext
+) -> None:
+    """Put `value` below `parent` under the names `missing`, making documents on the way."""
+    for name in reversed(missing[1:]):
+        outer = MutableValue(TYPE_DOCUMENT, EMPTY)
+        outer.append(name, value)
+        value = outer
+    name = missing[0]
+    if parent.bson_type == TYPE_DOCUMENT:
+        parent.append(name, value)
+        return
+    position = array_position(name) if parent.bson_type == TYPE_ARRAY else -1
+    if position < 0:
+        raise refuse(
+            PATH_NOT_VIABLE,
+            f"Cannot create field '{name.decode('utf-8')}' in element "
+            + _parent_text(parent, missing, context),
+        )
+    parent.open()
+    if position - len(parent.children) > MAX_BACKFILL:
+        raise refuse(BAD_VALUE, f"can't backfill more than {MAX_BACKFILL} elements")
+    while len(parent.children) < position:
+        parent.append(b"", MutableValue(TYPE_NULL, b""))
+    parent.append(b"", value)
+
+
+def check_viable(parent: MutableValue, missing: list[bytes], context: UpdateContext) -> None:
+    """Raise `OperationFailure` 28 unless `missing` could be created below `parent`."""
+    if parent.bson_type == TYPE_DOCUMENT:
+        return
+    if parent.bson_type == TYPE_ARRAY and array_position(missing[0]) >= 0:
+        return
+    raise refuse(
+        PATH_NOT_VIABLE,
+        f"Cannot use the part ({missing[0].decode('utf-8')}) of ({context.path_text()}) to"
+        f" traverse the element ({_parent_text(parent, missing, context)})",
+    )
+
+
+def _parent_text(parent: MutableValue, missing: list[bytes], context: UpdateContext) -> str:
+    at = len(context.taken) - len(missing) - 1
+    name = context.taken[at].decode("utf-8") if at >= 0 else ""
+    return describe_field(name, parent.value())
+
+
+def _field_order(name: bytes) -> tuple[int, int, bytes]:
+    position = array_position(name)
+    return (0, position, name) if position >= 0 else (1, 0, name)
+
+
+def new_value(value: Value) -> MutableValue:
+    """Return a fresh mutable copy of `value`."""
+    return MutableValue(value.bson_type, value.data)
