@@ -75,6 +75,9 @@ from cbdd.index.key_string import (
 
 __all__ = [
     "MAX_COMPOSITE_INTERVALS",
+    "NULL_EXACT",
+    "NULL_NEEDED",
+    "NULL_UNKNOWN",
     "CompositeBounds",
     "FieldBounds",
     "Interval",
@@ -83,8 +86,8 @@ __all__ = [
     "complement_bounds",
     "composite_bounds",
     "directed_intervals",
+    "field_null_keys",
     "intersect_bounds",
-    "null_is_exact",
     "point",
     "predicate_bounds",
     "prefix_successor",
@@ -94,6 +97,11 @@ __all__ = [
 ]
 
 MAX_COMPOSITE_INTERVALS: Final = 10_000
+
+NULL_UNKNOWN: Final = 0
+NULL_NEEDED: Final = 1
+NULL_EXACT: Final = 2
+"""A match of {field: null} may have any keys; has a null key; is what null keys mean."""
 
 
 def bracket_bounds(bson_type: int, is_exact: bool = False) -> FieldBounds:
@@ -112,42 +120,55 @@ def text_prefix_bounds(prefix: bytes) -> FieldBounds:
     return FieldBounds([Interval(low, prefix_successor(low))], False)
 
 
-def value_bounds(operator: str, value: object, is_null_exact: bool = False) -> FieldBounds:
+def value_bounds(operator: str, value: object, null_keys: int = NULL_UNKNOWN) -> FieldBounds:
     """`predicate_bounds` for a Python value."""
     data = bson.encode({"": value})
-    return predicate_bounds(operator, data, data[4], 6, len(data) - 1, is_null_exact)
+    return predicate_bounds(operator, data, data[4], 6, len(data) - 1, null_keys)
 
 
 def predicate_bounds(
-    operator: str, data: bytes, bson_type: int, start: int, end: int, is_null_exact: bool = False
+    operator: str,
+    data: bytes,
+    bson_type: int,
+    start: int,
+    end: int,
+    null_keys: int = NULL_UNKNOWN,
 ) -> FieldBounds:
     """Return the bounds of {field: {operator: value}}, the value being data[start:end].
 
     Knows $eq $ne $gt $gte $lt $lte $in $nin $exists; any other operator gets everything.
-    `is_null_exact` is what `null_is_exact` says about the field.
+    `null_keys` is what `field_null_keys` says about the field.
     """
     if operator == "$eq":
-        return _equality(data, bson_type, start, end, is_null_exact)
+        return _equality(data, bson_type, start, end, null_keys)
     if operator == "$in":
-        return _membership(data, start, is_null_exact)
+        return _membership(data, start, null_keys)
     if operator == "$ne":
-        return complement_bounds(_equality(data, bson_type, start, end, is_null_exact))
+        return complement_bounds(_equality(data, bson_type, start, end, null_keys))
     if operator == "$nin":
-        return complement_bounds(_membership(data, start, is_null_exact))
+        return complement_bounds(_membership(data, start, null_keys))
     if operator == "$gt" or operator == "$gte" or operator == "$lt" or operator == "$lte":
-        return _range(operator, data, bson_type, start, end, is_null_exact)
+        return _range(operator, data, bson_type, start, end, null_keys)
     if operator == "$exists" and not _is_true(data, bson_type, start):
-        return FieldBounds([point(NULL_KEY)], False)
+        return all_bounds() if null_keys == NULL_UNKNOWN else FieldBounds([point(NULL_KEY)], False)
     return all_bounds()
 
 
-def null_is_exact(definition: IndexDefinition, field: int) -> bool:
-    """Whether a null key of the field always means that {field: null} matches.
+def field_null_keys(definition: IndexDefinition, field: int) -> int:
+    """Return what a null key of the field says about {field: null}.
 
-    Not where a dotted path may lead through an array: {a: [1]} has the key null for a.b, yet
-    {a.b: null} does not match it.
+    Where a dotted path may lead through an array a null key proves nothing: {a: [1, {b: 2}]} has
+    the keys null and 2 for a.b, yet {a.b: null} does not match it. Where a part of the path may be
+    a position, a match may even have no null key: {a: [{}, 5]} has the key 5 for a.1, but the
+    first element lacks a field 1, so {a.1: null} matches.
     """
-    return not definition.is_multikey or len(definition.paths[field]) == 1
+    path = definition.paths[field]
+    for position in range(1, len(path)):
+        if path[position].isdigit():
+            return NULL_UNKNOWN
+    if definition.is_multikey and len(path) > 1:
+        return NULL_NEEDED
+    return NULL_EXACT
 
 
 def _is_true(data: bytes, bson_type: i64, start: i64) -> bool:
@@ -162,14 +183,12 @@ def _is_true(data: bytes, bson_type: i64, start: i64) -> bool:
     return True
 
 
-def _equality(
-    data: bytes, bson_type: i64, start: i64, end: i64, is_null_exact: bool
-) -> FieldBounds:
+def _equality(data: bytes, bson_type: i64, start: i64, end: i64, null_keys: int) -> FieldBounds:
     if bson_type == TYPE_UNDEFINED:
         return all_bounds()
     key = encode_value(data, bson_type, start, end)
     if bson_type == TYPE_NULL:
-        return FieldBounds([point(key)], is_null_exact)
+        return _null_bounds(null_keys)
     if bson_type != TYPE_ARRAY:
         return FieldBounds([point(key)], True)
     # An array is indexed by its elements: one that equals this value has its first element as a
@@ -184,14 +203,20 @@ def _equality(
     return FieldBounds(normalised([point(key), point(first)]), False)
 
 
-def _membership(data: bytes, start: i64, is_null_exact: bool) -> FieldBounds:
+def _null_bounds(null_keys: int) -> FieldBounds:
+    if null_keys == NULL_UNKNOWN:
+        return all_bounds()
+    return FieldBounds([point(NULL_KEY)], null_keys == NULL_EXACT)
+
+
+def _membership(data: bytes, start: i64, null_keys: int) -> FieldBounds:
     parts: list[FieldBounds] = []
     element: i64 = start + 4
     while data[element] != 0:
         bson_type: i64 = data[element]
         value: i64 = skip_name(data, element + 1)
         end: i64 = skip_value(data, bson_type, value)
-        parts.append(_equality(data, bson_type, value, end, is_null_exact))
+        parts.append(_equality(data, bson_type, value, end, null_keys))
         if bson_type == TYPE_REGEX:
             parts.append(bracket_bounds(TYPE_STRING))
         element = end
@@ -199,16 +224,17 @@ def _membership(data: bytes, start: i64, is_null_exact: bool) -> FieldBounds:
 
 
 def _range(
-    operator: str, data: bytes, bson_type: i64, start: i64, end: i64, is_null_exact: bool
+    operator: str, data: bytes, bson_type: i64, start: i64, end: i64, null_keys: int
 ) -> FieldBounds:
     is_lower = operator == "$gt" or operator == "$gte"
     includes_value = operator == "$gte" or operator == "$lte"
     if bson_type == TYPE_ARRAY or bson_type == TYPE_UNDEFINED:
         return all_bounds()
     key = encode_value(data, bson_type, start, end)
+    if bson_type == TYPE_NULL and includes_value:
+        return _null_bounds(null_keys)
     if bson_type == TYPE_NULL or key == NAN_KEY:
-        is_exact = is_null_exact or bson_type != TYPE_NULL
-        return FieldBounds([point(key)] if includes_value else [], is_exact)
+        return FieldBounds([point(key)] if includes_value else [], True)
     if bson_type == TYPE_MIN_KEY or bson_type == TYPE_MAX_KEY:
         return _range_to_extreme(key, is_lower == (bson_type == TYPE_MIN_KEY), includes_value)
     bracket: i64 = type_bracket(bson_type)

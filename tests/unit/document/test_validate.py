@@ -1,0 +1,140 @@
+"""Only well-formed documents within the limits are stored, with the names MongoDB allows."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import bson
+import pytest
+from bson import Binary, Code, Regex
+from bson.errors import InvalidBSON, InvalidDocument
+from pymongo.errors import DocumentTooLarge, WriteError
+
+from cbdd.document.validate import (
+    MAX_DEPTH,
+    MAX_DOCUMENT_BYTES,
+    check_document_id,
+    check_replacement,
+    validate_document,
+)
+from tests.unit.document.test_raw import EVERY_TYPE, raw_document
+
+
+def nested(levels: int, inner: Any) -> Any:
+    for level in range(levels):
+        inner = {"d": inner} if level % 2 else [inner]
+    return inner
+
+
+def test_every_type_is_accepted() -> None:
+    validate_document(bson.encode(EVERY_TYPE))
+    validate_document(bson.encode({}))
+    validate_document(raw_document((0x06, "undefined", b""), (0x0E, "symbol", b"\2\0\0\0s\0")))
+
+
+def test_document_of_exactly_the_limit_is_accepted() -> None:
+    overhead = len(bson.encode({"a": Binary(b"")}))
+    validate_document(bson.encode({"a": Binary(bytes(MAX_DOCUMENT_BYTES - overhead))}))
+
+
+def test_larger_document_is_too_large() -> None:
+    overhead = len(bson.encode({"a": Binary(b"")}))
+    data = bson.encode({"a": Binary(bytes(MAX_DOCUMENT_BYTES - overhead + 1))})
+    with pytest.raises(DocumentTooLarge, match="16777217 bytes"):
+        validate_document(data)
+
+
+def test_hundred_levels_are_accepted_and_one_more_is_not() -> None:
+    validate_document(bson.encode({"d": nested(MAX_DEPTH - 1, 1)}))
+    with pytest.raises(InvalidDocument, match="100 levels"):
+        validate_document(bson.encode({"d": nested(MAX_DEPTH, 1)}))
+    with pytest.raises(InvalidDocument, match="100 levels"):
+        validate_document(bson.encode({"d": nested(MAX_DEPTH - 1, Code("f", {}))}))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\5\0\0\0",
+        b"\4\0\0\0\0",
+        b"\5\0\0\0\1",
+        b"\6\0\0\0\0\0",
+        b"\5\0\0\0\0more",
+        raw_document((0x02, "a", b"\2\0\0\0ab")),
+        raw_document((0x02, "a", b"\2\0\0\0\xff\0")),
+        raw_document((0x08, "a", b"\2")),
+        raw_document((0x03, "a", b"\6\0\0\0\0\0")),
+        raw_document((0x03, "a", b"\5\0\0\0\1")),
+        raw_document((0x05, "a", b"\6\0\0\0\2\1\0\0\0ab")),
+        raw_document((0x0F, "a", b"\5\0\0\0\0")),
+        raw_document((0x15, "a", b"")),
+    ],
+)
+def test_malformed_documents_are_refused(data: bytes) -> None:
+    with pytest.raises(InvalidDocument):
+        validate_document(data)
+
+
+def test_names_that_are_not_utf8_are_refused() -> None:
+    data = bytearray(bson.encode({"abc": 1}))
+    data[6] = 0xFF
+    with pytest.raises(InvalidDocument, match="utf-8"):
+        validate_document(bytes(data))
+
+
+def test_damaged_documents_are_refused_or_still_decode() -> None:
+    rng = random.Random(11)
+    data = bson.encode(EVERY_TYPE)
+    accepted = 0
+    for _ in range(4000):
+        damaged = bytearray(data)
+        damaged[rng.randrange(len(damaged))] = rng.randrange(256)
+        try:
+            validate_document(bytes(damaged))
+        except InvalidDocument:
+            continue
+        accepted += 1
+        try:
+            bson.decode(bytes(damaged))
+        except InvalidBSON as error:
+            # A date that Python cannot hold is still a date.
+            assert "DATETIME_AUTO" in str(error)
+    assert accepted > 0
+
+
+@pytest.mark.parametrize(("value", "name"), [([1], "array"), (Regex("a"), "regex")])
+def test_id_of_a_forbidden_type_has_code_53(value: object, name: str) -> None:
+    with pytest.raises(WriteError, match=name) as caught:
+        check_document_id(bson.encode({"x": 1, "_id": value}))
+    assert caught.value.code == 53
+
+
+def test_undefined_id_has_code_53() -> None:
+    with pytest.raises(WriteError, match="undefined") as caught:
+        check_document_id(raw_document((0x06, "_id", b"")))
+    assert caught.value.code == 53
+
+
+def test_dollar_name_inside_the_id_has_code_52() -> None:
+    with pytest.raises(WriteError, match=r"\$a is not valid") as caught:
+        check_document_id(bson.encode({"_id": {"b": 1, "$a": 1}}))
+    assert caught.value.code == 52
+
+
+def test_two_ids_have_code_2() -> None:
+    one = (0x10, "_id", b"\1\0\0\0")
+    with pytest.raises(WriteError, match="multiple _id") as caught:
+        check_document_id(raw_document(one, one))
+    assert caught.value.code == 2
+
+
+def test_dollar_names_may_be_inserted_but_not_replace() -> None:
+    data = bson.encode({"_id": 1, "$price": 2, "in": {"$x": 1}})
+    validate_document(data)
+    check_document_id(data)
+    with pytest.raises(WriteError, match=r"\$price") as caught:
+        check_replacement(data)
+    assert caught.value.code == 52
+    check_replacement(bson.encode({"_id": 1, "in": {"$x": 1}, "a.b": 1}))
