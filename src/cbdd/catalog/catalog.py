@@ -1,0 +1,209 @@
+"""Databases and collections: what the file holds and under which trees.
+
+The catalog tree (tree 1) has one entry per collection, see `cbdd.catalog.entry`. A database is
+nothing of its own: it exists while it has a collection. Every change is made in a transaction that
+the caller begins and commits, so collections, indexes and documents change together or not at all.
+
+Concurrency: entries are cached by the bytes they were decoded from, so a snapshot always sees its
+own catalog. Definitions change only under the writer lock; a transaction that works on a snapshot
+may make new collections, and indexes on them, but leaves everything else alone, because writers it
+does not know of would miss the change.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from cbdd.catalog.entry import ID_INDEX_NAME, CollectionEntry, decode_entry
+from cbdd.catalog.index_build import build_index
+from cbdd.catalog.index_spec import IndexRequest, is_same_index
+from cbdd.catalog.namespace import catalog_key, check_new_namespace
+from cbdd.catalog.record_ids import RecordIdBlocks
+from cbdd.catalog.record_store import (
+    CATALOG_TREE,
+    forget_reservation,
+    next_collection_id,
+    next_tree_id,
+)
+from cbdd.catalog.refusal import (
+    DATABASE_DIFFERS_IN_CASE,
+    ILLEGAL_OPERATION,
+    INDEX_NOT_FOUND,
+    INVALID_OPTIONS,
+    NAMESPACE_EXISTS,
+    refusal,
+)
+from cbdd.index.definition import IndexDefinition
+from cbdd.storage import Randomness, ReadTransaction, StorageEngine, WriteTransaction
+
+_CACHED_ENTRIES: Final = 10_000
+
+
+class Catalog:
+    """The collections of one open file; made with the engine and shared by all threads."""
+
+    def __init__(self, engine: StorageEngine, randomness: Randomness | None = None) -> None:
+        self.engine = engine
+        self.blocks = RecordIdBlocks(engine)
+        self._randomness = randomness or Randomness()
+        self._entries: dict[bytes, CollectionEntry] = {}
+
+    def find(self, txn: ReadTransaction, database: str, name: str) -> CollectionEntry | None:
+        """Return the collection as the transaction sees it, or None."""
+        key = catalog_key(database, name)
+        record = txn.get(CATALOG_TREE, key)
+        return None if record is None else self._decode(key, record)
+
+    def list_databases(self, txn: ReadTransaction) -> list[str]:
+        """List the databases that have a collection, in order of their names."""
+        names: list[str] = []
+        cursor = txn.cursor(CATALOG_TREE)
+        more = cursor.first()
+        while more:
+            database = cursor.key.partition(b"\0")[0]
+            names.append(database.decode("utf-8"))
+            more = cursor.seek(database + b"\x01")
+        return names
+
+    def list_collections(self, txn: ReadTransaction, database: str) -> list[CollectionEntry]:
+        """List the collections of a database, in order of their names."""
+        entries: list[CollectionEntry] = []
+        prefix = database.encode("utf-8") + b"\0"
+        cursor = txn.cursor(CATALOG_TREE)
+        more = cursor.seek(prefix)
+        while more and cursor.key.startswith(prefix):
+            entries.append(self._decode(cursor.key, cursor.value))
+            more = cursor.step()
+        return entries
+
+    def create(
+        self, txn: WriteTransaction, database: str, name: str, options: dict[str, object]
+    ) -> CollectionEntry:
+        """Make a collection with its `_id` index."""
+        check_new_namespace(database, name)
+        if self.find(txn, database, name) is not None:
+            raise refusal(NAMESPACE_EXISTS, f"Collection {database}.{name} already exists.")
+        self._check_case(txn, database)
+        record_tree = next_tree_id(txn)
+        id_index = IndexDefinition(
+            name=ID_INDEX_NAME, fields=[("_id", 1)], tree_id=next_tree_id(txn), is_unique=True
+        )
+        entry = CollectionEntry(
+            database,
+            name,
+            next_collection_id(txn),
+            _uuid(self._randomness),
+            record_tree,
+            [id_index],
+            options,
+        )
+        txn.create_tree(record_tree)
+        txn.create_tree(id_index.tree_id)
+        txn.put(CATALOG_TREE, entry.key, entry.record)
+        return entry
+
+    def drop(self, txn: WriteTransaction, entry: CollectionEntry) -> None:
+        """Remove a collection with its records and indexes."""
+        for definition in entry.indexes:
+            txn.drop_tree(definition.tree_id)
+        txn.drop_tree(entry.record_tree)
+        forget_reservation(txn, entry.collection_id)
+        txn.delete(CATALOG_TREE, entry.key)
+
+    def rename(
+        self,
+        txn: WriteTransaction,
+        entry: CollectionEntry,
+        database: str,
+        name: str,
+        drop_target: bool,
+    ) -> CollectionEntry:
+        """Give a collection another name.
+
+        :param drop_target: whether a collection that has the name already is dropped.
+        """
+        check_new_namespace(database, name)
+        if (database, name) == (entry.database, entry.name):
+            raise refusal(ILLEGAL_OPERATION, "Can't rename a collection to itself")
+        target = self.find(txn, database, name)
+        if target is not None:
+            if not drop_target:
+                raise refusal(NAMESPACE_EXISTS, "target namespace exists")
+            self.drop(txn, target)
+        if database != entry.database:
+            self._check_case(txn, database)
+        renamed = entry.renamed(database, name)
+        txn.delete(CATALOG_TREE, entry.key)
+        txn.put(CATALOG_TREE, renamed.key, renamed.record)
+        return renamed
+
+    def create_index(
+        self, txn: WriteTransaction, entry: CollectionEntry, request: IndexRequest
+    ) -> CollectionEntry:
+        """Build an index over the records there are; the same index a second time is no change.
+
+        :raises OperationFailure: another index has its name or its key.
+        :raises DuplicateKeyError: it is unique and two records share a key.
+        """
+        if is_same_index(entry, request):
+            return entry
+        built = build_index(txn, entry, request.to_definition(next_tree_id(txn)))
+        return self._put(txn, entry.with_indexes([*entry.indexes, built]))
+
+    def drop_index(
+        self, txn: WriteTransaction, entry: CollectionEntry, name: str
+    ) -> CollectionEntry:
+        """Remove one index by name."""
+        definition = entry.index_named(name)
+        if definition is None:
+            raise refusal(INDEX_NOT_FOUND, f"index not found with name [{name}]")
+        if name == ID_INDEX_NAME:
+            raise refusal(INVALID_OPTIONS, "cannot drop _id index")
+        return self._drop_indexes(txn, entry, [definition])
+
+    def drop_all_indexes(self, txn: WriteTransaction, entry: CollectionEntry) -> CollectionEntry:
+        """Remove every index but the one on `_id`."""
+        others = [each for each in entry.indexes if each.name != ID_INDEX_NAME]
+        return self._drop_indexes(txn, entry, others) if others else entry
+
+    def _drop_indexes(
+        self, txn: WriteTransaction, entry: CollectionEntry, dropped: list[IndexDefinition]
+    ) -> CollectionEntry:
+        for definition in dropped:
+            txn.drop_tree(definition.tree_id)
+        gone = [definition.name for definition in dropped]
+        return self._put(
+            txn, entry.with_indexes([each for each in entry.indexes if each.name not in gone])
+        )
+
+    def _put(self, txn: WriteTransaction, entry: CollectionEntry) -> CollectionEntry:
+        txn.put(CATALOG_TREE, entry.key, entry.record)
+        return entry
+
+    def _decode(self, key: bytes, record: bytes) -> CollectionEntry:
+        cached = self._entries.get(key)
+        if cached is not None and cached.record == record:
+            return cached
+        entry = decode_entry(key, record)
+        if len(self._entries) >= _CACHED_ENTRIES:
+            self._entries.clear()
+        self._entries[key] = entry
+        return entry
+
+    def _check_case(self, txn: WriteTransaction, database: str) -> None:
+        folded = database.lower()
+        for existing in self.list_databases(txn):
+            if existing != database and existing.lower() == folded:
+                raise refusal(
+                    DATABASE_DIFFERS_IN_CASE,
+                    f"db already exists with different case already have: [{existing}] trying to "
+                    f"create [{database}]",
+                )
+
+
+def _uuid(randomness: Randomness) -> bytes:
+    """Return the bytes of a random UUID, version 4."""
+    token = bytearray(randomness.token(16))
+    token[6] = (token[6] & 0x0F) | 0x40
+    token[8] = (token[8] & 0x3F) | 0x80
+    return bytes(token)

@@ -1,0 +1,182 @@
+"""Checking what storage cannot know: that trees hold documents and indexes that agree.
+
+For each collection: every record is a document that may be stored, with `_id` in front; each index
+holds every key its documents ask for, under the right record, and no more. That no key is missing
+and that the numbers agree together say that there is none too many, so memory stays bounded.
+For the file: each tree belongs to one collection, each collection's trees exist, and sequences are
+ahead of what they gave out.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bson.errors import InvalidBSON, InvalidDocument
+from pymongo.errors import PyMongoError
+
+from cbdd.catalog.catalog import Catalog
+from cbdd.catalog.entry import CollectionEntry, decode_entry
+from cbdd.catalog.record_store import (
+    CATALOG_TREE,
+    FIRST_USER_TREE,
+    RECORD_ID_BYTES,
+    decode_record_id,
+    peek_collection_id,
+    peek_tree_id,
+)
+from cbdd.document.raw import find_field
+from cbdd.document.validate import validate_document
+from cbdd.index.keys import extract_keys
+from cbdd.storage import ReadTransaction
+from cbdd.storage.check import Problem
+
+_ID_ELEMENT: Final = 4
+MAX_PROBLEMS_PER_COLLECTION: Final = 100
+
+
+def check_catalog(txn: ReadTransaction, catalog: Catalog) -> list[Problem]:
+    """Return what is wrong with the catalog and every collection of the file."""
+    problems: list[Problem] = []
+    owners: dict[int, str] = {}
+    next_tree = peek_tree_id(txn)
+    next_collection = peek_collection_id(txn)
+    cursor = txn.cursor(CATALOG_TREE)
+    more = cursor.first()
+    while more:
+        try:
+            entry = decode_entry(cursor.key, cursor.value)
+        except PyMongoError as error:
+            problems.append(Problem("CATALOG_ENTRY", str(error), 0, CATALOG_TREE))
+        else:
+            if entry.collection_id >= next_collection:
+                problems.append(_sequence_behind(entry, "collection id", entry.collection_id))
+            for tree_id in trees_of(entry):
+                if tree_id >= next_tree:
+                    problems.append(_sequence_behind(entry, "tree id", tree_id))
+                _claim_tree(entry, tree_id, owners, problems)
+            problems.extend(check_collection(txn, entry))
+        more = cursor.step()
+    for tree_id in txn.tree_ids():
+        if tree_id >= FIRST_USER_TREE and tree_id not in owners:
+            problems.append(
+                Problem("TREE_ORPHANED", f"tree {tree_id} belongs to no collection", 0, tree_id)
+            )
+    return problems
+
+
+def trees_of(entry: CollectionEntry) -> list[int]:
+    """List the trees of a collection: its records, then its indexes."""
+    return [entry.record_tree, *[definition.tree_id for definition in entry.indexes]]
+
+
+def check_collection(txn: ReadTransaction, entry: CollectionEntry) -> list[Problem]:
+    """Return what is wrong with the records and indexes of one collection."""
+    checker = _CollectionChecker(txn, entry)
+    for tree_id in trees_of(entry):
+        if not txn.has_tree(tree_id):
+            checker.note("TREE_MISSING", f"tree {tree_id} does not exist", tree_id)
+    if not checker.problems:
+        checker.check_records()
+    return checker.problems
+
+
+class _CollectionChecker:
+    """Walks the records of one collection and asks each index for their keys."""
+
+    def __init__(self, txn: ReadTransaction, entry: CollectionEntry) -> None:
+        self.txn = txn
+        self.entry = entry
+        self.problems: list[Problem] = []
+        self.expected: list[int] = [0] * len(entry.indexes)
+
+    def check_records(self) -> None:
+        """Check each record and its index entries, then the number of index entries."""
+        cursor = self.txn.cursor(self.entry.record_tree)
+        more = cursor.first()
+        while more and len(self.problems) < MAX_PROBLEMS_PER_COLLECTION:
+            self._check_record(cursor.key, cursor.value)
+            more = cursor.step()
+        if self.problems:
+            return
+        for position, definition in enumerate(self.entry.indexes):
+            found = self.txn.count(definition.tree_id)
+            if found != self.expected[position]:
+                self.note(
+                    "INDEX_COUNT",
+                    f"index {definition.name} has {found} entries, the documents ask for "
+                    f"{self.expected[position]}",
+                    definition.tree_id,
+                )
+
+    def note(self, code: str, message: str, tree_id: int) -> None:
+        """Add a problem of this collection."""
+        self.problems.append(Problem(code, f"{self.entry.namespace}: {message}", 0, tree_id))
+
+    def _check_record(self, record_key: bytes, document: bytes) -> None:
+        record_id = decode_record_id(record_key)
+        tree_id = self.entry.record_tree
+        if len(record_key) != RECORD_ID_BYTES or record_id == 0:
+            self.note("RECORD_ID", f"a record has the key {record_key!r}", tree_id)
+            return
+        try:
+            validate_document(document)
+        except (InvalidDocument, InvalidBSON) as error:
+            self.note("RECORD_INVALID", f"record {record_id} is no document: {error}", tree_id)
+            return
+        if find_field(document, 0, b"_id") != _ID_ELEMENT:
+            self.note("RECORD_WITHOUT_ID", f"record {record_id} does not begin with _id", tree_id)
+            return
+        for position in range(len(self.entry.indexes)):
+            self._check_keys(position, record_key, document)
+
+    def _check_keys(self, position: int, record_key: bytes, document: bytes) -> None:
+        definition = self.entry.indexes[position]
+        record_id = decode_record_id(record_key)
+        try:
+            extracted = extract_keys(definition, document)
+        except PyMongoError as error:
+            self.note("INDEX_KEYS", f"record {record_id}: {error}", definition.tree_id)
+            return
+        if extracted.is_multikey and not definition.is_multikey:
+            self.note(
+                "INDEX_MULTIKEY",
+                f"record {record_id} has an array in index {definition.name}, which is not marked",
+                definition.tree_id,
+            )
+        for key in extracted.keys:
+            if definition.is_unique:
+                is_there = self.txn.get(definition.tree_id, key) == record_key
+            else:
+                is_there = self.txn.get(definition.tree_id, key + record_key) is not None
+            if not is_there:
+                self.note(
+                    "INDEX_ENTRY_MISSING",
+                    f"index {definition.name} lacks a key of record {record_id}",
+                    definition.tree_id,
+                )
+        self.expected[position] += len(extracted.keys)
+
+
+def _claim_tree(
+    entry: CollectionEntry, tree_id: int, owners: dict[int, str], problems: list[Problem]
+) -> None:
+    owner = owners.get(tree_id)
+    if owner is not None:
+        problems.append(
+            Problem(
+                "TREE_SHARED",
+                f"tree {tree_id} belongs to {owner} and to {entry.namespace}",
+                0,
+                tree_id,
+            )
+        )
+    owners[tree_id] = entry.namespace
+
+
+def _sequence_behind(entry: CollectionEntry, what: str, value: int) -> Problem:
+    return Problem(
+        "SEQUENCE_BEHIND",
+        f"{entry.namespace} has {what} {value}, which is still to be given out",
+        0,
+        CATALOG_TREE,
+    )

@@ -1,0 +1,62 @@
+"""Record ids for transactions that do not hold the writer lock.
+
+A statement that holds the writer lock takes the last record id + 1. A transaction that works on a
+snapshot cannot: another one would take the same. So a process reserves blocks of ids with a small
+commit of its own on the sequence tree, and its transactions take ids from the block. Ids of
+transactions that abort are gaps, which is normal.
+
+Invariants: an id is handed out once; it lies above every record in the snapshot of the transaction
+that takes it and inside a block that only this process holds.
+
+Concurrency: one mutex around the table of blocks, held while a block is reserved.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Final
+
+from cbdd.catalog.entry import CollectionEntry
+from cbdd.catalog.record_store import last_record_id, reserve_record_ids, reserved_record_id
+from cbdd.storage import StorageEngine, WriteTransaction
+
+BLOCK_IDS: Final = 1024
+RESERVE_OPERATION: Final = "reserveRecordIds"
+
+
+class RecordIdBlocks:
+    """The blocks this process holds, by collection id; lives as long as the catalog."""
+
+    def __init__(self, engine: StorageEngine) -> None:
+        self._engine = engine
+        self._mutex = threading.Lock()
+        self._blocks: dict[int, tuple[int, int]] = {}
+
+    def take(self, entry: CollectionEntry, at_least: int) -> int:
+        """Return a record id of our own that is not below `at_least`."""
+        with self._mutex:
+            block = self._blocks.get(entry.collection_id)
+            if block is None or max(block[0], at_least) >= block[1]:
+                block = self._reserve(entry)
+            record_id = max(block[0], at_least)
+            assert record_id < block[1], "a snapshot holds records beyond every reservation"
+            self._blocks[entry.collection_id] = (record_id + 1, block[1])
+            return record_id
+
+    def _reserve(self, entry: CollectionEntry) -> tuple[int, int]:
+        txn = self._engine.begin_write(RESERVE_OPERATION)
+        try:
+            first = first_free_record_id(txn, entry)
+            reserve_record_ids(txn, entry.collection_id, first + BLOCK_IDS - 1)
+            # No sync of its own: whatever uses these ids comes later in the log.
+            txn.commit("off")
+        except BaseException:
+            txn.abort()
+            raise
+        return first, first + BLOCK_IDS
+
+
+def first_free_record_id(txn: WriteTransaction, entry: CollectionEntry) -> int:
+    """Return the lowest id above all records and reservations; needs the writer lock."""
+    reserved = reserved_record_id(txn, entry.collection_id)
+    return max(last_record_id(txn, entry), reserved) + 1

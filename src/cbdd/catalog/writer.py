@@ -1,0 +1,177 @@
+"""The write of one document: the one place where a record and its index entries change together.
+
+An index is a tree of key strings:
+
+    index        key                                value
+    unique       composite key string               record id, 8 bytes big-endian
+    not unique   composite key string + record id   empty
+
+Each operation first extracts every key and checks every unique one, and only then writes. So a
+document that is refused leaves the transaction as it was.
+
+Invariants: every record has exactly the index entries its document asks for; an index that holds
+more than one key of some record is marked multikey in the catalog in the same transaction.
+
+Concurrency: a writer belongs to one transaction. It guards the catalog entry it works by, so a
+transaction that did not see an index or a drop conflicts and is run again.
+"""
+
+from __future__ import annotations
+
+from cbdd.catalog.duplicate_key import duplicate_key_error
+from cbdd.catalog.entry import CollectionEntry
+from cbdd.catalog.record_ids import RecordIdBlocks, first_free_record_id
+from cbdd.catalog.record_store import (
+    CATALOG_TREE,
+    encode_record_id,
+    last_record_id,
+)
+from cbdd.errors import CorruptDataError
+from cbdd.index.definition import IndexDefinition
+from cbdd.index.keys import extract_keys
+from cbdd.storage import WriteTransaction
+
+
+class CollectionWriter:
+    """Inserts, updates and deletes of one transaction on one collection."""
+
+    def __init__(
+        self,
+        txn: WriteTransaction,
+        entry: CollectionEntry,
+        blocks: RecordIdBlocks | None,
+    ) -> None:
+        """Start writing.
+
+        :param blocks: where record ids come from; None when nobody else can take the next id,
+            because the transaction holds the writer lock or made the collection itself.
+        """
+        self.txn = txn
+        self.entry = entry
+        self._blocks = blocks
+        self._next_record_id = 0
+        txn.guard(CATALOG_TREE, entry.key)
+
+    def insert(self, document: bytes) -> int:
+        """Store a validated document with `_id` in front; return its record id.
+
+        :raises DuplicateKeyError: a unique index holds one of its keys; nothing was written.
+        """
+        extracted: list[list[bytes]] = []
+        multikey: list[str] = []
+        for definition in self.entry.indexes:
+            keys = extract_keys(definition, document)
+            if definition.is_unique:
+                self._check_unique(definition, document, keys.keys, b"")
+            if keys.is_multikey and not definition.is_multikey:
+                multikey.append(definition.name)
+            extracted.append(keys.keys)
+        if multikey:
+            self._mark_multikey(multikey)
+        record_id = self._take_record_id()
+        record_key = encode_record_id(record_id)
+        self.txn.put(self.entry.record_tree, record_key, document)
+        for position, definition in enumerate(self.entry.indexes):
+            self._put_keys(definition, extracted[position], record_key)
+        return record_id
+
+    def update(self, record_id: int, old: bytes, new: bytes) -> bool:
+        """Store `new` in place of `old`; return False when they are the same.
+
+        :raises DuplicateKeyError: a unique index holds one of the new keys; nothing was written.
+        """
+        if old == new:
+            return False
+        record_key = encode_record_id(record_id)
+        changes: list[tuple[list[bytes], list[bytes]]] = []
+        multikey: list[str] = []
+        for definition in self.entry.indexes:
+            before = extract_keys(definition, old).keys
+            after = extract_keys(definition, new)
+            added = _missing_from(after.keys, before)
+            if definition.is_unique:
+                self._check_unique(definition, new, added, record_key)
+            if after.is_multikey and not definition.is_multikey:
+                multikey.append(definition.name)
+            changes.append((_missing_from(before, after.keys), added))
+        if multikey:
+            self._mark_multikey(multikey)
+        self.txn.put(self.entry.record_tree, record_key, new)
+        for position, definition in enumerate(self.entry.indexes):
+            removed, added = changes[position]
+            self._delete_keys(definition, removed, record_key)
+            self._put_keys(definition, added, record_key)
+        return True
+
+    def delete(self, record_id: int, old: bytes) -> None:
+        """Remove a record and its index entries."""
+        record_key = encode_record_id(record_id)
+        for definition in self.entry.indexes:
+            self._delete_keys(definition, extract_keys(definition, old).keys, record_key)
+        self.txn.delete(self.entry.record_tree, record_key)
+
+    def _take_record_id(self) -> int:
+        if self._blocks is None:
+            if self._next_record_id == 0:
+                self._next_record_id = first_free_record_id(self.txn, self.entry)
+            record_id = self._next_record_id
+        else:
+            if self._next_record_id == 0:
+                self._next_record_id = last_record_id(self.txn, self.entry) + 1
+            record_id = self._blocks.take(self.entry, self._next_record_id)
+        self._next_record_id = record_id + 1
+        return record_id
+
+    def _check_unique(
+        self, definition: IndexDefinition, document: bytes, keys: list[bytes], owner: bytes
+    ) -> None:
+        """Raise unless no record but `owner` (a record key, or b"") holds any of the keys."""
+        for key in keys:
+            holder = self.txn.get(definition.tree_id, key)
+            if holder is not None and holder != owner:
+                raise duplicate_key_error(self.entry.namespace, definition, document, key)
+
+    def _put_keys(self, definition: IndexDefinition, keys: list[bytes], record_key: bytes) -> None:
+        for key in keys:
+            if definition.is_unique:
+                self.txn.put(definition.tree_id, key, record_key)
+            else:
+                self.txn.put(definition.tree_id, key + record_key, b"")
+
+    def _delete_keys(
+        self, definition: IndexDefinition, keys: list[bytes], record_key: bytes
+    ) -> None:
+        for key in keys:
+            stored = key if definition.is_unique else key + record_key
+            if not self.txn.delete(definition.tree_id, stored):
+                raise _missing_entry(self.entry, definition, record_key)
+
+    def _mark_multikey(self, names: list[str]) -> None:
+        indexes: list[IndexDefinition] = []
+        for definition in self.entry.indexes:
+            if definition.name in names:
+                indexes.append(definition.replaced(is_multikey=True))
+            else:
+                indexes.append(definition)
+        self.entry = self.entry.with_indexes(indexes)
+        self.txn.put(CATALOG_TREE, self.entry.key, self.entry.record)
+
+
+def _missing_from(keys: list[bytes], others: list[bytes]) -> list[bytes]:
+    """List the keys that are not among the others."""
+    if len(keys) == 1 and len(others) == 1:
+        return [] if keys[0] == others[0] else keys
+    known = set(others)
+    return [key for key in keys if key not in known]
+
+
+def _missing_entry(
+    entry: CollectionEntry, definition: IndexDefinition, record_key: bytes
+) -> CorruptDataError:
+    return CorruptDataError(
+        "INDEX_ENTRY_MISSING",
+        f"index {definition.name} of {entry.namespace} has no entry for record "
+        f"{int.from_bytes(record_key, 'big')}",
+        "run `cbdd check`, then drop the index and create it again",
+        {"namespace": entry.namespace, "index": definition.name},
+    )

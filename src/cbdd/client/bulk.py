@@ -1,0 +1,282 @@
+"""Statements of many writes: `insert_many` and `bulk_write`.
+
+Writes are encoded some thousands ahead, as a driver does for one message, so a document that cannot
+be encoded is met before the writes around it happen. They are then committed in batches: a batch is
+one transaction, a write that is refused leaves it as it was, and the batch goes on or, if ordered,
+ends and is committed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, Final
+
+from bson.codec_options import CodecOptions
+from pymongo.errors import InvalidOperation, OperationFailure
+
+from cbdd.catalog import CollectionWriters
+from cbdd.client.arguments import (
+    check_document,
+    check_replacement,
+    check_update,
+    encode,
+    encode_update,
+    give_id,
+)
+from cbdd.client.statements import (
+    DeleteStatement,
+    InsertStatement,
+    UpdateStatement,
+    WriteTarget,
+    decode_id,
+)
+from cbdd.client.unsupported import refuse_arguments
+from cbdd.client.write_errors import BulkOutcome
+from cbdd.document.validate import validate_document
+
+BATCH_WRITES: Final = 1000
+BATCH_BYTES: Final = 1 << 20
+MESSAGE_WRITES: Final = 100_000
+MESSAGE_BYTES: Final = 48_000_000
+
+
+class Write:
+    """One write of many, encoded: what the caller gave, and how to run it.
+
+    Subclasses compile what they hold only when they run, so that a wrong operator refuses one
+    write and not all of them.
+    """
+
+    def __init__(self, index: int, operation: object, size: int) -> None:
+        self.index = index
+        self.operation = operation
+        self.size = size
+
+    def run(self, target: WriteTarget, writers: CollectionWriters, outcome: BulkOutcome) -> None:
+        """Run it and add what it did to the outcome; raise when it is refused."""
+        raise NotImplementedError
+
+
+class InsertWrite(Write):
+    """An insert of one document."""
+
+    def __init__(self, index: int, operation: object, document: bytes) -> None:
+        super().__init__(index, operation, len(document))
+        self._document = document
+
+    def run(self, target: WriteTarget, writers: CollectionWriters, outcome: BulkOutcome) -> None:
+        InsertStatement(self._document).run(target, writers)
+        outcome.result["nInserted"] += 1
+
+
+class UpdateWrite(Write):
+    """An update or a replacement."""
+
+    def __init__(
+        self,
+        index: int,
+        operation: dict[str, Any],
+        is_replacement: bool,
+        codec_options: CodecOptions[Any],
+    ) -> None:
+        self._filter = encode(operation["q"], codec_options)
+        self._update = encode_update(operation["u"], codec_options)
+        super().__init__(index, operation, len(self._filter) + len(self._update))
+        self._is_replacement = is_replacement
+        self._given = operation
+        self._codec_options = codec_options
+
+    def run(self, target: WriteTarget, writers: CollectionWriters, outcome: BulkOutcome) -> None:
+        given = self._given
+        statement = UpdateStatement.compile(
+            self._filter,
+            self._update,
+            is_replacement=self._is_replacement,
+            is_multi=given["multi"],
+            upsert=given["upsert"],
+            array_filters=given.get("arrayFilters"),
+            hint=given.get("hint"),
+            sort=given.get("sort"),
+            codec_options=self._codec_options,
+        )
+        counts = statement.run(target, writers)
+        result = outcome.result
+        result["nMatched"] += counts.matched
+        result["nModified"] += counts.modified
+        if counts.upserted is not None:
+            identity = decode_id(counts.upserted, self._codec_options)
+            result["nUpserted"] += 1
+            result["upserted"].append({"index": self.index, "_id": identity})
+        if counts.error is not None:
+            raise counts.error
+
+
+class DeleteWrite(Write):
+    """A deletion of one or all documents that match."""
+
+    def __init__(
+        self, index: int, operation: dict[str, Any], codec_options: CodecOptions[Any]
+    ) -> None:
+        self._filter = encode(operation["q"], codec_options)
+        super().__init__(index, operation, len(self._filter))
+        self._limit = operation["limit"]
+        self._hint = operation.get("hint")
+
+    def run(self, target: WriteTarget, writers: CollectionWriters, outcome: BulkOutcome) -> None:
+        statement = DeleteStatement.compile(self._filter, self._limit, self._hint)
+        outcome.result["nRemoved"] += statement.run(target, writers)
+
+
+class BulkWrite:
+    """Many writes to one collection, collected and then run once.
+
+    PyMongo's requests (`InsertOne`, `UpdateMany`, ...) add themselves to it through `add_insert`
+    and its siblings.
+    """
+
+    def __init__(self, codec_options: CodecOptions[Any], ordered: bool) -> None:
+        self._codec_options = codec_options
+        self._ordered = ordered
+        self._operations: list[tuple[str, Any]] = []
+
+    def add(self, request: Any) -> None:
+        """Add one of PyMongo's requests."""
+        try:
+            add_to = request._add_to_bulk
+        except AttributeError:
+            raise TypeError(f"{request!r} is not a valid request") from None
+        add_to(self)
+
+    def add_insert(self, document: Any) -> Any:
+        """Add an insert; a document without `_id` gets one, which is returned."""
+        check_document("document", document)
+        identity = give_id(document)
+        self._operations.append(("insert", document))
+        return identity
+
+    def add_update(
+        self,
+        selector: Mapping[str, Any],
+        update: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+        multi: bool,
+        upsert: bool | None,
+        collation: object = None,
+        array_filters: Sequence[Mapping[str, Any]] | None = None,
+        hint: object = None,
+        sort: object = None,
+    ) -> None:
+        """Add an update."""
+        check_update(update)
+        operation = {"q": selector, "u": update, "multi": multi, "upsert": bool(upsert)}
+        if array_filters is not None:
+            operation["arrayFilters"] = array_filters
+        self._add("update", operation, collation, hint, sort)
+
+    def add_replace(
+        self,
+        selector: Mapping[str, Any],
+        replacement: Mapping[str, Any],
+        upsert: bool | None,
+        collation: object = None,
+        hint: object = None,
+        sort: object = None,
+    ) -> None:
+        """Add a replacement."""
+        check_replacement(replacement)
+        operation = {"q": selector, "u": replacement, "multi": False, "upsert": bool(upsert)}
+        self._add("replace", operation, collation, hint, sort)
+
+    def add_delete(
+        self,
+        selector: Mapping[str, Any],
+        limit: int,
+        collation: object = None,
+        hint: object = None,
+    ) -> None:
+        """Add a deletion of the first document that matches (limit 1), or of all (0)."""
+        self._add("delete", {"q": selector, "limit": limit}, collation, hint, None)
+
+    def run(self, target: WriteTarget) -> dict[str, Any]:
+        """Run the writes and return what they did.
+
+        :raises BulkWriteError: writes were refused.
+        """
+        if not self._operations:
+            raise InvalidOperation("No operations to execute")
+        outcome = BulkOutcome()
+        position = 0
+        while position < len(self._operations):
+            message = self._encode_message(position)
+            position += len(message)
+            for batch in _batches(message):
+                target.write("bulkWrite", partial(self._run_batch, target, batch, outcome))
+                if self._ordered:
+                    outcome.raise_errors()
+        outcome.raise_errors()
+        return outcome.result
+
+    def _add(
+        self, kind: str, operation: dict[str, Any], collation: object, hint: object, sort: object
+    ) -> None:
+        refuse_arguments("bulk_write", collation=collation)
+        if hint is not None:
+            operation["hint"] = hint
+        if sort is not None:
+            operation["sort"] = sort
+        self._operations.append((kind, operation))
+
+    def _encode_message(self, position: int) -> list[Write]:
+        """Encode the writes from `position` on that would fit into one message of a driver."""
+        message: list[Write] = []
+        size = 0
+        for index in range(position, min(position + MESSAGE_WRITES, len(self._operations))):
+            write = self._encode(index)
+            message.append(write)
+            size += write.size
+            if size >= MESSAGE_BYTES:
+                break
+        return message
+
+    def _encode(self, index: int) -> Write:
+        kind, operation = self._operations[index]
+        if kind == "insert":
+            document = encode(operation, self._codec_options)
+            validate_document(document)
+            return InsertWrite(index, operation, document)
+        if kind == "delete":
+            return DeleteWrite(index, operation, self._codec_options)
+        return UpdateWrite(index, operation, kind == "replace", self._codec_options)
+
+    def _run_batch(
+        self,
+        target: WriteTarget,
+        batch: list[Write],
+        outcome: BulkOutcome,
+        writers: CollectionWriters,
+    ) -> None:
+        for write in batch:
+            try:
+                write.run(target, writers, outcome)
+            except OperationFailure as error:
+                outcome.refuse(error, write.index, write.operation)
+                if not writers.is_exclusive:
+                    outcome.raise_errors()  # a transaction of a session ends with its first error
+                if self._ordered:
+                    return
+
+
+def _batches(message: list[Write]) -> list[list[Write]]:
+    """Split a message into what is committed at once."""
+    batches: list[list[Write]] = []
+    batch: list[Write] = []
+    size = 0
+    for write in message:
+        if batch and (len(batch) >= BATCH_WRITES or size + write.size > BATCH_BYTES):
+            batches.append(batch)
+            batch = []
+            size = 0
+        batch.append(write)
+        size += write.size
+    batches.append(batch)
+    return batches

@@ -1,0 +1,507 @@
+"""Cursors: the results of a find, read in batches from one snapshot.
+
+A cursor runs its query when its first document is asked for. From then on it holds a snapshot; it
+lets go of it when the results are exhausted, when it is closed and when it is garbage collected.
+Documents are read and decoded in batches, so that a short result never holds a snapshot beyond the
+call that read it.
+
+A cursor inside a transaction reads from the transaction itself. Before the transaction writes
+again, the rest of the results is read into memory; when the transaction ends, so does the cursor.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import deque
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar, overload
+
+import bson
+from bson.code import Code
+from pymongo.cursor import CursorType
+from pymongo.errors import InvalidOperation
+
+from cbdd.client.arguments import (
+    IndexKeys,
+    check_boolean,
+    check_int,
+    check_mapping,
+    check_not_negative,
+    hint_of,
+    index_document,
+    index_pairs,
+    projection_of,
+)
+from cbdd.client.results import BufferedResults, EndedResults, Results, run_query
+from cbdd.client.session import ClientSession, session_for
+from cbdd.client.unsupported import refuse_arguments, unsupported
+from cbdd.query.executor import Query
+
+if TYPE_CHECKING:
+    from cbdd.client.collection import Collection
+
+DocumentT = TypeVar("DocumentT", bound=Mapping[str, Any])
+
+FIRST_BATCH_DOCUMENTS: Final = 101
+BATCH_DOCUMENTS: Final = 1000
+BATCH_BYTES: Final = 1 << 20
+_TAILABLE: Final = CursorType.TAILABLE
+_EXHAUST: Final = CursorType.EXHAUST
+_QUERY_FLAGS: Final = 2 | 4 | 8 | 16 | 32 | 64 | 128
+
+
+class Cursor(Generic[DocumentT]):
+    """The results of `Collection.find`; iterate over it, chain options before the first document.
+
+    >>> import cbdd
+    >>> client = cbdd.connect(getfixture("path"))
+    >>> _ = client.shop.fruit.insert_many([{"_id": n, "n": n % 3} for n in range(9)])
+    >>> cursor = client.shop.fruit.find({"n": {"$gt": 0}}).sort("_id", -1).limit(2)
+    >>> [document["_id"] for document in cursor]
+    [8, 7]
+    >>> client.close()
+    """
+
+    def __init__(
+        self,
+        collection: Collection[DocumentT],
+        filter: Mapping[str, Any] | None = None,
+        projection: Mapping[str, Any] | Iterable[str] | None = None,
+        skip: int = 0,
+        limit: int = 0,
+        no_cursor_timeout: bool = False,
+        cursor_type: int = CursorType.NON_TAILABLE,
+        sort: IndexKeys | None = None,
+        allow_partial_results: bool = False,
+        oplog_replay: bool = False,
+        batch_size: int = 0,
+        collation: object = None,
+        hint: IndexKeys | None = None,
+        max_scan: int | None = None,
+        max_time_ms: int | None = None,
+        max: IndexKeys | None = None,
+        min: IndexKeys | None = None,
+        return_key: bool | None = None,
+        show_record_id: bool | None = None,
+        snapshot: bool | None = None,
+        comment: object = None,
+        session: ClientSession | None = None,
+        allow_disk_use: bool | None = None,
+        let: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._results: Results | None = None
+        self._killed = False
+        self._collection = collection
+        check_mapping("filter", filter or {})
+        check_int("skip", skip)
+        check_int("limit", limit)
+        check_boolean("no_cursor_timeout", no_cursor_timeout)
+        check_boolean("allow_partial_results", allow_partial_results)
+        check_boolean("oplog_replay", oplog_replay)
+        check_not_negative("batch_size", batch_size)
+        if allow_disk_use is not None:
+            check_boolean("allow_disk_use", allow_disk_use)
+        if cursor_type not in (0, _TAILABLE, CursorType.TAILABLE_AWAIT, _EXHAUST):
+            raise ValueError("not a valid value for cursor_type")
+        if cursor_type & _TAILABLE:
+            raise unsupported("find: a tailable cursor")
+        if cursor_type == _EXHAUST and limit:
+            raise InvalidOperation("Can't use limit and exhaust together.")
+        refuse_arguments(
+            "find",
+            oplog_replay=oplog_replay,
+            collation=collation,
+            max_scan=max_scan,
+            max=max,
+            min=min,
+            return_key=return_key,
+            show_record_id=show_record_id,
+            snapshot=snapshot,
+            let=let,
+        )
+        self._session = session
+        self._filter: Mapping[str, Any] = filter or {}
+        self._projection = projection_of(projection)
+        self._skip = skip
+        self._limit = limit
+        self._sort = index_document(sort) if sort else None
+        self._hint = hint_of(hint)
+        self._batch_size = batch_size
+        self._max_time_ms = max_time_ms
+        self._allow_disk_use = allow_disk_use
+        self._comment = comment
+        self._flags = cursor_type
+        self._id: int | None = None
+        self._data: deque[DocumentT] = deque()
+        self._retrieved = 0
+        self._empty = False
+
+    # -- options, before the first document ------------------------------------------------
+
+    def skip(self, skip: int) -> Cursor[DocumentT]:
+        """Leave out the first `skip` results."""
+        check_not_negative("skip", skip)
+        self._check_not_started()
+        self._skip = skip
+        return self
+
+    def limit(self, limit: int) -> Cursor[DocumentT]:
+        """Return at most `limit` results; 0 is no limit."""
+        check_int("limit", limit)
+        if self._flags & _EXHAUST:
+            raise InvalidOperation("Can't use limit and exhaust together.")
+        self._check_not_started()
+        self._empty = False
+        self._limit = limit
+        return self
+
+    def sort(self, key_or_list: IndexKeys, direction: int | str | None = None) -> Cursor[DocumentT]:
+        """Sort the results.
+
+        :param key_or_list: a field name, or a list of (field, direction) pairs or names.
+        :param direction: for a single field: 1 or -1, default ascending.
+        """
+        self._check_not_started()
+        self._sort = index_document(index_pairs(key_or_list, direction))
+        return self
+
+    def hint(self, index: IndexKeys | None) -> Cursor[DocumentT]:
+        """Use this index, given by name or by its keys; None takes the hint back."""
+        self._check_not_started()
+        self._hint = hint_of(index)
+        return self
+
+    def batch_size(self, batch_size: int) -> Cursor[DocumentT]:
+        """Read this many documents at a time; 0 leaves it to the cursor."""
+        check_not_negative("batch_size", batch_size)
+        self._check_not_started()
+        self._batch_size = batch_size
+        return self
+
+    def max_time_ms(self, max_time_ms: int | None) -> Cursor[DocumentT]:
+        """Raise `ExecutionTimeout` when reading takes longer than this; None is no limit."""
+        if max_time_ms is not None:
+            check_int("max_time_ms", max_time_ms)
+        self._check_not_started()
+        self._max_time_ms = max_time_ms
+        return self
+
+    def max_await_time_ms(self, max_await_time_ms: int | None) -> Cursor[DocumentT]:
+        """Accepted and without effect: it only concerns tailable cursors."""
+        if max_await_time_ms is not None:
+            check_int("max_await_time_ms", max_await_time_ms)
+        self._check_not_started()
+        return self
+
+    def comment(self, comment: object) -> Cursor[DocumentT]:
+        """Note a comment; there is no server log it could appear in."""
+        self._check_not_started()
+        self._comment = comment
+        return self
+
+    def allow_disk_use(self, allow_disk_use: bool) -> Cursor[DocumentT]:
+        """Say whether a sort may use the disk."""
+        check_boolean("allow_disk_use", allow_disk_use)
+        self._check_not_started()
+        self._allow_disk_use = allow_disk_use
+        return self
+
+    def where(self, code: str | Code) -> Cursor[DocumentT]:
+        """Add ``$where``, which runs JavaScript: refused when the query runs."""
+        self._check_not_started()
+        if not isinstance(code, Code):
+            code = Code(code)
+        self._filter = {**self._filter, "$where": code}
+        return self
+
+    def collation(self, collation: object) -> Cursor[DocumentT]:
+        """Not supported by this release; None is accepted."""
+        self._check_not_started()
+        refuse_arguments("find", collation=collation)
+        return self
+
+    def max_scan(self, max_scan: int | None) -> Cursor[DocumentT]:
+        """Not supported, as in MongoDB since 4.2; None is accepted."""
+        self._check_not_started()
+        refuse_arguments("find", max_scan=max_scan)
+        return self
+
+    def max(self, spec: IndexKeys) -> NoReturn:
+        """Not supported by this release."""
+        raise unsupported("find: the argument 'max'")
+
+    def min(self, spec: IndexKeys) -> NoReturn:
+        """Not supported by this release."""
+        raise unsupported("find: the argument 'min'")
+
+    def add_option(self, mask: int) -> Cursor[DocumentT]:
+        """Set query flags; tailable cursors are not supported."""
+        if not isinstance(mask, int):
+            raise TypeError(f"mask must be an int, not {type(mask)}")
+        self._check_not_started()
+        if mask & _EXHAUST and self._limit:
+            raise InvalidOperation("Can't use limit and exhaust together.")
+        if mask & ~_QUERY_FLAGS or mask & (_TAILABLE | CursorType.TAILABLE_AWAIT):
+            raise unsupported(f"find: the query flags {mask}")
+        self._flags |= mask
+        return self
+
+    def remove_option(self, mask: int) -> Cursor[DocumentT]:
+        """Take query flags back."""
+        if not isinstance(mask, int):
+            raise TypeError(f"mask must be an int, not {type(mask)}")
+        self._check_not_started()
+        self._flags &= ~mask
+        return self
+
+    # -- results ---------------------------------------------------------------------------
+
+    def next(self) -> DocumentT:
+        """Return the next document; `StopIteration` after the last."""
+        if self._empty or not (self._data or self._refresh()):
+            raise StopIteration
+        return self._data.popleft()
+
+    def __next__(self) -> DocumentT:
+        return self.next()
+
+    def __iter__(self) -> Cursor[DocumentT]:
+        return self
+
+    def to_list(self, length: int | None = None) -> list[DocumentT]:
+        """Return the remaining documents, at most `length` of them, as a list."""
+        if isinstance(length, int) and length < 1:
+            raise ValueError("to_list() length must be greater than 0")
+        documents: list[DocumentT] = []
+        while not self._empty and (self._data or self._refresh()):
+            wanted = len(self._data) if length is None else length - len(documents)
+            while self._data and wanted > 0:
+                documents.append(self._data.popleft())
+                wanted -= 1
+            if length is not None and len(documents) >= length:
+                break
+        return documents
+
+    @overload
+    def __getitem__(self, index: int) -> DocumentT: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Cursor[DocumentT]: ...
+
+    def __getitem__(self, index: int | slice) -> DocumentT | Cursor[DocumentT]:
+        """Return one document, or this cursor with the skip and limit of a slice."""
+        self._check_not_started()
+        self._empty = False
+        if isinstance(index, slice):
+            self._set_slice(index)
+            return self
+        if not isinstance(index, int):
+            raise TypeError(f"index {index!r} cannot be applied to Cursor instances")
+        if index < 0:
+            raise IndexError("Cursor instances do not support negative indices")
+        for document in self.clone().skip(index + self._skip).limit(-1):
+            return document
+        raise IndexError("no such item for Cursor instance")
+
+    def distinct(self, key: str) -> list[Any]:
+        """Return the different values of a field among the documents that match."""
+        return self._collection.distinct(key, self._filter, session=self._session, hint=self._hint)
+
+    def explain(self) -> Any:
+        """Return the plan of this query in MongoDB's form."""
+        return self._collection._explain(self._compile(), self._session)
+
+    # -- state -----------------------------------------------------------------------------
+
+    @property
+    def collection(self) -> Collection[DocumentT]:
+        """The collection this cursor reads."""
+        return self._collection
+
+    @property
+    def session(self) -> ClientSession | None:
+        """The session this cursor was given, or None."""
+        return self._session
+
+    @property
+    def retrieved(self) -> int:
+        """How many documents were read so far."""
+        return self._retrieved
+
+    @property
+    def alive(self) -> bool:
+        """Whether there may be more documents."""
+        return bool(self._data) or not self._killed
+
+    @property
+    def cursor_id(self) -> int | None:
+        """None before the first document, 0 once everything is read."""
+        return self._id
+
+    @property
+    def address(self) -> None:
+        """None: there is no server."""
+        return None
+
+    def clone(self) -> Cursor[DocumentT]:
+        """Return a cursor of the same query that has not started."""
+        return self._clone(True)
+
+    def __copy__(self) -> Cursor[DocumentT]:
+        return self._clone(False)
+
+    def __deepcopy__(self, memo: object) -> Cursor[DocumentT]:
+        return self._clone(True)
+
+    def rewind(self) -> Cursor[DocumentT]:
+        """Go back to before the first document; the query will run again."""
+        self.close()
+        self._data.clear()
+        self._id = None
+        self._retrieved = 0
+        self._killed = False
+        return self
+
+    def close(self) -> None:
+        """Let go of the snapshot; documents already read can still be fetched."""
+        self._killed = True
+        results = self._results
+        self._results = None
+        if results is not None:
+            results.close()
+
+    def __enter__(self) -> Cursor[DocumentT]:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        results = getattr(self, "_results", None)
+        if results is not None:
+            self._results = None
+            results.close()
+
+    # -- inside ----------------------------------------------------------------------------
+
+    def _check_not_started(self) -> None:
+        if self._retrieved or self._id is not None:
+            raise InvalidOperation("cannot set options after executing query")
+
+    def _set_slice(self, index: slice) -> None:
+        if index.step is not None:
+            raise IndexError("Cursor instances do not support slice steps")
+        start = 0 if index.start is None else index.start
+        if start < 0:
+            raise IndexError("Cursor instances do not support negative indices")
+        limit = 0
+        if index.stop is not None:
+            limit = index.stop - start
+            if limit < 0:
+                raise IndexError(f"stop index must be greater than start index for slice {index!r}")
+            self._empty = limit == 0
+        self._skip = start
+        self._limit = limit
+
+    def _clone(self, deep: bool) -> Cursor[DocumentT]:
+        clone = type(self)(self._collection, session=self._session)
+        clone._filter = copy.deepcopy(self._filter) if deep else self._filter
+        clone._projection = copy.deepcopy(self._projection) if deep else self._projection
+        clone._sort = copy.deepcopy(self._sort)
+        clone._hint = copy.deepcopy(self._hint)
+        clone._skip = self._skip
+        clone._limit = self._limit
+        clone._batch_size = self._batch_size
+        clone._max_time_ms = self._max_time_ms
+        clone._allow_disk_use = self._allow_disk_use
+        clone._comment = self._comment
+        clone._flags = self._flags
+        clone._empty = self._empty
+        return clone
+
+    def _compile(self) -> Query:
+        return Query.compile(
+            self._filter,
+            self._projection,
+            self._sort,
+            self._skip,
+            self._limit,
+            self._hint,
+            self._collection.codec_options,
+        )
+
+    def _refresh(self) -> bool:
+        """Read the next batch; return whether there are documents."""
+        if self._killed:
+            return False
+        try:
+            if self._results is None:
+                self._start()
+            self._read_batch()
+        except BaseException:
+            self.close()
+            raise
+        return bool(self._data)
+
+    def _start(self) -> None:
+        client = self._collection.database.client
+        session = session_for(client, self._session)
+        self._results = run_query(
+            client._store,
+            session,
+            self._collection.database.name,
+            self._collection.name,
+            self._compile(),
+            self._max_time_ms,
+        )
+        if session is not None and self._results.is_shared:
+            session._watch(self)
+        self._id = id(self)
+
+    def _read_batch(self) -> None:
+        results = self._results
+        assert results is not None
+        size = self._batch_size or (-self._limit if self._limit < 0 else 0)
+        if size:
+            documents = results.next_batch(size, 0)
+        elif self._retrieved == 0:
+            documents = results.next_batch(FIRST_BATCH_DOCUMENTS, 0)
+        else:
+            documents = results.next_batch(BATCH_DOCUMENTS, BATCH_BYTES)
+        self._retrieved += len(documents)
+        if results.is_exhausted or self._limit < 0:
+            self._id = 0
+            self.close()
+        self._data.extend(self._decode(documents))
+
+    def _decode(self, documents: list[bytes]) -> list[DocumentT]:
+        decoded: list[DocumentT] = bson.decode_all(
+            b"".join(documents), self._collection.codec_options
+        )
+        return decoded
+
+    def _detach(self) -> None:
+        """Read the rest into memory: the transaction this cursor reads from is about to write."""
+        if self._results is not None:
+            self._results = BufferedResults(self._results)
+
+    def _end_with_transaction(self) -> None:
+        """Stop: the transaction this cursor reads from is over."""
+        if self._results is not None:
+            self._results = EndedResults()
+
+
+class RawBatchCursor(Cursor[Any]):
+    """The results of `Collection.find_raw_batches`: BSON bytes, some documents at a time."""
+
+    def _decode(self, documents: list[bytes]) -> list[Any]:
+        return [b"".join(documents)] if documents else []
+
+    def __getitem__(self, index: int | slice) -> NoReturn:
+        raise InvalidOperation("Cannot call __getitem__ on RawBatchCursor")

@@ -1,0 +1,185 @@
+"""The options of `connect`: those of the file, and those PyMongo's client has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any, Final
+
+from bson.codec_options import CodecOptions, DatetimeConversion
+from pymongo.errors import ConfigurationError, PyMongoError
+from pymongo.read_concern import ReadConcern
+from pymongo.read_preferences import ReadPreference
+from pymongo.write_concern import WriteConcern
+
+from cbdd.catalog.namespace import check_database_name
+from cbdd.client.settings import ReadPreferenceMode
+from cbdd.storage import StorageOptions
+
+STORAGE_OPTIONS: Final = (
+    "page_size_bytes",
+    "cache_size_bytes",
+    "durability",
+    "checkpoint_log_bytes",
+    "lock_timeout_seconds",
+    "sync_interval_seconds",
+    "read_only",
+    "must_exist",
+    "background",
+    "flight_recorder",
+    "max_transaction_bytes",
+)
+
+_UUID_REPRESENTATIONS: Final = {
+    "unspecified": 0,
+    "pythonlegacy": 3,
+    "standard": 4,
+    "javalegacy": 5,
+    "csharplegacy": 6,
+}
+
+_WITHOUT_EFFECT: Final = frozenset(
+    [
+        "appname",
+        "compressors",
+        "connect",
+        "connecttimeoutms",
+        "directconnection",
+        "driver",
+        "heartbeatfrequencyms",
+        "localthresholdms",
+        "loadbalanced",
+        "maxconnecting",
+        "maxidletimems",
+        "maxpoolsize",
+        "maxstalenessseconds",
+        "minpoolsize",
+        "replicaset",
+        "retryreads",
+        "retrywrites",
+        "servermonitoringmode",
+        "serverselectiontimeoutms",
+        "sockettimeoutms",
+        "waitqueuetimeoutms",
+        "wtimeoutms",
+        "zlibcompressionlevel",
+    ]
+)
+"""PyMongo's options about connections and servers: there are none."""
+
+
+class ClientOptions:
+    """The options of a client, sorted out."""
+
+    def __init__(self, path: str, options: Mapping[str, Any]) -> None:
+        storage: dict[str, Any] = {}
+        driver: dict[str, Any] = {}
+        for name, value in options.items():
+            if name in STORAGE_OPTIONS:
+                storage[name] = value
+            else:
+                driver[name.lower().replace("_", "")] = (name, value)
+        self.storage = StorageOptions(**storage)
+        self.named_database = _named_database(_take(driver, "defaultdatabase"))
+        self.stem_database = _stem_database(path)
+        self.codec_options = _codec_options(driver)
+        self.write_concern = _write_concern(driver)
+        self.read_concern = _read_concern(driver)
+        self.read_preference = _read_preference(driver)
+        for folded, (name, _) in driver.items():
+            if folded not in _WITHOUT_EFFECT:
+                raise ConfigurationError(f"Unknown option {name}")
+
+
+def _take(driver: dict[str, Any], name: str) -> Any:
+    """Take an option out and return its value, None when it was not given."""
+    return driver.pop(name, ("", None))[1]
+
+
+def _named_database(name: object) -> str | None:
+    if name is None:
+        return None
+    if not isinstance(name, str):
+        raise TypeError(f"default_database must be an instance of str, not {type(name)}")
+    check_database_name(name)
+    return name
+
+
+def _stem_database(path: str) -> str | None:
+    """Return the file name without its ending, None when no database may be called so."""
+    stem = PurePath(path).stem
+    try:
+        check_database_name(stem)
+    except PyMongoError:
+        return None
+    return stem
+
+
+def _codec_options(driver: dict[str, Any]) -> CodecOptions[Any]:
+    arguments: dict[str, Any] = {}
+    for option, argument in (
+        ("documentclass", "document_class"),
+        ("tzaware", "tz_aware"),
+        ("tzinfo", "tzinfo"),
+        ("typeregistry", "type_registry"),
+        ("unicodedecodeerrorhandler", "unicode_decode_error_handler"),
+    ):
+        value = _take(driver, option)
+        if value is not None:
+            arguments[argument] = value
+    representation = _take(driver, "uuidrepresentation")
+    if representation is not None:
+        arguments["uuid_representation"] = _uuid_representation(representation)
+    conversion = _take(driver, "datetimeconversion")
+    if conversion is not None:
+        arguments["datetime_conversion"] = _datetime_conversion(conversion)
+    return CodecOptions(**arguments)
+
+
+def _uuid_representation(value: object) -> int:
+    if isinstance(value, int):
+        return value
+    found = _UUID_REPRESENTATIONS.get(str(value).lower())
+    if found is None:
+        raise ValueError(
+            f"{value} is an invalid UUID representation. Must be one of "
+            f"{tuple(_UUID_REPRESENTATIONS)}"
+        )
+    return found
+
+
+def _datetime_conversion(value: Any) -> DatetimeConversion:
+    return DatetimeConversion[value] if isinstance(value, str) else DatetimeConversion(value)
+
+
+def _write_concern(driver: dict[str, Any]) -> WriteConcern:
+    journal = _take(driver, "j")
+    if journal is None:
+        journal = _take(driver, "journal")
+    return WriteConcern(w=_take(driver, "w"), j=journal)
+
+
+def _read_concern(driver: dict[str, Any]) -> ReadConcern:
+    level = _take(driver, "readconcernlevel")
+    return ReadConcern(level) if level is not None else ReadConcern()
+
+
+def _read_preference(driver: dict[str, Any]) -> ReadPreferenceMode:
+    given = _take(driver, "readpreference")
+    if given is None:
+        primary: ReadPreferenceMode = ReadPreference.PRIMARY
+        return primary
+    if isinstance(given, str):
+        for mode in (
+            ReadPreference.PRIMARY,
+            ReadPreference.PRIMARY_PREFERRED,
+            ReadPreference.SECONDARY,
+            ReadPreference.SECONDARY_PREFERRED,
+            ReadPreference.NEAREST,
+        ):
+            if mode.mongos_mode.lower() == given.lower():
+                found: ReadPreferenceMode = mode
+                return found
+        raise ValueError(f"{given} is not a valid read preference")
+    preference: ReadPreferenceMode = given
+    return preference

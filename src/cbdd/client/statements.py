@@ -1,0 +1,249 @@
+"""The statements that write: which documents, what becomes of them, what is reported.
+
+A statement runs on the writers of one transaction and works alike in a transaction of its own and
+in a session's. What has to be in one commit is one call. `WriteTarget` knows the rest: the
+collection, the session and how durable the commit must be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import bson
+from bson.codec_options import CodecOptions
+from pymongo.errors import OperationFailure
+
+from cbdd.catalog import CollectionWriter, CollectionWriters, read_record
+from cbdd.catalog.stored_document import with_id_first
+from cbdd.client.store import Store
+from cbdd.document.validate import check_document_id
+from cbdd.query.executor import Execution, Query
+from cbdd.query.projection import Projection
+from cbdd.query.update import Update
+from cbdd.query.value import id_element
+
+if TYPE_CHECKING:
+    from cbdd.client.session import ClientSession
+
+T = TypeVar("T")
+
+
+class WriteTarget:
+    """The collection a statement writes to, in whose session, and how durably."""
+
+    def __init__(
+        self,
+        store: Store,
+        session: ClientSession | None,
+        durability: str | None,
+        database: str,
+        name: str,
+    ) -> None:
+        self._store = store
+        self._session = session
+        self._durability = durability
+        self.database = database
+        self.name = name
+
+    def write(self, operation: str, work: Callable[[CollectionWriters], T]) -> T:
+        """Run `work` in one transaction, see `Store.write`."""
+        return self._store.write(self._session, operation, self._durability, work)
+
+    def find(self, writers: CollectionWriters) -> CollectionWriter | None:
+        """Return the writer of the collection, None when there is no such collection."""
+        return writers.find(self.database, self.name)
+
+    def find_or_create(self, writers: CollectionWriters) -> CollectionWriter:
+        """Return the writer of the collection, which is made when it is not there."""
+        return writers.find_or_create(self.database, self.name)
+
+
+class InsertStatement:
+    """One document to insert, encoded and judged."""
+
+    def __init__(self, document: bytes) -> None:
+        self.document = document
+
+    def run(self, target: WriteTarget, writers: CollectionWriters) -> None:
+        """Insert it.
+
+        :raises WriteError: its `_id` is not allowed, or a unique index holds one of its keys.
+        """
+        check_document_id(self.document)
+        target.find_or_create(writers).insert(with_id_first(self.document))
+
+
+class UpdateCounts:
+    """What an update did: documents matched and modified, and the `_id` of one inserted."""
+
+    def __init__(self) -> None:
+        self.matched = 0
+        self.modified = 0
+        self.upserted: bytes | None = None
+        self.error: OperationFailure | None = None
+        """Why it stopped; what it had done until then stays."""
+
+
+class UpdateStatement:
+    """An update or a replacement of the documents that match."""
+
+    def __init__(self, query: Query, update: Update, is_multi: bool, upsert: bool) -> None:
+        """
+        :param query: the documents; its limit is 1 unless `is_multi`.
+        """
+        self.query = query
+        self.update = update
+        self.is_multi = is_multi
+        self.upsert = upsert
+
+    @staticmethod
+    def compile(
+        filter: Mapping[str, Any] | bytes,
+        update: Mapping[str, Any] | Sequence[Mapping[str, Any]] | bytes,
+        is_replacement: bool,
+        is_multi: bool,
+        upsert: bool,
+        array_filters: Sequence[Mapping[str, Any]] | None,
+        hint: Any,
+        sort: Any,
+        codec_options: CodecOptions[Any],
+    ) -> UpdateStatement:
+        """Compile an update, or a replacement."""
+        query = Query.compile(
+            filter,
+            sort=sort,
+            limit=0 if is_multi else 1,
+            hint=hint,
+            codec_options=codec_options,
+        )
+        compiled = compile_update(update, is_replacement, array_filters, codec_options)
+        return UpdateStatement(query, compiled, is_multi, upsert)
+
+    def run(self, target: WriteTarget, writers: CollectionWriters) -> UpdateCounts:
+        """Update the documents. A refusal half-way is reported, or raised in a transaction of a
+        session, which it ends.
+        """
+        counts = UpdateCounts()
+        writer = target.find(writers)
+        try:
+            if writer is not None:
+                self._update_matches(writer, counts)
+            if counts.matched == 0 and self.upsert:
+                document = self.update.insert_document(self.query.filter)
+                target.find_or_create(writers).insert(document)
+                counts.upserted = document
+        except OperationFailure as error:
+            if not writers.is_exclusive or not counts.modified:
+                raise
+            counts.error = error
+        return counts
+
+    def _update_matches(self, writer: CollectionWriter, counts: UpdateCounts) -> None:
+        record_ids = Execution(writer.txn, writer.entry, self.query).record_ids()
+        for record_id in record_ids:
+            document = read_record(writer.txn, writer.entry, record_id)
+            assert document is not None
+            changed = self.update.apply(document)
+            counts.matched += 1
+            if changed is not document:
+                writer.update(record_id, document, changed)
+                counts.modified += 1
+
+
+class DeleteStatement:
+    """A deletion of the documents that match; of the first when the query's limit is 1."""
+
+    def __init__(self, query: Query) -> None:
+        self.query = query
+
+    @staticmethod
+    def compile(
+        filter: Mapping[str, Any] | bytes,
+        limit: int,
+        hint: Any,
+        codec_options: CodecOptions[Any] | None = None,
+    ) -> DeleteStatement:
+        """Compile a deletion of one (limit 1) or all (0) documents that match."""
+        return DeleteStatement(
+            Query.compile(filter, limit=limit, hint=hint, codec_options=codec_options)
+        )
+
+    def run(self, target: WriteTarget, writers: CollectionWriters) -> int:
+        """Delete the documents and return how many there were."""
+        writer = target.find(writers)
+        if writer is None:
+            return 0
+        record_ids = Execution(writer.txn, writer.entry, self.query).record_ids()
+        for record_id in record_ids:
+            document = read_record(writer.txn, writer.entry, record_id)
+            assert document is not None
+            writer.delete(record_id, document)
+        return len(record_ids)
+
+
+class ModifyStatement:
+    """A change of the first document that matches, which is returned: findAndModify."""
+
+    def __init__(
+        self,
+        query: Query,
+        update: Update | None,
+        projection: Projection | None,
+        upsert: bool,
+        return_new: bool,
+    ) -> None:
+        """
+        :param update: what becomes of the document, None to delete it.
+        :param return_new: whether the document is returned as it is afterwards.
+        """
+        self.query = query
+        self.update = update
+        self.projection = projection
+        self.upsert = upsert
+        self.return_new = return_new
+
+    def run(self, target: WriteTarget, writers: CollectionWriters) -> bytes | None:
+        """Change the document; return what is asked for, None when there is nothing to return."""
+        writer = target.find(writers)
+        if writer is not None:
+            execution = Execution(writer.txn, writer.entry, self.query)
+            if execution.step():
+                return self._change(writer, execution.record_id, execution.document)
+        if self.update is None or not self.upsert:
+            return None
+        document = self.update.insert_document(self.query.filter)
+        target.find_or_create(writers).insert(document)
+        return self._project(document) if self.return_new else None
+
+    def _change(self, writer: CollectionWriter, record_id: int, document: bytes) -> bytes:
+        if self.update is None:
+            writer.delete(record_id, document)
+            return self._project(document)
+        changed = self.update.apply(document)
+        if changed is not document:
+            writer.update(record_id, document, changed)
+        return self._project(changed if self.return_new else document)
+
+    def _project(self, document: bytes) -> bytes:
+        return document if self.projection is None else self.projection.apply(document)
+
+
+def compile_update(
+    update: Mapping[str, Any] | Sequence[Mapping[str, Any]] | bytes,
+    is_replacement: bool,
+    array_filters: Sequence[Mapping[str, Any]] | None,
+    codec_options: CodecOptions[Any],
+) -> Update:
+    """Compile what becomes of a document."""
+    if is_replacement:
+        assert isinstance(update, (Mapping, bytes))
+        return Update.compile_replacement(update, codec_options)
+    return Update.compile(update, array_filters, codec_options)
+
+
+def decode_id(document: bytes, codec_options: CodecOptions[Any]) -> Any:
+    """Return the `_id` of a stored document as Python sees it."""
+    body = id_element(document) + b"\0"
+    wrapped = (len(body) + 4).to_bytes(4, "little") + body
+    return bson.decode(wrapped, codec_options.with_options(document_class=dict))["_id"]
