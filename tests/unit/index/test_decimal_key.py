@@ -81,6 +81,33 @@ def test_fraction_of_an_integer_beyond_the_doubles_is_kept() -> None:
     assert len(set(ordered)) == len(ordered)
 
 
+def test_decimals_of_one_double_order_by_their_digits() -> None:
+    texts = ["0.1", "0.100000000000000000000001", "0.10000000000000000000000101"]
+    texts += ["19.99", "19.990000000000000000000002", "19.9900000000000000000000021"]
+    positive = [key(text) for text in texts]
+    negative = [key("-" + text) for text in reversed(texts)]
+    assert negative + positive == sorted(negative + positive)
+    assert len(set(negative + positive)) == 2 * len(texts)
+
+
+def test_large_decimals_order_among_the_large_doubles() -> None:
+    ordered = [
+        key("9223372036854775808"),
+        key("9223372036854775808.1"),
+        encode_python(2.0**63 + 2048),
+        encode_python(1e300),
+        key("1E+301"),
+        encode_python(2e301),
+        key("3E+307"),
+        encode_python(1e308),
+        key("1.7E+308"),
+        encode_python(1.75e308),
+        key("1.8E+308"),
+    ]
+    assert ordered == sorted(ordered)
+    assert len(set(ordered)) == len(ordered)
+
+
 def test_codings_with_too_large_a_coefficient_are_zero() -> None:
     too_large = (10**34).to_bytes(16, "little")
     high = int.from_bytes(too_large[8:], "little") | 6176 << 49
