@@ -81,21 +81,24 @@ class StorageEngine:
         """
         chosen = options or StorageOptions()
         disk = io or Io()
+        real = disk.resolve(path)
+        try:
+            identity = disk.path_identity(real)
+        except OSError as error:
+            raise translated(error, "open the database", real) from error
+        if identity is not None:
+            shared = _share((identity[0], identity[1], chosen.read_only))
+            if shared is not None:
+                return shared
+        engine = _open(real, chosen, disk, clock or Clock(), randomness or Randomness())
         with _registry_lock:
-            real = disk.resolve(path)
-            try:
-                identity = disk.path_identity(real)
-            except OSError as error:
-                raise translated(error, "open the database", real) from error
-            if identity is not None:
-                key = (identity[0], identity[1], chosen.read_only)
-                engine = _registry.get(key)
-                if engine is not None:
-                    engine._references += 1
-                    return engine
-            engine = _open(real, chosen, disk, clock or Clock(), randomness or Randomness())
-            _registry[engine._key] = engine
-            return engine
+            other = _registry.get(engine._key)
+            if other is None:
+                _registry[engine._key] = engine
+                return engine
+            other._references += 1
+        engine._shut()  # another thread was faster
+        return other
 
     @property
     def path(self) -> str:
@@ -161,9 +164,12 @@ class StorageEngine:
             if self._references > 0:
                 return
             _registry.pop(self._key, None)
-            if self._background is not None:
-                self._background.stop()
-            _detach(self._state)
+        self._shut()
+
+    def _shut(self) -> None:
+        if self._background is not None:
+            self._background.stop()
+        _detach(self._state)
 
     def start_background(self) -> None:
         """Start the background thread."""
@@ -175,6 +181,15 @@ class StorageEngine:
         state = self._state
         state.is_forked = True
         _close_descriptors(state)
+
+
+def _share(key: tuple[int, int, bool]) -> StorageEngine | None:
+    """The engine this process has for a file already, with one more user."""
+    with _registry_lock:
+        engine = _registry.get(key)
+        if engine is not None:
+            engine._references += 1
+        return engine
 
 
 def _after_fork_in_child() -> None:
@@ -297,7 +312,7 @@ def _new_state(
         fd,
         meta,
         Pager(io, fd, path, meta.page_size, seed, options.cache_size_bytes),
-        SegmentSet(io, path, meta.uuid),
+        SegmentSet(io, path, meta.uuid, options.log_allocation_bytes),
         FileLocks(io, fd, path, clock),
         events,
     )

@@ -29,6 +29,8 @@ class StorageOptions:
     :param background: checkpoints and interval syncs run on a thread; else inline, as tests want.
     :param flight_recorder: keep ``NAME-events``.
     :param max_transaction_bytes: keys and values one transaction may change.
+    :param log_allocation_bytes: the log grows by this much at a time, so that most syncs change no
+        metadata.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class StorageOptions:
         background: bool = True,
         flight_recorder: bool = True,
         max_transaction_bytes: int = 1 << 30,
+        log_allocation_bytes: int = 1 << 20,
     ) -> None:
         self.page_size_bytes = page_size_bytes
         self.cache_size_bytes = cache_size_bytes
@@ -56,6 +59,7 @@ class StorageOptions:
         self.background = background
         self.flight_recorder = flight_recorder
         self.max_transaction_bytes = max_transaction_bytes
+        self.log_allocation_bytes = log_allocation_bytes
         self._validate()
 
     def _validate(self) -> None:

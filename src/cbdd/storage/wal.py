@@ -40,7 +40,6 @@ from cbdd.storage.frame import (
 from cbdd.storage.io import FULL_ERRNOS, Io, read_exact, write_all
 
 READ_CHUNK_BYTES: Final = 1 << 20
-ALLOCATE_BYTES: Final = 1 << 20
 UNSUPPORTED_ERRNOS: Final = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 NO_LIMIT: Final = 1 << 62
 
@@ -89,10 +88,11 @@ class Position:
 class SegmentSet:
     """The segments of one database that this process has open."""
 
-    def __init__(self, io: Io, base: str, uuid: bytes) -> None:
+    def __init__(self, io: Io, base: str, uuid: bytes, allocation_bytes: int) -> None:
         self.io = io
         self.base = base
         self.uuid = uuid
+        self._allocation_bytes = allocation_bytes
         self._open: dict[int, Segment] = {}
         self.problem = ""
 
@@ -147,7 +147,7 @@ class SegmentSet:
         segment.allocated = max(segment.allocated, self.io.size(segment.fd))
         if end <= segment.allocated:
             return
-        length = max(ALLOCATE_BYTES, end - segment.allocated)
+        length = max(self._allocation_bytes, end - segment.allocated)
         try:
             self.io.allocate(segment.fd, segment.allocated, length)
         except OSError as error:

@@ -1,0 +1,44 @@
+"""Every crash a workload could suffer leaves exactly a prefix of it with all that was acknowledged."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.crash.crash_replay import CrashJudge, History, Workload, open_engine
+from tests.crash.simulated_disk import SimulatedDisk
+
+pytestmark = [pytest.mark.crash, pytest.mark.recovery]
+SCALE = int(os.environ.get("CBDD_CRASH_SCALE", "1"))
+
+
+def run(seed: int, steps: int, torn: int, durability: str) -> int:
+    disk = SimulatedDisk()
+    history = History()
+    engine = open_engine(disk, seed)
+    judge = CrashJudge(history, seed, torn)
+    disk.listener = judge
+    workload = Workload(engine, history, seed)
+    for number in range(steps):
+        wanted = durability
+        if durability == "mixed":
+            wanted = "full" if workload.source.random() < 0.5 else "normal"
+        workload.step(wanted)
+        if number % 17 == 16:
+            engine.checkpoint()
+            history.durable = history.acknowledged
+    engine.close()
+    history.durable = history.acknowledged
+    print(f"seed {seed}: {judge.states} crash states over {judge.calls} calls")
+    return judge.states
+
+
+@pytest.mark.parametrize("seed", range(1, 9))
+def test_acknowledged_commits_survive_every_crash(seed: int) -> None:
+    assert run(seed, 60 * SCALE, 2, "full") > 1000
+
+
+@pytest.mark.parametrize("seed", range(101, 105))
+def test_normal_commits_survive_the_death_of_the_process(seed: int) -> None:
+    assert run(seed, 60 * SCALE, 2, "mixed") > 800
