@@ -1,0 +1,40 @@
+"""Settings for the whole suite."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from cbdd.build_info import build_kind
+
+settings.register_profile(
+    "default",
+    derandomize=True,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+settings.register_profile(
+    "thorough", settings.get_profile("default"), derandomize=False, max_examples=2000
+)
+settings.load_profile(os.environ.get("CBDD_HYPOTHESIS_PROFILE", "default"))
+
+
+def pytest_report_header() -> str:
+    return f"cbdd: {build_kind()}"
+
+
+def pytest_configure() -> None:
+    if os.environ.get("CBDD_REQUIRE_COMPILED") and build_kind() != "compiled":
+        raise pytest.UsageError("these tests must run against the compiled build")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if os.environ.get("CBDD_SOAK"):
+        return
+    skip = pytest.mark.skip(reason="minutes long; run `make soak`")
+    for item in items:
+        if item.get_closest_marker("soak"):
+            item.add_marker(skip)
