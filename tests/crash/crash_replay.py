@@ -41,9 +41,7 @@ def small_options(**changes: object) -> StorageOptions:
     return StorageOptions(**values)  # type: ignore[arg-type]
 
 
-def open_engine(
-    disk: SimulatedDisk, seed: int, pid: int = 1, **changes: object
-) -> StorageEngine:
+def open_engine(disk: SimulatedDisk, seed: int, pid: int = 1, **changes: object) -> StorageEngine:
     return StorageEngine.open(
         PATH,
         small_options(**changes),
@@ -88,9 +86,7 @@ class History:
 class CrashJudge(CrashListener):
     """Opens and judges crash states while a workload runs."""
 
-    def __init__(
-        self, history: History, seed: int, torn_per_call: int, every: int = 1
-    ) -> None:
+    def __init__(self, history: History, seed: int, torn_per_call: int, every: int = 1) -> None:
         self.history = history
         self.seed = seed
         self.source = random.Random(seed)

@@ -1,7 +1,7 @@
 """A disk in memory that records every call, can fail any of them, and can be crashed anywhere.
 
-`SimulatedDisk` holds files as a kernel would: what programs see (``data``) and what a power cut leaves
-(``durable``), with the writes in between pending. `SimulatedIo` is the engine's view of it.
+`SimulatedDisk` holds files as a kernel would: what programs see (``data``) and what a power cut
+leaves (``durable``), with the writes in between pending. `SimulatedIo` is the engine's view of it.
 """
 
 from __future__ import annotations
@@ -149,17 +149,30 @@ class Fault:
             raise OSError(self.number, errno.errorcode[self.number])
 
 
+class KilledError(BaseException):
+    """The simulated process was killed: nothing it would still do happens."""
+
+
 class SimulatedIo(Io):
     """The engine's view of a simulated disk; each instance is a process of its own."""
 
     def __init__(self, disk: SimulatedDisk, pid: int = 1) -> None:
         self.disk = disk
         self.pid = pid
+        self.is_dead = False
+        self.calls_to_live: int | None = None
         self.fds: dict[int, Inode] = {}
         self.next_fd = 3
         self.locks = _lock_table(disk)
 
     def _fault(self, kind: str) -> None:
+        if self.is_dead:
+            raise KilledError
+        if self.calls_to_live is not None:
+            self.calls_to_live -= 1
+            if self.calls_to_live < 0:
+                self.die()
+                raise KilledError
         if self.disk.fault is not None:
             self.disk.fault.check(kind)
 
@@ -179,6 +192,8 @@ class SimulatedIo(Io):
         return fd
 
     def close(self, fd: int) -> None:
+        if self.is_dead:
+            raise KilledError
         inode = self.fds.pop(fd)
         for key in [k for k in self.locks if k[0] == inode.number]:
             holders = self.locks[key]
@@ -188,6 +203,7 @@ class SimulatedIo(Io):
         """The process is killed: the kernel closes its descriptors."""
         for fd in list(self.fds):
             self.close(fd)
+        self.is_dead = True
 
     def pread(self, fd: int, length: int, offset: int) -> bytes:
         self._fault("pread")
@@ -281,6 +297,7 @@ class SimulatedIo(Io):
         return path
 
     def lock(self, fd: int, offset: int, exclusive: bool) -> bool:
+        self._fault("lock")
         holders = self.locks.setdefault((self.fds[fd].number, offset), {})
         me = (id(self), fd)
         for holder, is_exclusive in holders.items():
@@ -290,12 +307,11 @@ class SimulatedIo(Io):
         return True
 
     def unlock(self, fd: int, offset: int) -> None:
+        self._fault("unlock")
         self.locks.get((self.fds[fd].number, offset), {}).pop((id(self), fd), None)
 
     def process_id(self) -> int:
         return self.pid
-
-
 
 
 def _lock_table(

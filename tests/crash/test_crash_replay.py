@@ -1,4 +1,4 @@
-"""Every crash a workload could suffer leaves exactly a prefix of it with all that was acknowledged."""
+"""Every crash leaves exactly a prefix of the workload, with all that was acknowledged."""
 
 from __future__ import annotations
 

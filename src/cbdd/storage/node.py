@@ -12,7 +12,8 @@ value by the reference of the same bytes on disk.
 Page body (after the header of page.py), leaf of n entries, branch of n children:
 
     leaf    n x (key length u16, value length u16), prefix, then per entry: key rest, value
-    branch  n x (key length u16), prefix, then per child: key rest, page u64, checksum u64, count u64
+    branch  n x (key length u16), prefix,
+            then per child: key rest, page u64, checksum u64, count u64
 
 The first child of a branch has an empty key. Length 65535 means that 24 bytes of a run reference
 (page u64, length u64, checksum u64) stand in place of the bytes. The prefix is common to all keys

@@ -3,7 +3,8 @@
 `Pager` reads with ``pread`` (never a memory map: a truncated file must raise an error, not kill
 the process), verifies each page against the checksum in its reference, decodes it once and keeps
 the node under its 16-byte reference. The budget is shared by clean nodes and dirty ones; when
-it is spent the clock algorithm lets clean nodes go, those not used since the hand last passed first.
+it is spent the clock algorithm lets clean nodes go, first those not used since the hand last
+passed.
 
 Concurrency: lookups and insertions are single dictionary operations; eviction runs under a lock
 that is only ever tried, so a reader never waits for another's eviction.
