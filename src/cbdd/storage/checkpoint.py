@@ -41,7 +41,7 @@ from cbdd.storage.meta import Meta, read_copies, write_meta
 from cbdd.storage.node import Node
 from cbdd.storage.page import FREELIST, Run, reference_page, run_page_count
 from cbdd.storage.page_writer import PageWriter, freelist_run_bytes
-from cbdd.storage.shm import SLOT_COUNT, Published
+from cbdd.storage.shm import Published
 from cbdd.storage.state import DatabaseState, Snapshot
 from cbdd.storage.sync import mark_durable, poison
 from cbdd.storage.version import VERSION
@@ -363,13 +363,13 @@ def reusable_generation(state: DatabaseState) -> int:
     shm = state.shm
     if shm is None:
         return limit
-    for slot in range(SLOT_COUNT):
-        pid, _started, pinned, _since = shm.read_slot(slot)
-        if slot == state.slot or not pid or not pinned or pinned >= limit:
+    for slot in shm.slots():
+        pinned = slot.pinned_generation
+        if slot.number == state.slot or not pinned or pinned >= limit:
             continue
-        if state.locks.try_lock(SLOT_BASE + slot, True):  # its owner is dead
-            shm.write_slot(slot, 0, 0, 0, 0)
-            state.locks.release(SLOT_BASE + slot)
+        if state.locks.try_lock(SLOT_BASE + slot.number, True):  # its owner is dead
+            shm.write_slot(slot.number, 0, 0, 0, 0)
+            state.locks.release(SLOT_BASE + slot.number)
         else:
             limit = pinned
     return limit

@@ -38,10 +38,11 @@ from cbdd.storage.creation import create_database, remove_leftovers
 from cbdd.storage.events import EventLog
 from cbdd.storage.follow import acquire_snapshot, adopt, read_state, refresh
 from cbdd.storage.io import Clock, Io, Randomness, translated
-from cbdd.storage.locks import ATTACHED, OPEN, SLOT_BASE, UNREGISTERED, FileLocks
+from cbdd.storage.locks import ATTACHED, OPEN, SLOT_BASE, FileLocks
 from cbdd.storage.meta import Meta, MetaCopy, choose, read_copies, require_writable
 from cbdd.storage.options import StorageOptions
 from cbdd.storage.pager import Pager
+from cbdd.storage.read_only import attach_read_only, follow_read_only
 from cbdd.storage.recovery import recover
 from cbdd.storage.report import RecoveryReport
 from cbdd.storage.shm import SHM_BYTES, SLOT_COUNT, Published, SharedState
@@ -122,7 +123,13 @@ class StorageEngine:
 
     def begin_read(self) -> ReadTransaction:
         """A snapshot of everything acknowledged so far, in any process."""
-        return ReadTransaction(self._state, acquire_snapshot(self._state, False))
+        state = self._state
+        if state.read_only:
+            state.require_usable()
+            with state.apply_lock:
+                follow_read_only(state)
+                return ReadTransaction(state, acquire_snapshot(state, False))
+        return ReadTransaction(state, acquire_snapshot(state, False))
 
     def begin_write(self, operation: str) -> WriteTransaction:
         """A transaction that holds the writer lock until it ends and never conflicts."""
@@ -320,7 +327,8 @@ def _new_state(
 
 def _attach(state: DatabaseState) -> None:
     if state.read_only:
-        _attach_read_only(state)
+        attach_read_only(state)
+        _require_length(state)
         return
     timeout = state.options.lock_timeout_seconds
     state.locks.acquire(OPEN, True, timeout, "a process that is opening or closing it")
@@ -432,42 +440,6 @@ def _take_slot(state: DatabaseState) -> None:
         "close the database in some of them",
         {"path": state.path},
     )
-
-
-def _attach_read_only(state: DatabaseState) -> None:
-    """Read without writing anything: hold a lock that forbids reusing pages, follow if possible."""
-    if not state.locks.try_lock(UNREGISTERED, False):
-        state.locks.acquire(UNREGISTERED, False, state.options.lock_timeout_seconds, "a checkpoint")
-    path = f"{state.path}-shm"
-    if not state.locks.try_lock(OPEN, False):
-        state.locks.acquire(OPEN, False, state.options.lock_timeout_seconds, "another process")
-    try:
-        identity = state.io.path_identity(path)
-        if identity is not None and _others_attached(state):
-            state.shm = SharedState(state.io, state.io.open(path, False, True), path)
-        if state.shm is not None and state.shm.belongs_to(state.meta.uuid):
-            with state.apply_lock:
-                while True:
-                    _raw, published, _durable = read_state(state)
-                    if adopt(state, published.generation):
-                        break
-                refresh(state)
-            return
-        if state.shm is not None:
-            state.io.close(state.shm.fd)
-            state.shm = None
-        recover(state, _current_meta(state))
-    finally:
-        state.locks.release(OPEN)
-
-
-def _others_attached(state: DatabaseState) -> bool:
-    """Whether some process holds a reader slot: its lock cannot be shared."""
-    for slot in range(SLOT_COUNT):
-        if not state.locks.try_lock(SLOT_BASE + slot, False):
-            return True
-        state.locks.release(SLOT_BASE + slot)
-    return False
 
 
 # -- closing ---------------------------------------------------------------------------------

@@ -39,7 +39,6 @@ from cbdd.storage.meta import Meta, MetaCopy
 from cbdd.storage.shm import SharedState, decode_durable
 from cbdd.storage.state import DatabaseState
 from cbdd.storage.wal import (
-    NO_LIMIT,
     LogReader,
     Position,
     Segment,

@@ -57,6 +57,17 @@ class Published:
         self.counter = counter
 
 
+class Slot:
+    """What a process says of itself; generation 0 pins nothing, times are microseconds."""
+
+    def __init__(self, number: int, pid: int, started: int, pinned: int, since: int) -> None:
+        self.number = number
+        self.pid = pid
+        self.started_us = started
+        self.pinned_generation = pinned
+        self.pinned_since_us = since
+
+
 class SharedState:
     """The ``-shm`` file of one open database."""
 
@@ -116,13 +127,15 @@ class SharedState:
         """Tell every process that a sync failed."""
         write_all(self._io, self.fd, (1).to_bytes(8, "little"), POISON_OFFSET)
 
-    def read_slot(self, slot: int) -> tuple[int, int, int, int]:
-        """(pid, started, pinned generation, pinned since) of a slot."""
-        data = read_exact(self._io, self.fd, SLOT.size, SLOTS_OFFSET + slot * SLOT_BYTES)
-        if len(data) < SLOT.size:
-            return (0, 0, 0, 0)
-        fields = SLOT.unpack(data)
-        return (fields[0], fields[1], fields[2], fields[3])
+    def slots(self) -> list[Slot]:
+        """The slots in use."""
+        data = read_exact(self._io, self.fd, SLOT_COUNT * SLOT_BYTES, SLOTS_OFFSET)
+        found: list[Slot] = []
+        for number in range(len(data) // SLOT_BYTES):
+            fields = SLOT.unpack_from(data, number * SLOT_BYTES)
+            if fields[0]:
+                found.append(Slot(number, fields[0], fields[1], fields[2], fields[3]))
+        return found
 
     def write_slot(self, slot: int, pid: int, started: int, pinned: int, since: int) -> None:
         """Set a slot. The caller holds its byte lock."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from cbdd.storage.checkpoint import read_freelist
 from cbdd.storage.follow import acquire_snapshot, release_snapshot
 from cbdd.storage.meta import FORMAT
-from cbdd.storage.shm import SLOT_COUNT
 from cbdd.storage.state import DatabaseState
 
 
@@ -56,18 +55,14 @@ def statistics_of(state: DatabaseState) -> dict[str, object]:
 
 def _processes(state: DatabaseState) -> list[dict[str, object]]:
     """Who has the file open, and the oldest generation each still reads."""
-    found: list[dict[str, object]] = []
     if state.shm is None:
-        return found
-    for slot in range(SLOT_COUNT):
-        pid, started, pinned, since = state.shm.read_slot(slot)
-        if pid:
-            found.append(
-                {
-                    "pid": pid,
-                    "started_us": started,
-                    "pinned_generation": pinned,
-                    "pinned_since_us": since,
-                }
-            )
-    return found
+        return []
+    return [
+        {
+            "pid": slot.pid,
+            "started_us": slot.started_us,
+            "pinned_generation": slot.pinned_generation,
+            "pinned_since_us": slot.pinned_since_us,
+        }
+        for slot in state.shm.slots()
+    ]

@@ -6,7 +6,6 @@ import threading
 
 from cbdd.errors import LockedError, UsageError
 from cbdd.storage.locks import WRITER
-from cbdd.storage.shm import SLOT_COUNT
 from cbdd.storage.state import DatabaseState
 
 
@@ -14,12 +13,8 @@ def attached_processes(state: DatabaseState) -> str:
     """Ids of the other processes that have the file open, for messages."""
     if state.shm is None:
         return ""
-    pids: list[str] = []
-    for slot in range(SLOT_COUNT):
-        pid = state.shm.read_slot(slot)[0]
-        if pid and slot != state.slot:
-            pids.append(f"process {pid}")
-    return " or ".join(pids)
+    others = [f"process {s.pid}" for s in state.shm.slots() if s.number != state.slot]
+    return " or ".join(others)
 
 
 def lock_writer(state: DatabaseState) -> None:
@@ -44,7 +39,8 @@ def lock_writer(state: DatabaseState) -> None:
             {"path": state.path, "lock": "writer"},
         )
     try:
-        state.locks.acquire(WRITER, True, timeout, attached_processes(state))
+        if not state.locks.try_lock(WRITER, True):
+            state.locks.acquire(WRITER, True, timeout, attached_processes(state))
     except BaseException:
         state.writer_mutex.release()
         raise

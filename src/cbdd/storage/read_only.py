@@ -1,0 +1,84 @@
+"""Readers that write nothing: not even a slot in the shared state.
+
+Such a reader holds a shared lock that forbids every checkpoint to reuse pages, so whatever it has
+read stays there. It follows the shared state while processes that write have one; when there is
+none it stands on the meta page and the log as they are, applied in memory, and looks again at each
+snapshot.
+
+Invariant: nothing on disk is created, changed or removed on behalf of this handle.
+"""
+
+from __future__ import annotations
+
+from cbdd.storage.follow import adopt, read_state, refresh
+from cbdd.storage.locks import OPEN, SLOT_BASE, UNREGISTERED
+from cbdd.storage.meta import choose, read_copies
+from cbdd.storage.recovery import recover
+from cbdd.storage.shm import SLOT_COUNT, SharedState
+from cbdd.storage.state import DatabaseState
+
+
+def attach_read_only(state: DatabaseState) -> None:
+    """Stand on the newest state without registering."""
+    timeout = state.options.lock_timeout_seconds
+    state.locks.acquire(UNREGISTERED, False, timeout, "a checkpoint")
+    _stand(state)
+
+
+def follow_read_only(state: DatabaseState) -> None:
+    """Notice writers that came or went. The caller holds ``apply_lock``."""
+    shm = state.shm
+    if shm is not None:
+        if state.io.identity(shm.fd)[2] > 0:
+            refresh(state)
+            return
+        state.io.close(shm.fd)  # its processes have closed the database
+        state.shm = None
+        _stand(state)
+        return
+    if state.io.path_identity(f"{state.path}-shm") is not None:
+        _stand(state)
+
+
+def _stand(state: DatabaseState) -> None:
+    timeout = state.options.lock_timeout_seconds
+    state.locks.acquire(OPEN, False, timeout, "a process that is opening or closing it")
+    try:
+        if not _join_writers(state):
+            copies = read_copies(state.io, state.fd)
+            meta = choose(copies, state.path)
+            if meta.generation == state.tip.generation and state.tip.trees:
+                return
+            state.meta = meta
+            state.segments.close_all()
+            recover(state, copies)
+    finally:
+        state.locks.release(OPEN)
+
+
+def _join_writers(state: DatabaseState) -> bool:
+    """Follow the shared state if processes that write are there."""
+    path = f"{state.path}-shm"
+    if state.io.path_identity(path) is None or not _has_writers(state):
+        return False
+    shm = SharedState(state.io, state.io.open(path, False, True), path)
+    if not shm.belongs_to(state.meta.uuid):
+        state.io.close(shm.fd)
+        return False
+    state.shm = shm
+    state.raw_state = b""
+    while True:
+        _raw, published, _durable = read_state(state)
+        if adopt(state, published.generation):
+            break
+    refresh(state)
+    return True
+
+
+def _has_writers(state: DatabaseState) -> bool:
+    """Whether some process holds a reader slot: its lock cannot be shared."""
+    for slot in range(SLOT_COUNT):
+        if not state.locks.try_lock(SLOT_BASE + slot, False):
+            return True
+        state.locks.release(SLOT_BASE + slot)
+    return False
