@@ -4,7 +4,7 @@ import sys
 
 OLDEST = (3, 11)
 
-if sys.version_info < OLDEST:  # noqa: UP036 - the point of this script
+if sys.version_info < OLDEST:
     sys.exit(
         "CBDD needs Python %d.%d or later, %s is %d.%d. Set another: make PYTHON=/path/to/python"  # noqa: UP031
         % (OLDEST + (sys.executable,) + sys.version_info[:2])
