@@ -124,20 +124,29 @@ class StorageEngine:
     def begin_read(self) -> ReadTransaction:
         """A snapshot of everything acknowledged so far, in any process."""
         state = self._state
-        if state.read_only:
+        try:
+            if not state.read_only:
+                return ReadTransaction(state, acquire_snapshot(state, False))
             state.require_usable()
             with state.apply_lock:
                 follow_read_only(state)
                 return ReadTransaction(state, acquire_snapshot(state, False))
-        return ReadTransaction(state, acquire_snapshot(state, False))
+        except OSError as error:
+            raise translated(error, "begin reading", state.path) from error
 
     def begin_write(self, operation: str) -> WriteTransaction:
         """A transaction that holds the writer lock until it ends and never conflicts."""
-        return begin_write(self._state, operation, True)
+        return self._begin(operation, True)
 
     def begin_transaction(self, operation: str) -> WriteTransaction:
         """A transaction on a snapshot whose commit may raise `WriteConflictError`."""
-        return begin_write(self._state, operation, False)
+        return self._begin(operation, False)
+
+    def _begin(self, operation: str, exclusive: bool) -> WriteTransaction:
+        try:
+            return begin_write(self._state, operation, exclusive)
+        except OSError as error:
+            raise translated(error, f"begin {operation}", self._state.path) from error
 
     def checkpoint(self) -> None:
         """Move everything in the log into the page file now.

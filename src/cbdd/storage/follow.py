@@ -240,7 +240,10 @@ def raise_pin(state: DatabaseState) -> None:
         needed = state.meta.generation
         for generation in list(state.pins):
             needed = min(needed, generation)
-        set_pin(state, needed)
+        try:
+            set_pin(state, needed)
+        except OSError:
+            return  # an older pin keeps more pages than needed, never fewer
 
 
 def acquire_snapshot(state: DatabaseState, of_tip: bool) -> Snapshot:

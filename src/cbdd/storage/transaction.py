@@ -30,6 +30,7 @@ from types import TracebackType
 
 from cbdd.errors import (
     CbddError,
+    DurabilityError,
     ReadOnlyError,
     ReplacedFileError,
     TransactionTooLargeError,
@@ -52,7 +53,7 @@ from cbdd.storage.io import translated
 from cbdd.storage.options import DURABILITIES, FULL, NORMAL
 from cbdd.storage.shm import Published
 from cbdd.storage.state import DatabaseState, Snapshot
-from cbdd.storage.sync import sync_to
+from cbdd.storage.sync import poison, sync_to
 from cbdd.storage.writer_lock import lock_writer, unlock_writer
 
 
@@ -265,10 +266,14 @@ class WriteTransaction(ReadTransaction):
             if self._changes:
                 lsn = self._commit_changes(FLAG_DURABLE if wanted == FULL else 0)
                 is_due = checkpoint_is_due(state)
+        except OSError as error:
+            if state.is_tainted:
+                raise unknown_outcome(state, error) from error
+            raise translated(error, "commit", state.path) from error
         finally:
             self._end()
         if wanted == FULL:
-            sync_to(state, lsn)
+            _sync_commit(state, lsn)
         elif state.is_background_idle and wanted == NORMAL:
             state.wake.set()
         if is_due:
@@ -298,7 +303,7 @@ class WriteTransaction(ReadTransaction):
             release_snapshot(self._state, self._snapshot)
         finally:
             if was_exclusive:
-                unlock_writer(self._state)
+                _unlock_after(self._state)
 
     def _tree(self, tree_id: int) -> Tree:
         self._require_open()
@@ -427,6 +432,33 @@ class WriteTransaction(ReadTransaction):
         return trees, self._ledger
 
 
+def _sync_commit(state: DatabaseState, lsn: int) -> None:
+    try:
+        sync_to(state, lsn)
+    except OSError as error:
+        raise unknown_outcome(state, error) from error
+
+
+def _unlock_after(state: DatabaseState) -> None:
+    """Release the writer lock at the end of a transaction, whatever its outcome was."""
+    try:
+        unlock_writer(state)
+    except OSError as error:
+        poison(state)  # the lock is stuck until this process closes the file
+        raise translated(error, "release the writer lock", state.path) from error
+
+
+def unknown_outcome(state: DatabaseState, error: OSError) -> DurabilityError:
+    """The error for a commit that was appended and could not be published or recorded."""
+    return DurabilityError(
+        "COMMIT_UNKNOWN",
+        f"a commit to {state.path} was appended, but could not be published ({error}): whether it "
+        "survives is unknown",
+        "read the data again to see; check the disk",
+        {"path": state.path},
+    )
+
+
 def begin_write(state: DatabaseState, operation: str, exclusive: bool) -> WriteTransaction:
     """Begin a write transaction, pessimistic (``exclusive``) or optimistic."""
     state.require_usable()
@@ -479,8 +511,16 @@ def relieve_memory(state: DatabaseState) -> None:
 
 
 def run_due_checkpoint(state: DatabaseState) -> None:
-    """Checkpoint now, or wake the thread that does."""
+    """Checkpoint now, or wake the thread that does.
+
+    The commit that made it due has succeeded, so a failure is noted and not raised: the log keeps
+    everything, the next commit tries again, and `statistics` and the flight recorder tell.
+    """
     if state.options.background:
         state.wake.set()
-    else:
+        return
+    try:
         run_checkpoint(state, False)
+    except CbddError as error:
+        state.background_error = str(error)
+        state.events.record("background_error", {"code": error.code, "error": str(error)})
