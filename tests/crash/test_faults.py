@@ -1,4 +1,4 @@
-"""Every call on the disk fails once, or from then on: an error is raised and nothing acknowledged goes.
+"""Every call on the disk fails, once or from then on: nothing acknowledged is lost.
 
 The n-th call of a workload fails with EIO, ENOSPC or EINTR. Whatever the workload raises must be an
 error of ours; after the handle is given up as a crash would, the file opens again with a prefix of

@@ -23,18 +23,18 @@ class BackgroundThread:
         self._state = state
         self._is_stopping = False
         self._snapshots_seen = -1
-        self._thread = threading.Thread(target=self.run, name="cbdd-background", daemon=True)
+        self._worker = threading.Thread(target=self.run, name="cbdd-background", daemon=True)
 
     def start(self) -> None:
         """Start the thread."""
-        self._thread.start()
+        self._worker.start()
 
     def stop(self) -> None:
         """End the thread and wait for it."""
         self._is_stopping = True
         self._state.wake.set()
-        if self._thread.is_alive() and self._thread is not threading.current_thread():
-            self._thread.join()
+        if self._worker.is_alive() and self._worker is not threading.current_thread():
+            self._worker.join()
 
     def run(self) -> None:
         """The thread's body."""

@@ -85,43 +85,68 @@ def run_checkpoint(state: DatabaseState, wait: bool) -> bool:
     return True
 
 
+class Attempt:
+    """A checkpoint under way: what it writes and what it will free."""
+
+    def __init__(
+        self, snapshot: Snapshot, position: Position, ledger: PageLedger, epoch: int
+    ) -> None:
+        self.snapshot = snapshot
+        self.position = position
+        self.ledger = ledger
+        self.epoch = epoch
+        self.dirty_nodes = 0
+        self.dirty_large_bytes = 0
+        self.is_durable = False
+
+
 def _checkpoint(state: DatabaseState) -> None:
-    lock_writer(state)
+    attempts: list[Attempt] = []
     try:
-        with state.apply_lock:
-            state.require_usable()
-            refresh(state)
-        state.require_unpoisoned()
-        if state.tip.lsn == state.meta.checkpoint_lsn:
-            return
-        _rotate(state)
-        with state.apply_lock:
-            snapshot = state.tip
-            position = state.tip_position
-            ledger = state.ledger
-            state.ledger = PageLedger()
-            state.is_checkpoint_active = True
-            state.epoch += 1
-            epoch = state.epoch
-            dirty = (state.dirty_nodes, state.dirty_large_bytes)
-    finally:
-        unlock_writer(state)
-    is_durable = False
-    try:
-        meta, writer = _write_generation(state, snapshot, ledger, position, False)
-        is_durable = True
         lock_writer(state)
         try:
-            _publish_generation(state, meta, writer, snapshot, dirty, epoch)
+            _begin_attempt(state, attempts)
+        finally:
+            unlock_writer(state)
+        if not attempts:
+            return
+        attempt = attempts[0]
+        meta, writer = _write_generation(
+            state, attempt.snapshot, attempt.ledger, attempt.position, False
+        )
+        attempt.is_durable = True
+        lock_writer(state)
+        try:
+            _publish_generation(state, meta, writer, attempt)
         finally:
             unlock_writer(state)
     except BaseException:
-        _abandon(state, ledger, epoch, is_durable)
+        for attempt in attempts:
+            _abandon(state, attempt)
         raise
     remove_old_segments(state)
 
 
-def _abandon(state: DatabaseState, ledger: PageLedger, epoch: int, is_durable: bool) -> None:
+def _begin_attempt(state: DatabaseState, attempts: list[Attempt]) -> None:
+    """Rotate the log and take the tip; adds nothing to ``attempts`` when there is no work."""
+    with state.apply_lock:
+        state.require_usable()
+        refresh(state)
+    state.require_unpoisoned()
+    if state.tip.lsn == state.meta.checkpoint_lsn:
+        return
+    _rotate(state)
+    with state.apply_lock:
+        state.epoch += 1
+        attempt = Attempt(state.tip, state.tip_position, state.ledger, state.epoch)
+        attempt.dirty_nodes = state.dirty_nodes
+        attempt.dirty_large_bytes = state.dirty_large_bytes
+        attempts.append(attempt)
+        state.ledger = PageLedger()
+        state.is_checkpoint_active = True
+
+
+def _abandon(state: DatabaseState, attempt: Attempt) -> None:
     """Go on as if the checkpoint had not begun; what it was to free is freed by the next.
 
     When its meta page may be on disk, or the trees were taken anew meanwhile, the books of this
@@ -129,9 +154,10 @@ def _abandon(state: DatabaseState, ledger: PageLedger, epoch: int, is_durable: b
     """
     with state.apply_lock:
         state.is_checkpoint_active = False
-        if is_durable or state.epoch != epoch:
+        if attempt.is_durable or state.epoch != attempt.epoch:
             state.is_tainted = True
             return
+        ledger = attempt.ledger
         ledger.absorb(state.ledger)
         ledger.superseded = []
         ledger.new_nodes = 0
@@ -411,15 +437,13 @@ def _publish_generation(
     state: DatabaseState,
     meta: Meta,
     writer: PageWriter,
-    snapshot: Snapshot,
-    dirty: tuple[int, int],
-    epoch: int,
+    attempt: Attempt,
 ) -> None:
     """Stand on the new generation and tell the other processes. The writer lock is held."""
     with state.apply_lock:
         refresh(state)
         state.is_tainted = True
-        if state.epoch != epoch:
+        if state.epoch != attempt.epoch:
             # The trees were taken anew meanwhile: take them again, from the new generation.
             state.is_checkpoint_active = False
             _publish_position(state, meta.generation)
@@ -429,12 +453,14 @@ def _publish_generation(
         state.ledger.pages.extend(writer.settle(superseded))
         state.meta = meta
         state.directory_tree = directory_of(meta)
-        state.base_trees = {n: on_disk(snapshot.trees[n]) for n in snapshot.trees}
+        trees = attempt.snapshot.trees
+        state.base_trees = {n: on_disk(trees[n]) for n in trees}
         _restamp(state, meta.generation)
         state.is_checkpoint_active = False
         state.epoch += 1
-        state.dirty_nodes = max(0, state.dirty_nodes - dirty[0])
-        state.dirty_large_bytes = max(0, state.dirty_large_bytes - dirty[1])
+        state.dirty_nodes = max(0, state.dirty_nodes - attempt.dirty_nodes)
+        left = state.dirty_large_bytes - attempt.dirty_large_bytes
+        state.dirty_large_bytes = max(0, left)
         state.pager.dirty_bytes = state.dirty_bytes()
         raise_pin(state)
         _publish_position(state, meta.generation)
