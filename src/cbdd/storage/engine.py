@@ -20,7 +20,6 @@ Concurrency: all methods may be called from any thread.
 
 from __future__ import annotations
 
-import os
 import threading
 
 from cbdd.errors import (
@@ -37,7 +36,7 @@ from cbdd.storage.checkpoint import make_clean, run_checkpoint
 from cbdd.storage.creation import create_database, remove_leftovers
 from cbdd.storage.events import EventLog
 from cbdd.storage.follow import acquire_snapshot, adopt, read_state, refresh
-from cbdd.storage.io import Clock, Io, Randomness, translated
+from cbdd.storage.io import Clock, Io, Randomness, register_at_fork, translated
 from cbdd.storage.locks import ATTACHED, OPEN, SLOT_BASE, FileLocks
 from cbdd.storage.meta import Meta, MetaCopy, choose, read_copies, require_writable
 from cbdd.storage.options import StorageOptions
@@ -215,11 +214,15 @@ def _after_fork_in_child() -> None:
     _registry_lock.release()
 
 
-os.register_at_fork(
-    before=_registry_lock.acquire,
-    after_in_parent=_registry_lock.release,
-    after_in_child=_after_fork_in_child,
-)
+def _before_fork() -> None:
+    _registry_lock.acquire()
+
+
+def _after_fork_in_parent() -> None:
+    _registry_lock.release()
+
+
+register_at_fork(_before_fork, _after_fork_in_parent, _after_fork_in_child)
 
 
 # -- opening ---------------------------------------------------------------------------------

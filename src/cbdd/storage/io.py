@@ -17,6 +17,7 @@ import fcntl
 import os
 import struct
 import time
+from collections.abc import Callable
 
 from mypy_extensions import mypyc_attr
 
@@ -180,6 +181,13 @@ class Randomness:
     def token(self, length: int) -> bytes:
         """Unpredictable bytes."""
         return os.urandom(length)
+
+
+def register_at_fork(
+    before: Callable[[], None], in_parent: Callable[[], None], in_child: Callable[[], None]
+) -> None:
+    """Have functions called around every fork of this process."""
+    os.register_at_fork(before=before, after_in_parent=in_parent, after_in_child=in_child)
 
 
 def read_exact(io: Io, fd: int, length: int, offset: int) -> bytes:

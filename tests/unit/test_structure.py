@@ -1,0 +1,119 @@
+"""Rules about the source itself: layers, sizes, names, docstrings, and who may call the system."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+import cbdd
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCE = ROOT / "src" / "cbdd"
+LAYERS = [
+    ("errors",),
+    ("storage",),
+    ("document",),
+    ("index",),
+    ("catalog",),
+    ("query",),
+    ("aggregation",),
+    ("client", "build_info"),
+    ("cli", "ops", "server", "__init__", "__main__"),
+]
+RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
+MAX_FILE_LINES = 800
+MAX_FUNCTION_LINES = 70
+FORBIDDEN_NAMES = {
+    "manager",
+    "handler",
+    "helper",
+    "helpers",
+    "util",
+    "utils",
+    "common",
+    "base",
+    "misc",
+}
+SYSTEM_MODULES = {
+    "os",
+    "time",
+    "random",
+    "fcntl",
+    "socket",
+    "mmap",
+    "shutil",
+    "tempfile",
+    "secrets",
+}
+FILES = sorted(SOURCE.rglob("*.py"))
+
+
+def layer_of(path: Path) -> str:
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+def imported_modules(tree: ast.AST) -> list[str]:
+    names: list[str] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative import"
+            names.append(node.module or "")
+    return names
+
+
+def body_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines of a function after its signature and docstring."""
+    body = function.body[1:] if ast.get_docstring(function) else function.body
+    return (function.end_lineno or 0) - body[0].lineno + 1 if body else 0
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_a_module_keeps_the_rules(path: Path) -> None:
+    text = path.read_text()
+    tree = ast.parse(text)
+    assert ast.get_docstring(tree), "no module docstring"
+    assert text.count("\n") <= MAX_FILE_LINES
+    assert path.stem not in FORBIDDEN_NAMES
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            lines = body_lines(node)
+            assert lines < MAX_FUNCTION_LINES, f"{node.name} has {lines} lines"
+    mine = RANK[layer_of(path)]
+    for name in imported_modules(tree):
+        if name == "cbdd":
+            assert mine >= RANK["cli"], "imports the package from below"
+        if name.startswith("cbdd."):
+            other = name.split(".")[1]
+            assert RANK[other] <= mine, f"{name} is above {layer_of(path)}"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [p for p in FILES if layer_of(p) == "storage"],
+    ids=lambda path: path.stem,
+)
+def test_storage_calls_the_system_only_through_io(path: Path) -> None:
+    used = {name.split(".")[0] for name in imported_modules(ast.parse(path.read_text()))}
+    assert path.stem == "io" or not used & SYSTEM_MODULES
+
+
+def test_every_public_name_exists() -> None:
+    assert sorted(cbdd.__all__) == sorted(set(cbdd.__all__))
+    for name in cbdd.__all__:
+        assert getattr(cbdd, name) is not None
+
+
+def documents() -> list[Path]:
+    return [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+
+
+@pytest.mark.parametrize("path", documents(), ids=lambda path: path.name)
+def test_links_in_documents_lead_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", path.read_text()):
+        if "://" not in target:
+            assert (path.parent / target).exists(), target
