@@ -39,13 +39,14 @@ _FALSE: Final = b"\x00"
 class IndexBounds:
     """What a filter says about the fields of an index.
 
-    `fields` has one entry per field, None where nothing narrows it; `is_complete` says that every
-    conjunct of the filter went into it.
+    `fields` has one entry per field, None where nothing narrows it, and `expressions` the conjuncts
+    it comes from; `is_complete` says that every conjunct of the filter went into it.
     """
 
-    def __init__(self, fields: list[FieldBounds | None], is_complete: bool) -> None:
-        self.fields = fields
-        self.is_complete = is_complete
+    def __init__(self) -> None:
+        self.fields: list[FieldBounds | None] = []
+        self.expressions: list[list[MatchExpression]] = []
+        self.is_complete = False
 
 
 def conjuncts_of(expression: MatchExpression) -> list[MatchExpression]:
@@ -60,32 +61,29 @@ def conjuncts_of(expression: MatchExpression) -> list[MatchExpression]:
 
 def index_bounds(definition: IndexDefinition, conjuncts: list[MatchExpression]) -> IndexBounds:
     """Return what `conjuncts` say about the fields of the index."""
-    is_complete = True
+    result = IndexBounds()
     used = 0
-    fields: list[FieldBounds | None] = []
     for i in range(len(definition.fields)):
-        found: list[FieldBounds] = []
+        best: FieldBounds | None = None
+        expressions: list[MatchExpression] = []
         for conjunct in conjuncts:
-            if common_path(conjunct) == definition.fields[i][0]:
-                found.append(expression_bounds(conjunct, field_null_keys(definition, i)))
-                used += 1
-        fields.append(_combined(found, definition.is_multikey))
-        if definition.is_multikey and len(found) > 1:
-            is_complete = False
-    return IndexBounds(fields, is_complete and used == len(conjuncts))
-
-
-def _combined(found: list[FieldBounds], is_multikey: bool) -> FieldBounds | None:
-    if not found:
-        return None
-    best = found[0]
-    for bounds in found[1:]:
-        if is_multikey:
-            if _narrowness(bounds) > _narrowness(best):
+            if common_path(conjunct) != definition.fields[i][0]:
+                continue
+            bounds = expression_bounds(conjunct, field_null_keys(definition, i))
+            if best is None:
                 best = bounds
-        else:
-            best = intersect_bounds(best, bounds)
-    return best
+                expressions.append(conjunct)
+            elif not definition.is_multikey:
+                best = intersect_bounds(best, bounds)
+                expressions.append(conjunct)
+            elif _narrowness(bounds) > _narrowness(best):
+                best = bounds
+                expressions = [conjunct]
+        used += len(expressions)
+        result.fields.append(best)
+        result.expressions.append(expressions)
+    result.is_complete = used == len(conjuncts)
+    return result
 
 
 def _narrowness(bounds: FieldBounds) -> tuple[int, int]:

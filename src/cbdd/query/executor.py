@@ -5,9 +5,9 @@
     while execution.step():
         use(execution.result())
 
-`entry` is the collection, None when it does not exist: then there are no documents. The transaction
-stays the caller's and must be open as long as the execution is used. An update or delete first takes
-`record_ids()`, because nothing may be written between two steps.
+`entry` is the collection, None when it does not exist: then there are no documents. The
+transaction stays the caller's and must be open as long as the execution is used. An update or
+delete first takes `record_ids()`, because nothing may be written between two steps.
 """
 
 from __future__ import annotations
@@ -172,28 +172,33 @@ def count(txn: ReadTransaction, entry: CollectionEntry | None, query: Query) -> 
     if entry is None:
         return 0
     total = _exact_count(txn, entry, query)
-    if total is not None:
-        total = max(0, total - query.skip)
-        return min(total, query.limit) if query.limit else total
-    plain = Query(query.filter, None, None, query.skip, query.limit, query.hint)
-    execution = Execution(txn, entry, plain)
-    while execution.step():
-        pass
-    return execution.returned
+    if total is None:
+        plain = Query(query.filter, None, None, query.skip, query.limit, query.hint)
+        execution = Execution(txn, entry, plain)
+        while execution.step():
+            pass
+        return execution.returned
+    total = max(0, total - query.skip)
+    return min(total, query.limit) if query.limit else total
 
 
 def _exact_count(txn: ReadTransaction, entry: CollectionEntry, query: Query) -> int | None:
-    """Return the count without reading a document, or None when that is not possible.
+    """Return the count without reading a document, or None when no index says it.
 
-    A multikey index counts keys, not documents, and does not do.
+    Keys are counted without visiting them, except in a multikey index: there a document may have
+    several, and each is looked at once.
     """
-    if query.matches_everything():
+    if query.matches_everything() and query.hint is None:
         return txn.count(entry.record_tree)
-    plan = Planner(txn, entry).plan(query.filter, None, 0, query.hint)
-    choice = plan.choice
-    if choice is None or not choice.is_exact or choice.definition.is_multikey:
+    choice = Planner(txn, entry).exact_choice(query.filter, query.hint)
+    if choice is None:
         return None
     total = 0
+    if choice.definition.is_multikey:
+        scan = IndexScan(txn, choice)
+        while scan.step():
+            total += 1
+        return total
     for interval in choice.composite.intervals:
         total += txn.count_range(choice.definition.tree_id, interval.low, interval.high)
     return total

@@ -13,8 +13,8 @@ import time
 from typing import Any, Final
 
 from cbdd.catalog.entry import CollectionEntry
-from cbdd.index.bounds import FieldBounds
 from cbdd.index.definition import IndexDefinition
+from cbdd.query.bounds_text import bounds_text
 from cbdd.query.executor import Execution, Query
 from cbdd.query.planner import IndexChoice
 from cbdd.query.stages import (
@@ -171,27 +171,14 @@ def describe_index(choice: IndexChoice) -> dict[str, Any]:
         "isUnique": definition.is_unique,
         "isSparse": definition.is_sparse,
         "direction": "backward" if choice.is_reverse else "forward",
-        "indexBounds": _bounds_text(choice, definition),
+        "indexBounds": _field_texts(choice, definition),
     }
 
 
-def _bounds_text(choice: IndexChoice, definition: IndexDefinition) -> dict[str, list[str]]:
+def _field_texts(choice: IndexChoice, definition: IndexDefinition) -> dict[str, list[str]]:
     texts: dict[str, list[str]] = {}
     for i in range(len(definition.fields)):
         path, direction = definition.fields[i]
-        bounds = choice.fields[i] if i < choice.composite.field_count else None
-        texts[path] = _field_text(bounds, direction < 0)
-    return texts
-
-
-def _field_text(bounds: FieldBounds | None, is_descending: bool) -> list[str]:
-    if bounds is None or bounds.is_everything:
-        return ["[MaxKey, MinKey]" if is_descending else "[MinKey, MaxKey]"]
-    texts: list[str] = []
-    for interval in bounds.intervals:
-        low = "MinKey" if interval.low is None else interval.low.hex()
-        high = "MaxKey" if interval.high is None else interval.high.hex()
-        texts.append(f"[{low}, {low}]" if interval.is_point else f"[{low}, {high})")
-    if is_descending:
-        texts.reverse()
+        expressions = choice.expressions[i] if i < choice.composite.field_count else []
+        texts[path] = bounds_text(expressions, direction < 0)
     return texts

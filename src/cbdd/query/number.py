@@ -24,7 +24,7 @@ _INT64_HIGH: Final = 1 << 63
 _DECIMAL_CONTEXT: Final = Context(
     prec=34, rounding=ROUND_HALF_EVEN, Emin=-6143, Emax=6144, clamp=1, traps=[]
 )
-_DOUBLE_DIGITS: Final = Context(prec=15, rounding=ROUND_HALF_EVEN, traps=[])
+_DOUBLE_DIGITS: Final = 15
 
 
 def add(left: Value, right: Value) -> Value | None:
@@ -99,8 +99,17 @@ def _decimal(value: Value) -> Decimal:
     if value.bson_type == TYPE_DECIMAL128:
         return read_decimal(value.data, 0)
     if value.bson_type == TYPE_DOUBLE:
-        return _DOUBLE_DIGITS.create_decimal_from_float(read_f64_le(value.data, 0))
+        return _decimal_of_double(read_f64_le(value.data, 0))
     return Decimal(_integer(value))
+
+
+def _decimal_of_double(number: float) -> Decimal:
+    """Return `number` with 15 digits, also where fewer would do, as MongoDB makes a decimal."""
+    decimal = _DECIMAL_CONTEXT.create_decimal_from_float(number)
+    if decimal.is_zero() or not decimal.is_finite():
+        return decimal
+    unit = Decimal((0, (1,), decimal.adjusted() - _DOUBLE_DIGITS + 1))
+    return decimal.quantize(unit, context=_DECIMAL_CONTEXT)
 
 
 def _integer_result(result: int, left: Value, right: Value) -> Value | None:

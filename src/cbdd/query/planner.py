@@ -6,15 +6,16 @@ cost wins; reading the whole collection is one of them.
 
     cost          per
     1             record read in order (COLLSCAN)
-    2             key read and record fetched (IXSCAN + FETCH)
-    1.5           document sorted in memory
+    6             key read and record fetched (IXSCAN + FETCH)
+    4             document sorted in memory
 
 A limit without a sort in memory ends the reading early; how early is estimated from the narrowest
-bounds any candidate has. In a small collection, and where an index leaves at least half of it out,
+bounds any candidate has. In a small collection, and where an index leaves three quarters of it out,
 an index with bounds always comes before a collection scan.
 
 Invariants: every plan of a query gives the same documents, only their order may differ where the
-sort leaves it open. An index is used only if it holds all documents that can match.
+sort leaves it open. An index is used only if it holds all documents that can match, unless a hint
+asks for a sparse one: then, as in MongoDB, documents that are not in it are not found.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ from cbdd.query.sort import NATURAL, SortPattern
 from cbdd.storage import ReadTransaction
 
 _SMALL_COLLECTION: Final = 1000
-_FETCH_COST: Final = 2.0
-_SORT_COST: Final = 1.5
+_FETCH_COST: Final = 6.0
+_SORT_COST: Final = 4.0
 _MAX_COUNTED_INTERVALS: Final = 200
 
 Hint = str | Sequence[tuple[str, Any]] | Mapping[str, Any]
@@ -48,6 +49,7 @@ class IndexChoice:
     ) -> None:
         self.definition = definition
         self.fields: list[FieldBounds | None] = bounds.fields
+        self.expressions = bounds.expressions
         self.composite = composite
         self.is_exact = bounds.is_complete and composite.is_exact
         """Whether a key inside the intervals proves that its document matches."""
@@ -121,6 +123,22 @@ class Planner:
             return _collection_plan(filter, sort, False)
         return self._cheapest(filter, sort, choices, needed)
 
+    def exact_choice(self, filter: MatchExpression, hint: Hint | None) -> IndexChoice | None:
+        """Return an index whose keys inside the intervals are just the documents that match.
+
+        Its count is theirs, whatever it would cost to read them.
+        """
+        conjuncts = conjuncts_of(filter)
+        if hint is not None:
+            choice = self._hinted(filter, None, conjuncts, hint).choice
+            is_exact = choice is not None and choice.is_exact
+            return choice if is_exact else None
+        for definition in self.entry.indexes:
+            choice = self.choose(definition, conjuncts, None)
+            if choice.has_bounds() and choice.is_exact and is_usable(choice):
+                return choice
+        return None
+
     def choose(
         self,
         definition: IndexDefinition,
@@ -147,12 +165,6 @@ class Planner:
         for definition in self.entry.indexes:
             if definition.name == name or (fields and definition.fields == fields):
                 choice = self.choose(definition, conjuncts, sort)
-                if not is_usable(choice):
-                    raise refuse(
-                        BAD_VALUE,
-                        f"the hinted index '{definition.name}' is sparse and may lack documents"
-                        " this query finds",
-                    )
                 choice.key_count = self._count_keys(choice)
                 return Plan(filter, sort, choice)
         raise refuse(
@@ -180,7 +192,7 @@ class Planner:
             is_sorting = sort is not None and not choice.provides_sort
             cost = _cost(_FETCH_COST, choice.key_count, matches, is_sorting, needed)
             is_narrow = choice.has_bounds() and (
-                choice.key_count * 2 <= record_count or record_count < _SMALL_COLLECTION
+                choice.key_count * 4 <= record_count or record_count < _SMALL_COLLECTION
             )
             if cost < best_cost or (best is None and is_narrow):
                 best = choice

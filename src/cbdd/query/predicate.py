@@ -1,4 +1,4 @@
-"""$exists, $type, $mod and the $bits operators: questions about one value that are not comparisons."""
+"""$exists, $type, $mod and the $bits operators: questions about a value that compare nothing."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ from cbdd.storage.cursor import Cursor
 RECORD_ID_BYTES: Final = 8
 
 _YIELD_MASK: Final = YIELD_INTERVAL - 1
-_SORT_BYTES: Final = 64 << 20
+SORT_MEMORY_BYTES: Final = 64 << 20
 """Documents a sort keeps in memory; beyond that it keeps keys and fetches documents again."""
 
 
@@ -277,6 +277,7 @@ class Sort(Stage):
         self.entry = entry
         self.pattern = pattern
         self.needed = needed
+        self.memory_bytes = SORT_MEMORY_BYTES
         self.document_bytes = 0
         self._sorted: list[tuple[bytes, int, bytes, bytes]] = []
         self._next = -1
@@ -307,7 +308,7 @@ class Sort(Stage):
         document = self.source.document
         key = self.pattern.key(document)
         self.document_bytes += len(document)
-        kept = document if self.document_bytes <= _SORT_BYTES else b""
+        kept = document if self.document_bytes <= self.memory_bytes else b""
         return key, number, self.source.record_key, kept
 
     def _read_first(self, needed: int) -> None:

@@ -53,7 +53,7 @@ class SetOnInsertLeaf(SetLeaf):
 
 
 class UnsetLeaf(LeafNode):
-    """$unset: the field goes; an array element becomes null, so that the others keep their place."""
+    """$unset: the field goes; an array element becomes null, so that the others stay in place."""
 
     def __init__(self, path: str, operand: Value) -> None:
         pass
