@@ -38,7 +38,9 @@ from cbdd.errors import (
     UsageError,
     WriteConflictError,
 )
-from cbdd.storage.version import VERSION as __version__
+from cbdd.storage.version import VERSION
+
+__version__ = VERSION
 
 __all__ = [
     "CbddError",

@@ -33,8 +33,9 @@ from cbdd.catalog.refusal import (
     NAMESPACE_EXISTS,
     refusal,
 )
+from cbdd.catalog.stored_document import TimestampSource
 from cbdd.index.definition import IndexDefinition
-from cbdd.storage import Randomness, ReadTransaction, StorageEngine, WriteTransaction
+from cbdd.storage import Clock, Randomness, ReadTransaction, StorageEngine, WriteTransaction
 
 _CACHED_ENTRIES: Final = 10_000
 
@@ -42,8 +43,14 @@ _CACHED_ENTRIES: Final = 10_000
 class Catalog:
     """The collections of one open file; made with the engine and shared by all threads."""
 
-    def __init__(self, engine: StorageEngine, randomness: Randomness | None = None) -> None:
+    def __init__(
+        self,
+        engine: StorageEngine,
+        clock: Clock | None = None,
+        randomness: Randomness | None = None,
+    ) -> None:
         self.engine = engine
+        self.timestamps = TimestampSource(clock or Clock())
         self.blocks = RecordIdBlocks(engine)
         self._randomness = randomness or Randomness()
         self._entries: dict[bytes, CollectionEntry] = {}

@@ -99,6 +99,7 @@ class UpdateWrite(Write):
             hint=given.get("hint"),
             sort=given.get("sort"),
             codec_options=self._codec_options,
+            timestamps=writers.catalog.timestamps,
         )
         counts = statement.run(target, writers)
         result = outcome.result

@@ -8,6 +8,10 @@ from types import TracebackType
 from typing import Any, Generic, NoReturn, TypeVar, cast
 
 from bson.codec_options import CodecOptions
+from pymongo.client_session import (  # type: ignore[attr-defined]
+    SessionOptions,
+    TransactionOptions,
+)
 from pymongo.errors import ConfigurationError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
@@ -18,12 +22,7 @@ from cbdd.client.command_cursor import CommandCursor
 from cbdd.client.commands import build_info, list_databases
 from cbdd.client.database import Database
 from cbdd.client.options import ClientOptions
-from cbdd.client.session import (
-    ClientSession,
-    SessionOptions,
-    TransactionOptions,
-    session_for,
-)
+from cbdd.client.session import ClientSession, session_for
 from cbdd.client.settings import ReadPreferenceMode, Settings, durability_of
 from cbdd.client.store import Store
 from cbdd.client.unsupported import unsupported
@@ -38,7 +37,7 @@ class Client(Settings, Generic[DocumentT]):
     """An open database file; made by `cbdd.connect`, safe to use from many threads.
 
     >>> import cbdd
-    >>> client = cbdd.connect(getfixture("path"))
+    >>> client = cbdd.connect("shop.cbdd")
     >>> client["shop"]["orders"] == client.shop.orders
     True
     >>> client.close()
@@ -96,7 +95,7 @@ class Client(Settings, Generic[DocumentT]):
         """Check the whole file: pages, trees, and every index entry against its document.
 
         >>> import cbdd
-        >>> with cbdd.connect(getfixture("path")) as client:
+        >>> with cbdd.connect("shop.cbdd") as client:
         ...     client.check().problems
         []
         """

@@ -36,7 +36,7 @@ class Collection(
     """A collection; got from a database by name, it exists once it has a document or an index.
 
     >>> import cbdd
-    >>> client = cbdd.connect(getfixture("path"))
+    >>> client = cbdd.connect("shop.cbdd")
     >>> orders = client.shop.orders
     >>> orders.full_name
     'shop.orders'
@@ -82,7 +82,7 @@ class Collection(
 
         >>> import cbdd
         >>> from bson.codec_options import CodecOptions
-        >>> with cbdd.connect(getfixture("path")) as client:
+        >>> with cbdd.connect("shop.cbdd") as client:
         ...     aware = client.shop.orders.with_options(CodecOptions(tz_aware=True))
         ...     aware.codec_options.tz_aware
         True

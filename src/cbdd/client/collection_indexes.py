@@ -41,7 +41,7 @@ class CollectionIndexes(CollectionCore[DocumentT]):
         :raises DuplicateKeyError: it is unique and two documents share a key; nothing is changed.
 
         >>> import cbdd
-        >>> with cbdd.connect(getfixture("path")) as client:
+        >>> with cbdd.connect("shop.cbdd") as client:
         ...     client.shop.orders.create_index([("item", 1), ("qty", -1)])
         'item_1_qty_-1'
         """

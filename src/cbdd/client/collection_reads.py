@@ -68,7 +68,7 @@ class CollectionReads(CollectionCore[DocumentT]):
         :param session: a session, to read inside its transaction or from its snapshot.
 
         >>> import cbdd
-        >>> with cbdd.connect(getfixture("path")) as client:
+        >>> with cbdd.connect("shop.cbdd") as client:
         ...     fruit = client.shop.fruit
         ...     _ = fruit.insert_many([{"_id": 1, "name": "fig"}, {"_id": 2, "name": "kiwi"}])
         ...     list(fruit.find({"name": {"$gt": "g"}}, {"name": 1}))

@@ -40,7 +40,7 @@ from cbdd.client.arguments import (
 )
 from cbdd.client.bulk import BulkWrite
 from cbdd.client.core import CollectionCore
-from cbdd.client.session import ClientSession
+from cbdd.client.session import TRANSIENT, ClientSession
 from cbdd.client.settings import durability_of
 from cbdd.client.statements import (
     DeleteStatement,
@@ -55,7 +55,6 @@ from cbdd.client.statements import (
 from cbdd.client.unsupported import refuse_arguments
 from cbdd.client.write_errors import write_error
 from cbdd.document.validate import validate_document
-from cbdd.errors import WriteConflictError
 from cbdd.query.executor import Query
 from cbdd.query.projection import Projection
 
@@ -79,7 +78,7 @@ class CollectionWrites(CollectionCore[DocumentT]):
         :raises DuplicateKeyError: a unique index holds one of its keys.
 
         >>> import cbdd
-        >>> with cbdd.connect(getfixture("path")) as client:
+        >>> with cbdd.connect("shop.cbdd") as client:
         ...     client.shop.fruit.insert_one({"_id": 1, "name": "fig"})
         InsertOneResult(1, acknowledged=True)
         """
@@ -107,7 +106,7 @@ class CollectionWrites(CollectionCore[DocumentT]):
         :raises BulkWriteError: documents were refused, see its ``details``.
 
         >>> import cbdd
-        >>> with cbdd.connect(getfixture("path")) as client:
+        >>> with cbdd.connect("shop.cbdd") as client:
         ...     client.shop.fruit.insert_many([{"_id": 1}, {"_id": 2}]).inserted_ids
         [1, 2]
         """
@@ -169,7 +168,7 @@ class CollectionWrites(CollectionCore[DocumentT]):
         :param sort: which of the matching documents is the first.
 
         >>> import cbdd
-        >>> with cbdd.connect(getfixture("path")) as client:
+        >>> with cbdd.connect("shop.cbdd") as client:
         ...     _ = client.shop.fruit.insert_one({"_id": 1, "qty": 2})
         ...     client.shop.fruit.update_one({"_id": 1}, {"$inc": {"qty": 5}}).modified_count
         1
@@ -318,7 +317,7 @@ class CollectionWrites(CollectionCore[DocumentT]):
         """Change the first document that matches and return it, as it was or as it is now.
 
         >>> import cbdd
-        >>> with cbdd.connect(getfixture("path")) as client:
+        >>> with cbdd.connect("shop.cbdd") as client:
         ...     client.shop.counters.find_one_and_update(
         ...         {"_id": "order"}, {"$inc": {"n": 1}}, upsert=True, return_document=True
         ...     )
@@ -392,9 +391,9 @@ class CollectionWrites(CollectionCore[DocumentT]):
         target = self._target(session)
         try:
             return target.write(operation, partial(run, target))
-        except WriteConflictError:
-            raise
         except OperationFailure as error:
+            if error.has_error_label(TRANSIENT):
+                raise  # the transaction is over; nothing was said about this write
             if not self._is_acknowledged(session):
                 return None
             raise write_error(error) from error
@@ -438,6 +437,7 @@ class CollectionWrites(CollectionCore[DocumentT]):
                 hint_of(hint),
                 sort,
                 self.codec_options,
+                writers.catalog.timestamps,
             )
             return statement.run(target, writers)
 
@@ -506,7 +506,13 @@ class CollectionWrites(CollectionCore[DocumentT]):
         )
         change = None
         if update is not None:
-            change = compile_update(update, is_replacement, array_filters, options)
+            change = compile_update(
+                encode_update(update, options),
+                is_replacement,
+                array_filters,
+                options,
+                self._store.catalog.timestamps,
+            )
         shown = Projection.compile(projection_of(projection), options)
         statement = ModifyStatement(query, change, shown, upsert, return_new)
         target = self._target(session)

@@ -31,7 +31,7 @@ def connect(path_or_uri: str | os.PathLike[str], **options: Any) -> Client[dict[
     :raises NotADatabaseError: the file is something else.
 
     >>> import cbdd
-    >>> with cbdd.connect(getfixture("path"), default_database="shop") as client:
+    >>> with cbdd.connect("shop.cbdd") as client:
     ...     orders = client.get_default_database().orders
     ...     orders.insert_one({"_id": 1, "item": "tea", "qty": 2}).inserted_id
     ...     orders.find_one({"item": "tea"})

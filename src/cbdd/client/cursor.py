@@ -55,7 +55,7 @@ class Cursor(Generic[DocumentT]):
     """The results of `Collection.find`; iterate over it, chain options before the first document.
 
     >>> import cbdd
-    >>> client = cbdd.connect(getfixture("path"))
+    >>> client = cbdd.connect("shop.cbdd")
     >>> _ = client.shop.fruit.insert_many([{"_id": n, "n": n % 3} for n in range(9)])
     >>> cursor = client.shop.fruit.find({"n": {"$gt": 0}}).sort("_id", -1).limit(2)
     >>> [document["_id"] for document in cursor]

@@ -35,7 +35,7 @@ class Database(Settings, Generic[DocumentT]):
     """A database; got from a client by name, it exists once it has a collection.
 
     >>> import cbdd
-    >>> client = cbdd.connect(getfixture("path"))
+    >>> client = cbdd.connect("shop.cbdd")
     >>> shop = client.shop
     >>> _ = shop.create_collection("orders")
     >>> shop.list_collection_names()

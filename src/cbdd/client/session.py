@@ -65,7 +65,7 @@ class ClientSession:
     Made by `Client.start_session`. A session is for one thread at a time.
 
     >>> import cbdd
-    >>> client = cbdd.connect(getfixture("path"))
+    >>> client = cbdd.connect("shop.cbdd")
     >>> with client.start_session() as session, session.start_transaction():
     ...     _ = client.shop.orders.insert_one({"_id": 1}, session=session)
     ...     _ = client.shop.stock.insert_one({"_id": 1}, session=session)

@@ -15,7 +15,7 @@ from bson.codec_options import CodecOptions
 from pymongo.errors import OperationFailure
 
 from cbdd.catalog import CollectionWriter, CollectionWriters, read_record
-from cbdd.catalog.stored_document import with_id_first
+from cbdd.catalog.stored_document import TimestampSource, stored_document, with_timestamps
 from cbdd.client.store import Store
 from cbdd.document.validate import check_document_id
 from cbdd.query.executor import Execution, Query
@@ -71,7 +71,8 @@ class InsertStatement:
         :raises WriteError: its `_id` is not allowed, or a unique index holds one of its keys.
         """
         check_document_id(self.document)
-        target.find_or_create(writers).insert(with_id_first(self.document))
+        document = stored_document(self.document, writers.catalog.timestamps)
+        target.find_or_create(writers).insert(document)
 
 
 class UpdateCounts:
@@ -100,7 +101,7 @@ class UpdateStatement:
     @staticmethod
     def compile(
         filter: Mapping[str, Any] | bytes,
-        update: Mapping[str, Any] | Sequence[Mapping[str, Any]] | bytes,
+        update: Sequence[Mapping[str, Any]] | bytes,
         is_replacement: bool,
         is_multi: bool,
         upsert: bool,
@@ -108,6 +109,7 @@ class UpdateStatement:
         hint: Any,
         sort: Any,
         codec_options: CodecOptions[Any],
+        timestamps: TimestampSource,
     ) -> UpdateStatement:
         """Compile an update, or a replacement."""
         query = Query.compile(
@@ -117,7 +119,7 @@ class UpdateStatement:
             hint=hint,
             codec_options=codec_options,
         )
-        compiled = compile_update(update, is_replacement, array_filters, codec_options)
+        compiled = compile_update(update, is_replacement, array_filters, codec_options, timestamps)
         return UpdateStatement(query, compiled, is_multi, upsert)
 
     def run(self, target: WriteTarget, writers: CollectionWriters) -> UpdateCounts:
@@ -230,15 +232,19 @@ class ModifyStatement:
 
 
 def compile_update(
-    update: Mapping[str, Any] | Sequence[Mapping[str, Any]] | bytes,
+    update: Sequence[Mapping[str, Any]] | bytes,
     is_replacement: bool,
     array_filters: Sequence[Mapping[str, Any]] | None,
     codec_options: CodecOptions[Any],
+    timestamps: TimestampSource,
 ) -> Update:
-    """Compile what becomes of a document."""
+    """Compile what becomes of a document.
+
+    :param update: encoded, or a pipeline, which is refused.
+    """
     if is_replacement:
-        assert isinstance(update, (Mapping, bytes))
-        return Update.compile_replacement(update, codec_options)
+        assert isinstance(update, bytes)
+        return Update.compile_replacement(with_timestamps(update, timestamps))
     return Update.compile(update, array_filters, codec_options)
 
 

@@ -33,7 +33,7 @@ class Store:
     ) -> None:
         self.path = path
         self.engine = engine
-        self.catalog = Catalog(engine, randomness)
+        self.catalog = Catalog(engine, clock, randomness)
         self.clock = clock
         self.randomness = randomness
         self.is_closed = False

@@ -2,7 +2,7 @@
 
 Below the client, a refused write is an `OperationFailure` (or a `WriteError`) with a code. A server
 reports it inside the result of the command, so PyMongo raises `WriteError`, and `BulkWriteError`
-for statements of many writes. Conflicts stay what they are: they are no answer to a statement.
+for statements of many writes.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ from __future__ import annotations
 from typing import Any
 
 from pymongo.errors import BulkWriteError, OperationFailure, WriteError
-
-from cbdd.errors import WriteConflictError
 
 
 def error_document(error: OperationFailure, index: int) -> dict[str, Any]:
@@ -33,8 +31,6 @@ def error_document(error: OperationFailure, index: int) -> dict[str, Any]:
 
 def write_error(error: OperationFailure) -> OperationFailure:
     """Return the error PyMongo raises for a statement of one write."""
-    if isinstance(error, WriteConflictError):
-        return error
     document = error_document(error, 0)
     kind = type(error) if isinstance(error, WriteError) else WriteError
     return kind(document["errmsg"], error.code, document)

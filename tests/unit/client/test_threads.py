@@ -1,0 +1,114 @@
+"""Many threads on one client."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import cbdd
+from cbdd.errors import WriteConflictError
+
+Client = cbdd.Client[dict[str, Any]]
+Orders = cbdd.Collection[dict[str, Any]]
+
+
+def run_together(works: list[Callable[[], None]]) -> None:
+    """Run each work in a thread of its own and raise the first error."""
+    errors: list[BaseException] = []
+    start = threading.Barrier(len(works))
+
+    def run(work: Callable[[], None]) -> None:
+        try:
+            start.wait()
+            work()
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(work,)) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    assert not any(thread.is_alive() for thread in threads)
+    if errors:
+        raise errors[0]
+
+
+def test_increments_of_many_threads_add_up(orders: Orders) -> None:
+    orders.insert_one({"_id": 1, "n": 0})
+
+    def increment() -> None:
+        for _ in range(50):
+            orders.update_one({"_id": 1}, {"$inc": {"n": 1}})
+
+    run_together([increment] * 4)
+    assert orders.find_one() == {"_id": 1, "n": 200}
+
+
+def test_threads_that_make_the_same_collection_and_index_agree(client: Client) -> None:
+    def work(number: int) -> None:
+        client.shop.orders.create_index("a")
+        client.shop.orders.insert_one({"_id": number, "a": 1})
+
+    run_together([lambda n=n: work(n) for n in range(6)])  # type: ignore[misc]
+    assert client.shop.orders.count_documents({"a": 1}) == 6
+    assert list(client.shop.orders.index_information()) == ["_id_", "a_1"]
+
+
+def test_transfers_in_transactions_keep_the_sum(client: Client, orders: Orders) -> None:
+    orders.insert_many([{"_id": n, "n": 100} for n in range(4)])
+
+    def transfer(seed: int) -> None:
+        with client.start_session() as session:
+            for step in range(15):
+                source, target = (seed + step) % 4, (seed + 3 * step + 1) % 4
+
+                def move(s: cbdd.ClientSession, a: int = source, b: int = target) -> None:
+                    orders.update_one({"_id": a}, {"$inc": {"n": -1}}, session=s)
+                    orders.update_one({"_id": b}, {"$inc": {"n": 1}}, session=s)
+
+                session.with_transaction(move)
+
+    run_together([lambda seed=seed: transfer(seed) for seed in range(3)])  # type: ignore[misc]
+    assert sum(d["n"] for d in orders.find()) == 400
+
+
+def test_readers_see_whole_transactions(client: Client, orders: Orders) -> None:
+    orders.insert_many([{"_id": 1, "n": 0}, {"_id": 2, "n": 0}])
+    done = threading.Event()
+    torn: list[Any] = []
+
+    def write() -> None:
+        try:
+            with client.start_session() as session:
+                for _ in range(40):
+                    with session.start_transaction():
+                        orders.update_one({"_id": 1}, {"$inc": {"n": 1}}, session=session)
+                        orders.update_one({"_id": 2}, {"$inc": {"n": 1}}, session=session)
+        finally:
+            done.set()
+
+    def read() -> None:
+        while not done.is_set():
+            seen = [d["n"] for d in orders.find()]
+            if len(set(seen)) != 1:
+                torn.append(seen)
+
+    run_together([write, read, read])
+    assert torn == []
+
+
+def test_transactions_of_threads_never_share_a_record_id(client: Client, orders: Orders) -> None:
+    def insert(number: int) -> None:
+        with client.start_session() as session:
+            for n in range(20):
+                try:
+                    with session.start_transaction():
+                        orders.insert_one({"_id": f"{number}/{n}"}, session=session)
+                except WriteConflictError:
+                    orders.insert_one({"_id": f"{number}/{n}"})
+
+    orders.create_index("x")
+    run_together([lambda n=n: insert(n) for n in range(4)])  # type: ignore[misc]
+    assert orders.count_documents({}) == 80
