@@ -1,0 +1,46 @@
+"""`cbdd check`: verify the whole file."""
+
+from __future__ import annotations
+
+import time
+
+import typer
+
+from cbdd.cli.arguments import FileArgument, JsonOption
+from cbdd.cli.failures import DAMAGED
+from cbdd.cli.opening import open_for_reading
+from cbdd.cli.output import print_json, stdout_console, table
+
+
+def check(file: FileArgument, json: JsonOption = False) -> None:
+    """Verify the whole file.
+
+    Every page, checksum, order and count, the freelist, and each index entry against its document.
+    Changes nothing. Exit code 3 when something is wrong.
+    """
+    started = time.perf_counter()
+    with open_for_reading(file) as client:
+        report = client.check()
+        findings = client.recovery_report.findings
+    seconds = time.perf_counter() - started
+    if json:
+        facts = {**report.to_dict(), "is_clean": not report.problems, "seconds": seconds}
+        facts["findings"] = [finding.to_dict() for finding in findings]
+        print_json(facts)
+    else:
+        console = stdout_console()
+        console.print(
+            f"{report.pages:,} pages, {report.trees:,} trees, {report.entries:,} entries, "
+            f"{report.free_pages:,} free pages, checked in {seconds:.1f} s"
+        )
+        for finding in findings:
+            console.print(f"{finding.severity} {finding.code}: {finding.message}", markup=False)
+        if report.problems:
+            found = table("code", "#page", "#tree", "problem")
+            for problem in report.problems:
+                found.add_row(problem.code, str(problem.page), str(problem.tree), problem.message)
+            console.print(found)
+        count = len(report.problems)
+        console.print(f"{count:,} problems found" if count else "no problem found")
+    if report.problems:
+        raise typer.Exit(DAMAGED)

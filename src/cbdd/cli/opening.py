@@ -1,0 +1,73 @@
+"""Opening the database file for a command, and finding the collection it names.
+
+Commands that read open the file for reading only: nothing is created or changed, and a file on
+read-only media works. UUIDs stay binary and dates out of Python's range stay numbers, so that
+whatever is stored can be shown.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from pymongo.errors import ConfigurationError
+
+import cbdd
+from cbdd.cli.failures import BAD_USAGE, CANNOT_OPEN, CommandError
+from cbdd.client import Client, Collection, Database
+
+Documents = dict[str, Any]
+
+
+def open_for_reading(path: str) -> Client[Documents]:
+    """Open an existing file for reading only.
+
+    :raises NotADatabaseError: it does not exist, or is something else.
+    """
+    return _connect(path, must_exist=True, read_only=True)
+
+
+def open_for_writing(path: str, must_exist: bool = True, **options: Any) -> Client[Documents]:
+    """Open a file for writing, creating it if it need not exist."""
+    return _connect(path, must_exist=must_exist, **options)
+
+
+def database_of(client: Client[Documents], name: str | None) -> Database[Documents]:
+    """Return the database named by `--database`, else the one named like the file."""
+    if name is not None:
+        return client[name]
+    try:
+        return client.get_default_database()
+    except ConfigurationError as error:
+        raise CommandError(
+            f"no database can be named like {client.path}: use --database", BAD_USAGE, "DATABASE"
+        ) from error
+
+
+def existing_collection(
+    client: Client[Documents], database: str | None, name: str
+) -> Collection[Documents]:
+    """Return a collection that exists.
+
+    :raises CommandError: it does not; the message names those that do.
+    """
+    found = database_of(client, database)
+    if name in found.list_collection_names():
+        return found[name]
+    others = [
+        f"{each} --database {other}"
+        for other in client.list_database_names()
+        for each in client[other].list_collection_names()
+        if other != found.name
+    ]
+    there = [*found.list_collection_names(), *others]
+    listed = "; the file has: " + ", ".join(there[:20]) if there else "; the file has none"
+    raise CommandError(f"no collection {found.name}.{name}{listed}", code="NAMESPACE_NOT_FOUND")
+
+
+def _connect(path: str, **options: Any) -> Client[Documents]:
+    if "://" in path:
+        raise CommandError("the command line works on files, not on servers", BAD_USAGE, "FILE")
+    if os.path.isdir(path):
+        raise CommandError(f"{path} is a directory", CANNOT_OPEN, "NOT_A_FILE")
+    return cbdd.connect(path, datetime_conversion="DATETIME_AUTO", **options)
