@@ -1,74 +1,57 @@
-"""Dotted paths through documents and arrays."""
+"""Dotted paths through documents and arrays.
+
+What a path shows is seen by asking for equality with each of some values, None standing for
+nothing at all.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-import bson
 import pytest
 
-from cbdd.query.path import FieldPath, ValuePredicate, any_value, array_position
-from cbdd.query.value import MISSING, Value
+from cbdd.query.path import array_position
+from tests.unit.query.asking import matches
 
-
-class Recorder(ValuePredicate):
-    """Matches nothing and remembers every value it is shown."""
-
-    def __init__(self) -> None:
-        self.seen: list[Any] = []
-
-    def matches_value(self, data: bytes, bson_type: int, start: int, end: int) -> bool:
-        self.seen.append(
-            "missing" if bson_type == MISSING else Value(bson_type, data[start:end]).python()
-        )
-        return False
-
-
-def shown(document: dict[str, Any], path: str, expands_leaf: bool = True) -> list[Any]:
-    recorder = Recorder()
-    any_value(bson.encode(document), 0, FieldPath(path, expands_leaf), 0, recorder)
-    return recorder.seen
+PROBES: list[Any] = [1, 2, 5, [1, 2], [8], [7, [8]], [[1, 2]], [], {"0": 5}, {"b": 1}, None]
 
 
 @pytest.mark.parametrize(
     ("document", "path", "expected"),
     [
         ({"a": {"b": 1}}, "a.b", [1]),
-        ({"a": 5}, "a.b", ["missing"]),
-        ({"a": {}}, "a.b", ["missing"]),
-        ({}, "a.b", ["missing"]),
+        ({"a": 5}, "a.b", [None]),
+        ({"a": {}}, "a.b", [None]),
+        ({}, "a.b", [None]),
         ({"a": [1, 2]}, "a", [1, 2, [1, 2]]),
+        ({"a": [[1, 2]]}, "a", [[1, 2], [[1, 2]]]),
         ({"a": []}, "a", [[]]),
-        ({"a": [{"b": 1}, {"b": 2}, {}, 7]}, "a.b", [1, 2, "missing"]),
-        ({"a": []}, "a.b", ["missing"]),
-        ({"a": [7, [8]]}, "a.b", ["missing"]),
+        ({"a": [{"b": 1}, {"b": 2}, 7]}, "a.b", [1, 2]),
+        ({"a": [{"b": 1}, {}]}, "a.b", [1, None]),
+        ({"a": []}, "a.b", [None]),
+        ({"a": [7, [8]]}, "a.b", [None]),
+        ({"a": [[{"b": 1}]]}, "a.b", [None]),
         ({"a": [[1, 2]]}, "a.0", [[1, 2]]),
         ({"a": [{"0": 5}]}, "a.0", [5, {"0": 5}]),
         ({"a": [[{"b": 1}]]}, "a.0.b", [1]),
-        ({"a": [1, 2]}, "a.01", ["missing"]),
+        ({"a": {"0": 5}}, "a.0", [5]),
+        ({"a": [1, 2]}, "a.1", [2]),
+        ({"a": [1, 2]}, "a.01", [None]),
+        ({"a": [1, 2]}, "a.2", [None]),
         ({"": 1}, "", [1]),
         ({"a": {"": 1}}, "a.", [1]),
+        ({"a": {"b": {"b": 1}}}, "a.b", [{"b": 1}]),
     ],
 )
 def test_path_shows_the_values_mongodb_looks_at(
     document: dict[str, Any], path: str, expected: list[Any]
 ) -> None:
-    assert shown(document, path) == expected
+    assert [probe for probe in PROBES if matches({path: probe}, document)] == expected
 
 
 def test_array_at_the_end_stays_whole_for_operators_on_arrays() -> None:
-    assert shown({"a": [1, 2]}, "a", expands_leaf=False) == [[1, 2]]
-
-
-def test_search_ends_with_the_first_match() -> None:
-    class First(Recorder):
-        def matches_value(self, data: bytes, bson_type: int, start: int, end: int) -> bool:
-            super().matches_value(data, bson_type, start, end)
-            return True
-
-    recorder = First()
-    assert any_value(bson.encode({"a": [1, 2, 3]}), 0, FieldPath("a"), 0, recorder)
-    assert recorder.seen == [1]
+    assert matches({"a.b": {"$size": 1}}, {"a": [{"b": [[1, 2]]}]})
+    assert not matches({"a.b": {"$size": 2}}, {"a": [{"b": [[1, 2]]}]})
 
 
 @pytest.mark.parametrize(
