@@ -49,6 +49,12 @@ LimitOption = Annotated[
     int, typer.Option("--limit", min=0, help="At most so many documents; 0: all.")
 ]
 SkipOption = Annotated[int, typer.Option("--skip", min=0, help="Leave out the first so many.")]
+WaitOption = Annotated[
+    float,
+    typer.Option(
+        "--wait", metavar="SECONDS", min=0, help="How long to wait for a lock of another process."
+    ),
+]
 CanonicalOption = Annotated[
     bool,
     typer.Option(

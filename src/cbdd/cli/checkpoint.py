@@ -5,18 +5,18 @@ from __future__ import annotations
 import time
 from typing import cast
 
-from cbdd.cli.arguments import FileArgument, JsonOption
+from cbdd.cli.arguments import FileArgument, JsonOption, WaitOption
 from cbdd.cli.opening import open_for_writing
 from cbdd.cli.output import print_json, size_text, stdout_console
 
 
-def checkpoint(file: FileArgument, json: JsonOption = False) -> None:
+def checkpoint(file: FileArgument, wait: WaitOption = 30.0, json: JsonOption = False) -> None:
     """Write everything that is in the log into the file, and begin a new log.
 
     Other processes may go on reading and writing meanwhile.
     """
     started = time.perf_counter()
-    with open_for_writing(file) as client:
+    with open_for_writing(file, wait) as client:
         before = cast(int, client.statistics()["log_bytes"])
         client.checkpoint()
         after = client.statistics()

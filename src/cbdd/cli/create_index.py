@@ -12,6 +12,7 @@ from cbdd.cli.arguments import (
     DatabaseOption,
     FileArgument,
     JsonOption,
+    WaitOption,
     parse_keys,
 )
 from cbdd.cli.opening import existing_collection, open_for_writing
@@ -34,6 +35,7 @@ def create_index(
         str | None, typer.Option("--name", help="Default: made of the keys.", show_default=False)
     ] = None,
     database: DatabaseOption = None,
+    wait: WaitOption = 30.0,
     json: JsonOption = False,
 ) -> None:
     """Build an index on the documents that are there; it follows every later change.
@@ -45,7 +47,7 @@ def create_index(
     if unique:
         options["unique"] = True
     started = time.perf_counter()
-    with open_for_writing(file) as client:
+    with open_for_writing(file, wait) as client:
         target = existing_collection(client, database, collection)
         made = target.create_index(pairs, **options)
         documents = target.estimated_document_count()

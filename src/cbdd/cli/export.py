@@ -49,7 +49,7 @@ def export(
     file: FileArgument,
     collection: CollectionArgument,
     target: Annotated[
-        str, typer.Argument(metavar="[TARGET]", help="File to write; - is standard output.")
+        str, typer.Argument(metavar="TARGET", help="File to write; - is standard output.")
     ] = STANDARD_OUTPUT,
     format: Annotated[
         Format | None,

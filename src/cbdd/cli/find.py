@@ -34,7 +34,7 @@ def find(
     filter: Annotated[
         str | None,
         typer.Argument(
-            metavar="[FILTER]",
+            metavar="FILTER",
             help='What must match, as (Extended) JSON: \'{"qty": {"$gt": 5}}\'.',
             show_default=False,
         ),

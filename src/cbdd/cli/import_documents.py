@@ -18,7 +18,13 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from cbdd.cli.arguments import CollectionArgument, DatabaseOption, FileArgument, JsonOption
+from cbdd.cli.arguments import (
+    CollectionArgument,
+    DatabaseOption,
+    FileArgument,
+    JsonOption,
+    WaitOption,
+)
 from cbdd.cli.failures import BAD_INPUT, BAD_USAGE, CommandError
 from cbdd.cli.import_options import (
     BatchOption,
@@ -61,6 +67,7 @@ def import_documents(
     missing: MissingOption = None,
     infer: InferOption = True,
     delimiter: DelimiterOption = None,
+    wait: WaitOption = 30.0,
     json: JsonOption = False,
 ) -> None:
     """Store the documents of a file in a collection.
@@ -85,7 +92,7 @@ def import_documents(
     started = time.perf_counter()
     with (
         open_source(source, chosen) as opened,
-        open_for_writing(file, must_exist=False, durability=durability.value) as client,
+        open_for_writing(file, wait, must_exist=False, durability=durability.value) as client,
     ):
         target = database_of(client, database)[collection]
         load = _Import(opened, target, on_error is OnError.STOP, batch, json)

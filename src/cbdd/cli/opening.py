@@ -27,9 +27,14 @@ def open_for_reading(path: str) -> Client[Documents]:
     return _connect(path, must_exist=True, read_only=True)
 
 
-def open_for_writing(path: str, must_exist: bool = True, **options: Any) -> Client[Documents]:
-    """Open a file for writing, creating it if it need not exist."""
-    return _connect(path, must_exist=must_exist, **options)
+def open_for_writing(
+    path: str, wait_seconds: float, must_exist: bool = True, **options: Any
+) -> Client[Documents]:
+    """Open a file for writing, creating it if it need not exist.
+
+    :param wait_seconds: how long to wait for a lock of another process.
+    """
+    return _connect(path, must_exist=must_exist, lock_timeout_seconds=wait_seconds, **options)
 
 
 def database_of(client: Client[Documents], name: str | None) -> Database[Documents]:
