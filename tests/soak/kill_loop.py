@@ -64,7 +64,7 @@ def real_flights() -> Iterator[dict[str, Any]]:
                 "flight": int(row["flight"]),
                 "origin": row["origin"],
                 "dest": row["dest"],
-                "delay": int(float(row["dep_delay"] or 0)),
+                "delay": 0 if row["dep_delay"] == "NA" else int(row["dep_delay"]),
                 "tail": row["tailnum"],
                 "batch": -1,
             }
