@@ -29,6 +29,7 @@ from cbdd.query.regex import regex_parts
 from cbdd.query.value import Value, id_element, read_decimal
 
 _MAX_TEXT: Final = 500
+_MAX_DEPTH: Final = 20
 
 _CONSTANTS: Final = {
     TYPE_NULL: "null",
@@ -40,7 +41,7 @@ _CONSTANTS: Final = {
 
 def describe(value: Value) -> str:
     """Return `value` as text, cut when it is long."""
-    text = _describe(value)
+    text = _describe(value, 0)
     return text if len(text) <= _MAX_TEXT else text[:_MAX_TEXT] + "..."
 
 
@@ -57,14 +58,17 @@ def describe_id(document: bytes) -> str:
     return describe_field("_id", Value(identity[0], identity[5:]))
 
 
-def _describe(value: Value) -> str:
+def _describe(value: Value, depth: int) -> str:
     bson_type = value.bson_type
-    if bson_type == TYPE_DOCUMENT:
-        inner = ", ".join(f"{name}: {_describe(field)}" for name, field in value.fields())
+    if bson_type == TYPE_DOCUMENT or bson_type == TYPE_ARRAY:
+        if depth >= _MAX_DEPTH:
+            return "..."
+        fields = value.fields()
+        if bson_type == TYPE_ARRAY:
+            inner = ", ".join([_describe(field, depth + 1) for _, field in fields])
+            return "[ " + inner + " ]" if inner else "[]"
+        inner = ", ".join([f"{name}: {_describe(field, depth + 1)}" for name, field in fields])
         return "{ " + inner + " }" if inner else "{}"
-    if bson_type == TYPE_ARRAY:
-        inner = ", ".join(_describe(field) for _, field in value.fields())
-        return "[ " + inner + " ]" if inner else "[]"
     if bson_type in _CONSTANTS:
         return _CONSTANTS[bson_type]
     return _describe_scalar(value)

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from bson.codec_options import CodecOptions
+from bson.errors import InvalidBSON
 
 from cbdd.document.raw import TYPE_ARRAY, TYPE_DOCUMENT, TYPE_REGEX, TYPE_UNDEFINED
 from cbdd.query.array_match import ElementMatch
@@ -23,7 +24,7 @@ from cbdd.query.comparison import equality
 from cbdd.query.matcher import And, MatchExpression, Not, Or
 from cbdd.query.operators import OPERATORS, UNSUPPORTED_OPERATORS
 from cbdd.query.path import FieldPath
-from cbdd.query.refusal import BAD_VALUE, not_supported, refuse
+from cbdd.query.refusal import BAD_VALUE, OVERFLOW, not_supported, refuse
 from cbdd.query.regex import Regex, regex_parts
 from cbdd.query.value import Value, document_value, encode_document
 
@@ -53,12 +54,15 @@ def parse_filter(
     """
     if filter is None:
         return And([])
-    return parse_document(document_value(encode_document(filter, codec_options)), 0)
+    try:
+        return parse_document(document_value(encode_document(filter, codec_options)), 0)
+    except InvalidBSON as error:
+        raise refuse(OVERFLOW, f"filter is nested too deeply: {error}") from error
 
 
 def parse_document(filter: Value, depth: int) -> MatchExpression:
     """Compile a filter document nested `depth` filters deep."""
-    _check_depth(depth)
+    check_depth(depth)
     children: list[MatchExpression] = []
     for name, value in filter.fields():
         if name.startswith("$"):
@@ -71,7 +75,8 @@ def parse_document(filter: Value, depth: int) -> MatchExpression:
     return children[0] if len(children) == 1 else And(children)
 
 
-def _check_depth(depth: int) -> None:
+def check_depth(depth: int) -> None:
+    """Raise `OperationFailure` for a filter nested more than `MAX_FILTER_DEPTH` deep."""
     if depth > MAX_FILTER_DEPTH:
         raise refuse(BAD_VALUE, f"exceeded maximum query tree depth of {MAX_FILTER_DEPTH}")
 
@@ -133,7 +138,7 @@ def is_operator_document(value: Value) -> bool:
 
 def parse_operators(path_text: str, value: Value, depth: int) -> list[MatchExpression]:
     """Compile the operators of {path: {operators}}, one expression each."""
-    _check_depth(depth)
+    check_depth(depth)
     fields = value.fields()
     expressions: list[MatchExpression] = []
     for name, operand in fields:

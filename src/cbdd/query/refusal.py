@@ -14,6 +14,7 @@ from pymongo.errors import OperationFailure
 BAD_VALUE: Final = 2
 FAILED_TO_PARSE: Final = 9
 TYPE_MISMATCH: Final = 14
+OVERFLOW: Final = 15
 PATH_NOT_VIABLE: Final = 28
 CONFLICTING_UPDATE_OPERATORS: Final = 40
 DOLLAR_PREFIXED_FIELD_NAME: Final = 52
@@ -26,6 +27,7 @@ _NAMES: Final = {
     BAD_VALUE: "BadValue",
     FAILED_TO_PARSE: "FailedToParse",
     TYPE_MISMATCH: "TypeMismatch",
+    OVERFLOW: "Overflow",
     PATH_NOT_VIABLE: "PathNotViable",
     CONFLICTING_UPDATE_OPERATORS: "ConflictingUpdateOperators",
     DOLLAR_PREFIXED_FIELD_NAME: "DollarPrefixedFieldName",

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from bson.codec_options import CodecOptions
-from bson.errors import InvalidDocument
+from bson.errors import InvalidBSON, InvalidDocument
 from bson.objectid import ObjectId
 from pymongo.errors import DocumentTooLarge
 
@@ -37,6 +37,7 @@ from cbdd.query.refusal import (
     FAILED_TO_PARSE,
     IMMUTABLE_FIELD,
     NOT_SINGLE_VALUE_FIELD,
+    OVERFLOW,
     not_supported,
     refuse,
 )
@@ -45,7 +46,6 @@ from cbdd.query.update_tree import ID, ObjectNode, UpdateContext, create_path, n
 from cbdd.query.value import Value, document_value, encode_document, id_element
 
 _TOO_LARGE: Final = 17419
-_TOO_DEEP: Final = 15
 
 UpdateSpec = Mapping[str, Any] | Sequence[Mapping[str, Any]] | bytes
 
@@ -71,8 +71,11 @@ class Update:
         """
         if not isinstance(spec, (bytes, Mapping)):
             raise not_supported(FAILED_TO_PARSE, "an aggregation pipeline", "as an update")
-        filters = parse_array_filters(array_filters, codec_options)
-        root = parse_update(document_value(encode_document(spec, codec_options)), filters)
+        try:
+            filters = parse_array_filters(array_filters, codec_options)
+            root = parse_update(document_value(encode_document(spec, codec_options)), filters)
+        except InvalidBSON as error:
+            raise refuse(OVERFLOW, f"update is nested too deeply: {error}") from error
         if now_milliseconds is None:
             now_milliseconds = int(time.time() * 1000)
         return Update(root, b"", now_milliseconds)
@@ -223,5 +226,5 @@ def check_result(document: bytes) -> None:
         ) from error
     except InvalidDocument as error:
         raise refuse(
-            _TOO_DEEP, f"the update makes a document that cannot be stored: {error}"
+            OVERFLOW, f"the update makes a document that cannot be stored: {error}"
         ) from error

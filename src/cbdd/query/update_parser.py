@@ -14,7 +14,7 @@ from bson.codec_options import CodecOptions
 from cbdd.document.raw import TYPE_ARRAY, TYPE_DOCUMENT, TYPE_REGEX
 from cbdd.query.describe import describe
 from cbdd.query.matcher import And, MatchExpression
-from cbdd.query.parser import parse_document, parse_operators
+from cbdd.query.parser import check_depth, parse_document, parse_operators
 from cbdd.query.refusal import (
     BAD_VALUE,
     CONFLICTING_UPDATE_OPERATORS,
@@ -276,7 +276,7 @@ def parse_array_filters(
     compiled: dict[str, MatchExpression] = {}
     for filter in filters or ():
         spec = document_value(encode_document(filter, codec_options))
-        identifier = _filter_identifier(spec)
+        identifier = _filter_identifier(spec, 0)
         if not identifier:
             raise refuse(
                 FAILED_TO_PARSE,
@@ -297,8 +297,9 @@ def parse_array_filters(
     return compiled
 
 
-def _filter_identifier(spec: Value) -> str:
+def _filter_identifier(spec: Value, depth: int) -> str:
     """Return the one name all paths of an array filter begin with, '' when there is no path."""
+    check_depth(depth)
     found = ""
     for name, value in spec.fields():
         names: list[str] = []
@@ -307,7 +308,7 @@ def _filter_identifier(spec: Value) -> str:
         elif value.bson_type == TYPE_ARRAY:
             for _, entry in value.fields():
                 if entry.bson_type == TYPE_DOCUMENT:
-                    names.append(_filter_identifier(entry))
+                    names.append(_filter_identifier(entry, depth + 1))
         for identifier in names:
             if found and identifier and identifier != found:
                 raise refuse(

@@ -147,3 +147,11 @@ def test_filter_may_be_a_hundred_deep_but_not_deeper() -> None:
     for _ in range(150):
         condition = {"$not": condition}
     assert refusal_of({"a": condition})[0] == 2
+
+
+def test_operand_deeper_than_any_document_is_refused() -> None:
+    value: object = 1
+    for _ in range(250):
+        value = [value]
+    assert refusal_of({"a": value})[0] == 15
+    assert refusal_of({"a": {"$in": [value]}})[0] == 15

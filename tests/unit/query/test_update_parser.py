@@ -96,3 +96,18 @@ def test_elements_of_what_is_no_array_are_refused(document: dict[str, Any]) -> N
 )
 def test_wrong_array_filters_are_refused(filters: list[dict[str, Any]], code: int) -> None:
     assert update_refusal({"a": []}, {"$set": {"a.$[x]": 1}}, *filters) == code
+
+
+def test_operands_nested_too_deeply_are_refused() -> None:
+    value: Any = 1
+    for _ in range(250):
+        value = [value]
+    assert update_refusal({}, {"$max": {"a": value}}) == 15
+    assert update_refusal({"a": []}, {"$set": {"a.$[x]": 1}}, nested_filter()) == 2
+
+
+def nested_filter() -> dict[str, Any]:
+    filter: dict[str, Any] = {"x": 1}
+    for _ in range(300):
+        filter = {"$or": [filter]}
+    return filter
