@@ -44,16 +44,17 @@ class RecordIdBlocks:
             return record_id
 
     def _reserve(self, entry: CollectionEntry) -> tuple[int, int]:
-        txn = self._engine.begin_write(RESERVE_OPERATION)
+        txn: WriteTransaction | None = None
         try:
+            txn = self._engine.begin_write(RESERVE_OPERATION)
             first = first_free_record_id(txn, entry)
             reserve_record_ids(txn, entry.collection_id, first + BLOCK_IDS - 1)
             # No sync of its own: whatever uses these ids comes later in the log.
             txn.commit("off")
-        except BaseException:
-            txn.abort()
-            raise
-        return first, first + BLOCK_IDS
+            return first, first + BLOCK_IDS
+        finally:
+            if txn is not None:
+                txn.abort()
 
 
 def first_free_record_id(txn: WriteTransaction, entry: CollectionEntry) -> int:

@@ -116,7 +116,7 @@ class CollectionWrites(CollectionCore[DocumentT]):
         inserted_ids: list[Any] = []
         for document in documents:
             identity = bulk.add_insert(document)
-            if not isinstance(document, RawBSONDocument):
+            if type(document) is dict or not isinstance(document, RawBSONDocument):
                 inserted_ids.append(identity)
         self._run_bulk(session, bulk)
         return InsertManyResult(inserted_ids, self._is_acknowledged(session))

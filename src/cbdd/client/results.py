@@ -141,13 +141,15 @@ def run_query(
     """Start a query on the session's snapshot, or on a snapshot of its own."""
     store.require_open()
     shared = session._reading() if session is not None else None
-    txn = store.engine.begin_read() if shared is None else shared
+    txn = shared
     try:
+        if txn is None:
+            txn = store.engine.begin_read()
         execution = Execution(txn, store.catalog.find(txn, database, name), query)
         return QueryResults(store, session, txn, shared is not None, execution, max_time_ms)
     except BaseException:
-        if shared is None:
-            txn.close()
-        elif session is not None:
+        if session is not None and shared is not None:
             session._statement_failed()
+        elif txn is not None:
+            txn.close()
         raise

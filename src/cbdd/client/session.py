@@ -173,6 +173,11 @@ class ClientSession:
     ) -> None:
         self.end_session()
 
+    def __del__(self) -> None:
+        if not getattr(self, "_has_ended", True):
+            self._end_writers()
+            self._close_snapshot()
+
     def start_transaction(
         self,
         read_concern: ReadConcern | None = None,

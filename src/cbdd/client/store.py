@@ -16,7 +16,7 @@ from pymongo.errors import InvalidOperation
 
 from cbdd.catalog import Catalog, CollectionWriters
 from cbdd.catalog.check import check_catalog
-from cbdd.storage import Clock, Randomness, ReadTransaction, StorageEngine
+from cbdd.storage import Clock, Randomness, ReadTransaction, StorageEngine, WriteTransaction
 from cbdd.storage.check import CheckReport
 
 if TYPE_CHECKING:
@@ -59,11 +59,13 @@ class Store:
                 except BaseException:
                     session._statement_failed()
                     raise
-        txn = self.engine.begin_read()
+        txn: ReadTransaction | None = None
         try:
+            txn = self.engine.begin_read()
             return work(txn)
         finally:
-            txn.close()
+            if txn is not None:
+                txn.close()
 
     def write(
         self,
@@ -84,14 +86,16 @@ class Store:
             except BaseException:
                 session._statement_failed()
                 raise
-        txn = self.engine.begin_write(operation)
+        txn: WriteTransaction | None = None  # Ctrl-C may come between any two lines
         try:
+            txn = self.engine.begin_write(operation)
             result = work(CollectionWriters(self.catalog, txn, True))
             if txn.has_changes:
                 txn.commit(durability)
             return result
         finally:
-            txn.abort()
+            if txn is not None:
+                txn.abort()
 
     def check(self) -> CheckReport:
         """Check the pages and trees, then the documents and indexes in them."""

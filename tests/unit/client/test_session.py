@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 from typing import Any
 
@@ -23,7 +24,8 @@ from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
 import cbdd
-from cbdd.errors import DurabilityError, WriteConflictError
+from cbdd.errors import DurabilityError, LockedError, WriteConflictError
+from cbdd.storage import Io
 from tests.unit.client.conftest import OPTIONS, ManualClock
 
 Client = cbdd.Client[dict[str, Any]]
@@ -98,9 +100,12 @@ def test_session_of_another_client_is_refused(
     client: Client, orders: Orders, tmp_path: Any
 ) -> None:
     other: Client = cbdd.Client(str(tmp_path / "other.cbdd"), **OPTIONS)
-    with other, other.start_session() as session:
-        with pytest.raises(InvalidOperation, match="Can only use session"):
-            orders.find_one({}, session=session)
+    with (
+        other,
+        other.start_session() as session,
+        pytest.raises(InvalidOperation, match="Can only use session"),
+    ):
+        orders.find_one({}, session=session)
 
 
 def test_something_else_as_a_session_is_refused(orders: Orders) -> None:
@@ -533,57 +538,96 @@ def test_error_with_the_transient_label_is_retried_whoever_raised_it(
         assert session.with_transaction(callback) == 3
 
 
-def failing_commit(session: cbdd.ClientSession, error: BaseException) -> None:
-    """Make the commit of the open transaction raise."""
+class SickDisk(Io):
+    """A disk whose syncs fail while it is sick."""
 
-    class Txn:
-        def commit(self, durability: str | None) -> None:
-            raise error
+    def __init__(self) -> None:
+        self.is_sick = False
 
-        def abort(self) -> None:
-            pass
-
-    writers = session._writers
-    assert writers is not None
-    writers.txn.abort()
-    writers.txn = Txn()  # type: ignore[assignment]
+    def sync(self, fd: int) -> None:
+        if self.is_sick:
+            raise OSError(errno.EIO, "Input/output error")
+        super().sync(fd)
 
 
-def test_failed_sync_is_an_unknown_outcome_and_stays_one(client: Client, orders: Orders) -> None:
-    with client.start_session() as session:
-        session.start_transaction()
-        orders.find_one({}, session=session)
-        failing_commit(session, DurabilityError("SYNC_FAILED", "the disk said no"))
-        with pytest.raises(DurabilityError) as raised:
-            session.commit_transaction()
-        assert raised.value.has_error_label(UNKNOWN)
-        assert not raised.value.has_error_label(TRANSIENT)
-        with pytest.raises(DurabilityError):
-            session.commit_transaction()
+def sick_client(path: str, clock: ManualClock) -> tuple[Client, SickDisk]:
+    """Open a file on a disk that falls sick with the first transaction."""
+    disk = SickDisk()
+    client: Client = cbdd.Client(path, io=disk, clock=clock, **{**OPTIONS, "durability": "full"})
+    client.shop.orders.insert_one({"_id": 0})
+    disk.is_sick = True
+    return client, disk
 
 
-def test_with_transaction_does_not_retry_an_unknown_outcome(
-    client: Client, orders: Orders, clock: ManualClock
-) -> None:
+def test_failed_sync_is_an_unknown_outcome_and_stays_one(path: str, clock: ManualClock) -> None:
+    client, disk = sick_client(path, clock)
+    session = client.start_session()
+    session.start_transaction()
+    client.shop.orders.insert_one({"_id": 1}, session=session)
+    with pytest.raises(DurabilityError) as raised:
+        session.commit_transaction()
+    assert raised.value.has_error_label(UNKNOWN)
+    assert not raised.value.has_error_label(TRANSIENT)
+    disk.is_sick = False
+    with pytest.raises(DurabilityError):
+        session.commit_transaction()
+    with pytest.raises(DurabilityError):
+        client.shop.orders.insert_one({"_id": 2})
+    client.close()
+    with cbdd.Client(path, **OPTIONS) as again:
+        assert again.shop.orders.count_documents({"_id": {"$in": [0, 2]}}) == 1
+        assert again.check().is_clean
+
+
+def test_with_transaction_does_not_retry_an_unknown_outcome(path: str, clock: ManualClock) -> None:
+    client, _ = sick_client(path, clock)
     attempts = 0
 
     def callback(session: cbdd.ClientSession) -> None:
         nonlocal attempts
         attempts += 1
-        orders.find_one({}, session=session)
-        failing_commit(session, DurabilityError("SYNC_FAILED", "the disk said no"))
+        client.shop.orders.insert_one({"_id": 1}, session=session)
 
     with client.start_session() as session, pytest.raises(DurabilityError):
         session.with_transaction(callback)
     assert attempts == 1
     assert clock.pauses == []
+    client.close()
+
+
+class Txn:
+    """A transaction that notes or fails its commit."""
+
+    def __init__(self, error: BaseException | None) -> None:
+        self.error = error
+        self.asked: list[str | None] = []
+
+    def commit(self, durability: str | None) -> None:
+        self.asked.append(durability)
+        if self.error is not None:
+            raise self.error
+
+    def abort(self) -> None:
+        pass
+
+
+class Writers:
+    """What a session holds of its open transaction."""
+
+    def __init__(self, error: BaseException | None = None) -> None:
+        self.txn = Txn(error)
+
+
+def replace_writers(session: cbdd.ClientSession, writers: Writers) -> None:
+    session._end_writers()
+    session._writers = writers  # type: ignore[assignment]
 
 
 def test_interrupted_commit_is_an_unknown_outcome(client: Client, orders: Orders) -> None:
     with client.start_session() as session:
         session.start_transaction()
         orders.find_one({}, session=session)
-        failing_commit(session, KeyboardInterrupt())
+        replace_writers(session, Writers(KeyboardInterrupt()))
         with pytest.raises(KeyboardInterrupt):
             session.commit_transaction()
         with pytest.raises(cbdd.CbddError, match="COMMIT_INTERRUPTED") as raised:
@@ -591,25 +635,26 @@ def test_interrupted_commit_is_an_unknown_outcome(client: Client, orders: Orders
         assert raised.value.has_error_label(UNKNOWN)
 
 
-def test_journaled_transaction_asks_for_full_durability(client: Client, orders: Orders) -> None:
-    asked: list[str | None] = []
+def test_commit_that_waited_too_long_for_the_lock_may_be_tried_again(
+    client: Client, orders: Orders
+) -> None:
     with client.start_session() as session:
-        session.start_transaction(write_concern=WriteConcern(j=True))
-        orders.insert_one({"_id": 1}, session=session)
-        writers = session._writers
-        assert writers is not None
-        txn = writers.txn
-        original = txn.commit
+        session.start_transaction()
+        orders.find_one({}, session=session)
+        replace_writers(session, Writers(LockedError("LOCK_TIMEOUT", "held by process 5")))
+        with pytest.raises(LockedError) as raised:
+            session.commit_transaction()
+        assert raised.value.has_error_label(TRANSIENT)
 
-        class Txn:
-            def commit(self, durability: str | None) -> None:
-                asked.append(durability)
-                original(durability)
 
-            def abort(self) -> None:
-                txn.abort()
-
-        writers.txn = Txn()  # type: ignore[assignment]
+@pytest.mark.parametrize(("journaled", "expected"), [(True, "full"), (None, None)])
+def test_journaled_transaction_asks_for_full_durability(
+    client: Client, orders: Orders, journaled: bool | None, expected: str | None
+) -> None:
+    writers = Writers()
+    with client.start_session() as session:
+        session.start_transaction(write_concern=WriteConcern(j=journaled))
+        orders.find_one({}, session=session)
+        replace_writers(session, writers)
         session.commit_transaction()
-    assert asked == ["full"]
-    assert orders.count_documents({}) == 1
+    assert writers.txn.asked == [expected]
