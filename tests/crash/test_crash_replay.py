@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import pytest
 
@@ -35,10 +36,18 @@ def run(seed: int, steps: int, torn: int, durability: str) -> int:
 
 
 @pytest.mark.parametrize("seed", range(1, 9))
-def test_acknowledged_commits_survive_every_crash(seed: int) -> None:
-    assert run(seed, 60 * SCALE, 2, "full") > 1000
+def test_acknowledged_commits_survive_every_crash(
+    seed: int, record_property: Callable[[str, object], None]
+) -> None:
+    states = run(seed, 60 * SCALE, 2, "full")
+    record_property("crash_states", states)
+    assert states > 2000
 
 
 @pytest.mark.parametrize("seed", range(101, 105))
-def test_normal_commits_survive_the_death_of_the_process(seed: int) -> None:
-    assert run(seed, 60 * SCALE, 2, "mixed") > 800
+def test_normal_commits_survive_the_death_of_the_process(
+    seed: int, record_property: Callable[[str, object], None]
+) -> None:
+    states = run(seed, 60 * SCALE, 2, "mixed")
+    record_property("crash_states", states)
+    assert states > 2000
