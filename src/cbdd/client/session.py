@@ -78,7 +78,6 @@ class ClientSession:
         self._client = client
         self._options = options
         self._id = Binary(UUID(bytes=client._store.randomness.token(16), version=4).bytes, 4)
-        self._has_ended = False
         self._state = NONE
         self._number = 0
         self._transaction_options = TransactionOptions()
@@ -88,6 +87,7 @@ class ClientSession:
         self._cluster_time: Mapping[str, Any] | None = None
         self._operation_time: Timestamp | None = None
         self._cursors: weakref.WeakSet[Cursor[Any]] = weakref.WeakSet()
+        self._has_ended = False
 
     @property
     def client(self) -> Client[Any]:
