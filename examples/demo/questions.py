@@ -92,7 +92,7 @@ def into_the_mountains(database: Database[Any]) -> Answer:
     high = database.airports.find(
         {"elevation": {"$gt": FEET_OF_A_MOUNTAIN_AIRPORT}, "iata": {"$exists": True}}
     )
-    cities = {airport["iata"]: airport["city"] for airport in high}
+    cities = {airport["iata"]: airport.get("city", airport["name"]) for airport in high}
     flights = database.flights.find({"dest": {"$in": list(cities)}}, {"dest": 1, "_id": 0})
     counts = Counter(cities[flight["dest"]] for flight in flights)
     return ", ".join(f"{city} {count:,}" for city, count in counts.most_common()), dict(counts)
