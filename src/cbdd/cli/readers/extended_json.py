@@ -10,6 +10,7 @@ import json
 from typing import Any
 
 from bson import json_util
+from bson.codec_options import DatetimeConversion
 from bson.errors import BSONError
 from bson.json_util import DatetimeRepresentation, JSONMode, JSONOptions
 
@@ -19,6 +20,7 @@ RELAXED = JSONOptions(
     json_mode=JSONMode.RELAXED, datetime_representation=DatetimeRepresentation.ISO8601
 )
 CANONICAL = JSONOptions(json_mode=JSONMode.CANONICAL)
+_READING = JSONOptions(datetime_conversion=DatetimeConversion.DATETIME_AUTO)
 
 
 def parse(text: str) -> Any:
@@ -29,7 +31,7 @@ def parse(text: str) -> Any:
     try:
         if "$" not in text:
             return json.loads(text, parse_constant=_refuse_constant)
-        return json_util.loads(text)
+        return json_util.loads(text, json_options=_READING)
     except json.JSONDecodeError as error:
         column = f" in line {error.lineno}" if error.lineno > 1 else ""
         raise ValueError(f"not JSON: {error.msg} at column {error.colno}{column}") from error
