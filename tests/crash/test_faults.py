@@ -34,6 +34,7 @@ def drop(engine: StorageEngine) -> None:
     io = engine._state.io
     assert isinstance(io, SimulatedIo)
     io.die()
+    engine._state.is_forked = True  # nothing is released on its behalf
     for key, value in list(_registry.items()):
         if value is engine:
             del _registry[key]

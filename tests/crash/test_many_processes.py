@@ -43,6 +43,7 @@ class Process:
     def bury(self) -> None:
         """Forget a killed process."""
         self.io.die()
+        self.engine._state.is_forked = True  # nothing is released on its behalf
         for key, engine in list(_registry.items()):
             if engine is self.engine:
                 del _registry[key]

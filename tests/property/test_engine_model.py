@@ -235,6 +235,7 @@ class EngineMachine(RuleBasedStateMachine):
         io = self.engine._state.io
         assert isinstance(io, SimulatedIo)
         io.die()
+        self.engine._state.is_forked = True  # nothing is released on its behalf
         for key, engine in list(_registry.items()):
             if engine is self.engine:
                 del _registry[key]

@@ -81,8 +81,11 @@ class IndexDefinition:
         """Read a definition that `to_document` wrote; refuse key strings of a later release."""
         name, key, options = document["name"], document["key"], document["options"]
         tree_id, version = document["tree"], document["keyString"]
-        assert isinstance(name, str) and isinstance(key, Mapping) and isinstance(options, Mapping)
-        assert isinstance(tree_id, int) and isinstance(version, int)
+        assert isinstance(name, str)
+        assert isinstance(key, Mapping)
+        assert isinstance(options, Mapping)
+        assert isinstance(tree_id, int)
+        assert isinstance(version, int)
         if version > KEY_STRING_VERSION:
             raise NewerFormatError(
                 "KEY_STRING_VERSION",

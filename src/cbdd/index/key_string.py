@@ -224,6 +224,7 @@ def _append_signed(writer: BytesWriter, value: i64) -> None:
 
 
 def append_text(writer: BytesWriter, data: bytes, start: i64, end: i64) -> None:
+    """Append text with its low bytes escaped, so that the terminator sorts before them."""
     at: i64 = start
     while at < end and data[at] > 1:
         at += 1

@@ -103,23 +103,23 @@ class Attempt:
 def _checkpoint(state: DatabaseState) -> None:
     attempts: list[Attempt] = []
     try:
-        lock_writer(state)
+        token = lock_writer(state)
         try:
             _begin_attempt(state, attempts)
         finally:
-            unlock_writer(state)
+            unlock_writer(state, token)
         if not attempts:
             return
         attempt = attempts[0]
-        meta, writer = _write_generation(
+        meta, writer, trees = _write_generation(
             state, attempt.snapshot, attempt.ledger, attempt.position, False
         )
         attempt.is_durable = True
-        lock_writer(state)
+        token = lock_writer(state)
         try:
-            _publish_generation(state, meta, writer, attempt)
+            _publish_generation(state, meta, writer, trees, attempt)
         finally:
-            unlock_writer(state)
+            unlock_writer(state, token)
     except BaseException:
         for attempt in attempts:
             _abandon(state, attempt)
@@ -273,7 +273,7 @@ def stamp(state: DatabaseState, meta: Meta) -> None:
 
 def _write_generation(
     state: DatabaseState, snapshot: Snapshot, ledger: PageLedger, position: Position, clean: bool
-) -> tuple[Meta, PageWriter]:
+) -> tuple[Meta, PageWriter, dict[int, Tree]]:
     """Write a snapshot's pages and a meta page for them; returns when both are durable.
 
     :param position: where the log goes on after the snapshot.
@@ -285,7 +285,8 @@ def _write_generation(
     allocator = Allocator(runs, reusable_generation(state), meta.page_count)
     writer = PageWriter(state.io, state.pager, allocator, meta.generation)
     directory_ledger = new_ledger(state)
-    directory = _write_trees(state, snapshot, writer, directory_ledger)
+    trees: dict[int, Tree] = {}
+    directory = _write_trees(state, snapshot, writer, directory_ledger, trees)
     freed = ledger.pages + directory_ledger.pages
     for tree in ledger.dropped:
         collect_pages(state, tree, freed)
@@ -313,21 +314,29 @@ def _write_generation(
     state.io.sync(state.fd)
     write_meta(state.io, state.fd, meta)
     state.io.sync(state.fd)
-    return meta, writer
+    return meta, writer, trees
 
 
 def _write_trees(
-    state: DatabaseState, snapshot: Snapshot, writer: PageWriter, ledger: PageLedger
+    state: DatabaseState,
+    snapshot: Snapshot,
+    writer: PageWriter,
+    ledger: PageLedger,
+    trees: dict[int, Tree],
 ) -> Tree:
-    """Write every changed tree, then the directory tree; returns the latter, on disk."""
+    """Write every changed tree, then the directory tree; returns the latter, on disk.
+
+    :param trees: receives every tree as it is on disk.
+    """
     owner = state.next_owner()
     directory = TreeWriter(state.directory_tree, owner, state.pager, ledger)
     for number in sorted(snapshot.trees):
         tree = snapshot.trees[number]
-        on_disk = writer.write_tree(tree, number)
+        written = writer.write_tree(tree, number)
+        trees[number] = written
         old = state.base_trees.get(number)
-        if old is None or old.root != on_disk.root or old.count != on_disk.count:
-            directory.put(tree_key(number), encode_entry(on_disk))
+        if old is None or old.root != written.root or old.count != written.count:
+            directory.put(tree_key(number), encode_entry(written))
     for number in state.base_trees:
         if number not in snapshot.trees:
             directory.delete(tree_key(number))
@@ -437,6 +446,7 @@ def _publish_generation(
     state: DatabaseState,
     meta: Meta,
     writer: PageWriter,
+    trees: dict[int, Tree],
     attempt: Attempt,
 ) -> None:
     """Stand on the new generation and tell the other processes. The writer lock is held."""
@@ -453,8 +463,7 @@ def _publish_generation(
         state.ledger.pages.extend(writer.settle(superseded))
         state.meta = meta
         state.directory_tree = directory_of(meta)
-        trees = attempt.snapshot.trees
-        state.base_trees = {n: on_disk(trees[n]) for n in trees}
+        state.base_trees = trees
         _restamp(state, meta.generation)
         state.is_checkpoint_active = False
         state.epoch += 1
@@ -510,11 +519,11 @@ def make_clean(state: DatabaseState) -> None:
     with state.apply_lock:
         snapshot = state.tip
         ledger = state.ledger
-        meta, writer = _write_generation(state, snapshot, ledger, state.tip_position, True)
+        meta, writer, trees = _write_generation(state, snapshot, ledger, state.tip_position, True)
         writer.settle([])
         state.meta = meta
         state.directory_tree = directory_of(meta)
-        state.base_trees = {n: on_disk(snapshot.trees[n]) for n in snapshot.trees}
+        state.base_trees = trees
         second = meta.copy()
         second.generation += 1
         second.slot = 1 - second.slot

@@ -175,10 +175,17 @@ def refresh(state: DatabaseState) -> None:
 
 def _catch_up(state: DatabaseState, published: Published) -> bool:
     """Apply frames to the published end; False when a checkpoint overtook us meanwhile."""
-    if published.lsn == state.tip_position.lsn:
-        return True
-    stop = apply_frames(state, published.segment, published.end)
-    if state.tip_position.lsn == published.lsn:
+    stop = "limit"
+    if published.lsn != state.tip_position.lsn:
+        stop = apply_frames(state, published.segment, published.end)
+    if state.tip_position.lsn == published.lsn and state.tip_position.chain == published.chain:
+        # Not only after frames: a rotation moves the end to the next segment without one, and
+        # whoever appends must not do so behind the seal.
+        if state.tip_position.segment != published.segment:
+            state.log_bytes = 0
+        state.tip_position = Position(
+            published.segment, published.end, published.lsn, published.chain
+        )
         return True
     _raw, again, _durable = read_state(state)
     if again.generation != published.generation:

@@ -123,6 +123,7 @@ class DatabaseState:
         self.is_forked = False
         self.is_sync_running = False
         self.writer_thread = 0
+        self.writer_token = 0
 
         self.apply_lock = threading.RLock()
         self.writer_mutex = threading.Lock()

@@ -109,6 +109,9 @@ class ReadTransaction:
             self._is_open = False
             release_snapshot(self._state, self._snapshot)
 
+    def __del__(self) -> None:
+        self.close()
+
     def __enter__(self) -> ReadTransaction:
         return self
 
@@ -151,12 +154,12 @@ class WriteTransaction(ReadTransaction):
     """A snapshot with private changes on top, to be committed or aborted."""
 
     def __init__(
-        self, state: DatabaseState, snapshot: Snapshot, operation: str, epoch: int, exclusive: bool
+        self, state: DatabaseState, snapshot: Snapshot, operation: str, epoch: int, token: int
     ) -> None:
         super().__init__(state, snapshot)
         self.operation = operation
         self._epoch = epoch
-        self._is_exclusive = exclusive
+        self._token = token  # of the writer lock; 0: optimistic
         self._owner = state.next_owner()
         self._ledger: PageLedger = new_ledger(state)
         self._changes: dict[int, TreeChanges] = {}
@@ -173,7 +176,7 @@ class WriteTransaction(ReadTransaction):
     @property
     def is_exclusive(self) -> bool:
         """Whether the transaction holds the writer lock, so that it cannot conflict."""
-        return self._is_exclusive
+        return self._token != 0
 
     def tree_ids(self) -> list[int]:
         """Ids of all trees, this transaction's changes included, ascending."""
@@ -244,7 +247,7 @@ class WriteTransaction(ReadTransaction):
     def guard(self, tree_id: int, key: bytes) -> None:
         """Conflict at commit if this key's value has changed since the snapshot."""
         self._require_open()
-        if not self._is_exclusive:
+        if not self._token:
             self._guards.append(Guard(tree_id, key))
 
     def commit(self, durability: str | None = None) -> int:
@@ -282,7 +285,7 @@ class WriteTransaction(ReadTransaction):
 
     def abort(self) -> None:
         """Give the changes up; calling it again does nothing."""
-        if self._is_open:
+        if self._is_open or self._token:
             self._end()
 
     def close(self) -> None:
@@ -295,15 +298,20 @@ class WriteTransaction(ReadTransaction):
     # -- inside ----------------------------------------------------------------------------
 
     def _end(self) -> None:
-        was_exclusive = self._is_exclusive
-        self._is_exclusive = False
+        """End exactly once; an interrupt in between leaves the rest to `__del__`."""
         self._writers = {}
-        self._is_open = False
         try:
-            release_snapshot(self._state, self._snapshot)
+            if self._is_open:
+                self._is_open = False
+                release_snapshot(self._state, self._snapshot)
         finally:
-            if was_exclusive:
-                _unlock_after(self._state)
+            if self._token:
+                _unlock_after(self._state, self._token)
+                self._token = 0
+
+    def __del__(self) -> None:
+        if (self._is_open or self._token) and not self._state.is_forked:
+            self._end()
 
     def _tree(self, tree_id: int) -> Tree:
         self._require_open()
@@ -329,9 +337,9 @@ class WriteTransaction(ReadTransaction):
 
     def _commit_changes(self, flags: int) -> int:
         state = self._state
-        if self._is_exclusive:
+        if self._token:
             return self._publish(flags)
-        lock_writer(state)
+        token = lock_writer(state)
         try:
             with state.apply_lock:
                 state.require_usable()
@@ -340,7 +348,7 @@ class WriteTransaction(ReadTransaction):
                 self._validate()
             return self._publish(flags)
         finally:
-            unlock_writer(state)
+            unlock_writer(state, token)
 
     def _validate(self) -> None:
         """Raise `WriteConflictError` if a commit since the snapshot touched the same keys."""
@@ -439,10 +447,10 @@ def _sync_commit(state: DatabaseState, lsn: int) -> None:
         raise unknown_outcome(state, error) from error
 
 
-def _unlock_after(state: DatabaseState) -> None:
+def _unlock_after(state: DatabaseState, token: int) -> None:
     """Release the writer lock at the end of a transaction, whatever its outcome was."""
     try:
-        unlock_writer(state)
+        unlock_writer(state, token)
     except OSError as error:
         poison(state)  # the lock is stuck until this process closes the file
         raise translated(error, "release the writer lock", state.path) from error
@@ -471,8 +479,7 @@ def begin_write(state: DatabaseState, operation: str, exclusive: bool) -> WriteT
         )
     state.require_unpoisoned()
     relieve_memory(state)
-    if exclusive:
-        lock_writer(state)
+    token = lock_writer(state) if exclusive else 0
     try:
         with state.apply_lock:
             snapshot = acquire_snapshot(state, exclusive)
@@ -480,13 +487,13 @@ def begin_write(state: DatabaseState, operation: str, exclusive: bool) -> WriteT
         try:
             state.require_unpoisoned()
             require_same_file(state)
-            return WriteTransaction(state, snapshot, operation, epoch, exclusive)
+            return WriteTransaction(state, snapshot, operation, epoch, token)
         except BaseException:
             release_snapshot(state, snapshot)
             raise
     except BaseException:
-        if exclusive:
-            unlock_writer(state)
+        if token:
+            unlock_writer(state, token)
         raise
 
 

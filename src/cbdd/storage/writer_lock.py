@@ -17,8 +17,8 @@ def attached_processes(state: DatabaseState) -> str:
     return " or ".join(others)
 
 
-def lock_writer(state: DatabaseState) -> None:
-    """Take the writer mutex and the writer lock.
+def lock_writer(state: DatabaseState) -> int:
+    """Take the writer mutex and the writer lock; returns the token that releases them.
 
     :raises LockedError: another thread or process did not finish in time.
     """
@@ -41,17 +41,25 @@ def lock_writer(state: DatabaseState) -> None:
     try:
         if not state.locks.try_lock(WRITER, True):
             state.locks.acquire(WRITER, True, timeout, attached_processes(state))
+        token = state.next_owner()
+        state.writer_thread = me
+        state.writer_token = token
+        return token
     except BaseException:
+        state.writer_thread = 0
         state.writer_mutex.release()
         raise
-    state.writer_thread = me
 
 
-def unlock_writer(state: DatabaseState) -> None:
-    """Release the writer lock and mutex."""
-    state.writer_thread = 0
+def unlock_writer(state: DatabaseState, token: int) -> None:
+    """Release the writer lock and mutex, unless ``token`` has released them already."""
+    if state.writer_token != token:
+        return
     try:
         if not state.is_forked:
             state.locks.release(WRITER)
     finally:
-        state.writer_mutex.release()
+        if state.writer_token == token:
+            state.writer_token = 0
+            state.writer_thread = 0
+            state.writer_mutex.release()
