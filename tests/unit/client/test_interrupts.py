@@ -62,11 +62,6 @@ def read(client: Client, number: int) -> None:
     client.shop.orders.count_documents({"a": number})
 
 
-@pytest.mark.xfail(
-    reason="a storage transaction that is dropped by an interrupt between begin_write() and the"
-    " assignment of its result does not release its snapshot and lock: it needs a __del__",
-    strict=False,
-)
 @pytest.mark.parametrize("statement", [insert, insert_in_transaction, read])
 def test_interrupted_statement_leaves_the_client_usable(
     client: Client, statement: Statement
