@@ -60,9 +60,7 @@ class _DocumentScanner:
                 self._drop(1)
                 if self._skip_blank():
                     place = f"line {self._line}"
-                    yield Record(
-                        place, error="something follows the end of the array", is_last=True
-                    )
+                    yield Record(place, error="text after the end of the array", is_last=True)
                 return
             end = self._end_of_value(first)
             if end < 0:
