@@ -72,7 +72,13 @@ class Client(Settings, Generic[DocumentT]):
         engine = StorageEngine.open(
             target, parsed.storage, io=io, clock=self._clock, randomness=self._randomness
         )
-        self._store = Store(os.path.realpath(target), engine, self._clock, self._randomness)
+        try:
+            parsed.require_agreement(engine)
+        except BaseException:
+            engine.close()
+            raise
+        durability = parsed.storage.durability
+        self._store = Store(engine.path, engine, durability, self._clock, self._randomness)
 
     # -- the file --------------------------------------------------------------------------
 

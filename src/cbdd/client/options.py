@@ -14,7 +14,8 @@ from pymongo.write_concern import WriteConcern
 
 from cbdd.catalog.namespace import check_database_name
 from cbdd.client.settings import ReadPreferenceMode
-from cbdd.storage import StorageOptions
+from cbdd.errors import UsageError
+from cbdd.storage import StorageEngine, StorageOptions
 
 STORAGE_OPTIONS: Final = (
     "page_size_bytes",
@@ -29,6 +30,8 @@ STORAGE_OPTIONS: Final = (
     "flight_recorder",
     "max_transaction_bytes",
 )
+
+_PER_CLIENT: Final = frozenset(["durability", "must_exist", "page_size_bytes", "read_only"])
 
 _UUID_REPRESENTATIONS: Final = {
     "unspecified": 0,
@@ -80,6 +83,7 @@ class ClientOptions:
             else:
                 driver[name.lower().replace("_", "")] = (name, value)
         self.storage = StorageOptions(**storage)
+        self._chosen = frozenset(storage)
         self.named_database = _named_database(_take(driver, "defaultdatabase"))
         self.stem_database = _stem_database(path)
         self.codec_options = _codec_options(driver)
@@ -89,6 +93,28 @@ class ClientOptions:
         for folded, (name, _) in driver.items():
             if folded not in _WITHOUT_EFFECT:
                 raise ConfigurationError(f"Unknown option {name}")
+
+
+    def require_agreement(self, engine: StorageEngine) -> None:
+        """Refuse options that another client of this process has chosen otherwise.
+
+        One file has one engine in a process. Its durability is each client's own; page size and
+        `must_exist` are about creating the file.
+
+        :raises UsageError: an option given here is not the one the file is open with.
+        """
+        for name in STORAGE_OPTIONS:
+            if name not in self._chosen or name in _PER_CLIENT:
+                continue
+            wanted, given = getattr(self.storage, name), getattr(engine.options, name)
+            if wanted != given:
+                raise UsageError(
+                    "OPTION",
+                    f"{engine.path} is already open in this process with {name}={given!r}, "
+                    f"not {wanted!r}",
+                    "leave the option out or give the same value everywhere",
+                    {"path": engine.path, "option": name, "expected": given, "found": wanted},
+                )
 
 
 def _take(driver: dict[str, Any], name: str) -> Any:

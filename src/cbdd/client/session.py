@@ -239,7 +239,7 @@ class ClientSession:
         write_concern = self._transaction_options.write_concern
         assert write_concern is not None
         try:
-            writers.txn.commit(durability_of(write_concern))
+            writers.txn.commit(durability_of(write_concern) or self._client._store.durability)
             self._commit_error = None
         except DurabilityError as error:
             error._add_error_label(UNKNOWN_COMMIT)

@@ -29,10 +29,16 @@ class Store:
     """Engine and catalog of one open file; owned by the client, shared by its databases."""
 
     def __init__(
-        self, path: str, engine: StorageEngine, clock: Clock, randomness: Randomness
+        self,
+        path: str,
+        engine: StorageEngine,
+        durability: str,
+        clock: Clock,
+        randomness: Randomness,
     ) -> None:
         self.path = path
         self.engine = engine
+        self.durability = durability
         self.catalog = Catalog(engine, clock, randomness)
         self.clock = clock
         self.randomness = randomness
@@ -91,7 +97,7 @@ class Store:
             txn = self.engine.begin_write(operation)
             result = work(CollectionWriters(self.catalog, txn, True))
             if txn.has_changes:
-                txn.commit(durability)
+                txn.commit(durability or self.durability)
             return result
         finally:
             if txn is not None:

@@ -73,9 +73,10 @@ class BackgroundThread:
 
     def _must_sync(self) -> bool:
         state = self._state
-        if state.options.durability != NORMAL or state.is_poisoned or state.read_only:
+        if state.is_poisoned or state.read_only:
             return False
-        return state.tip.lsn > state.durable_lsn
+        asked = state.tip.lsn if state.options.durability == NORMAL else state.normal_lsn
+        return asked > state.durable_lsn
 
     def _has_interval_work(self) -> bool:
         return self._must_sync() or (

@@ -117,6 +117,7 @@ class DatabaseState:
         self.pins: dict[int, int] = {}
 
         self.durable_lsn = 0
+        self.normal_lsn = 0
         self.is_poisoned = False
         self.is_tainted = False
         self.is_closed = False

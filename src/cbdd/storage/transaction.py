@@ -277,8 +277,11 @@ class WriteTransaction(ReadTransaction):
             self._end()
         if wanted == FULL:
             _sync_commit(state, lsn)
-        elif state.is_background_idle and wanted == NORMAL:
-            state.wake.set()
+        elif wanted == NORMAL:
+            with state.apply_lock:
+                state.normal_lsn = max(state.normal_lsn, lsn)
+            if state.is_background_idle:
+                state.wake.set()
         if is_due:
             run_due_checkpoint(state)
         return lsn

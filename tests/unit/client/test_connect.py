@@ -41,6 +41,51 @@ def test_file_opened_twice_shows_both_the_same(path: str) -> None:
         assert second.shop.orders.count_documents({}) == 2
 
 
+class CountingDisk(cbdd.storage.Io):
+    """Counts the syncs of files."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.syncs = 0
+
+    def sync(self, fd: int) -> None:
+        self.syncs += 1
+        super().sync(fd)
+
+
+def test_each_client_of_a_file_has_its_own_durability(path: str) -> None:
+    disk = CountingDisk()
+    options = {**OPTIONS, "io": disk}
+    with (
+        cbdd.connect(path, **{**options, "durability": "off"}) as careless,
+        cbdd.connect(path, **{**options, "durability": "full"}) as careful,
+    ):
+        careless.shop.orders.insert_one({})
+        before = disk.syncs
+        careless.shop.orders.insert_one({})
+        assert disk.syncs == before
+        careful.shop.orders.insert_one({})
+        assert disk.syncs == before + 1
+        with careful.start_session() as session, session.start_transaction():
+            careful.shop.orders.insert_one({}, session=session)
+        assert disk.syncs == before + 2
+        with careless.start_session() as session, session.start_transaction():
+            careless.shop.orders.insert_one({}, session=session)
+        assert disk.syncs == before + 2
+
+
+def test_options_that_disagree_with_the_open_file_are_refused(path: str) -> None:
+    with cbdd.connect(path, **OPTIONS, cache_size_bytes=32 << 20) as first:
+        with pytest.raises(cbdd.errors.UsageError, match="cache_size_bytes=33554432") as caught:
+            cbdd.connect(path, **OPTIONS, cache_size_bytes=64 << 20)
+        assert caught.value.code == "OPTION"
+        first.shop.orders.insert_one({"_id": 1})
+        with cbdd.connect(path, **OPTIONS) as second, cbdd.connect(path, **OPTIONS) as third:
+            assert second.shop.orders.find_one() == third.shop.orders.find_one() == {"_id": 1}
+    with cbdd.connect(path, **OPTIONS, cache_size_bytes=64 << 20) as alone:
+        assert alone.shop.orders.find_one() == {"_id": 1}
+
+
 def test_closed_client_cannot_be_used(path: str) -> None:
     client = cbdd.connect(path, **OPTIONS)
     client.shop.orders.insert_many({"_id": n} for n in range(500))
