@@ -94,7 +94,6 @@ class ClientOptions:
             if folded not in _WITHOUT_EFFECT:
                 raise ConfigurationError(f"Unknown option {name}")
 
-
     def require_agreement(self, engine: StorageEngine) -> None:
         """Refuse options that another client of this process has chosen otherwise.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from cbdd.catalog.refusal import BAD_VALUE, FAILED_TO_PARSE, refusal
 from cbdd.document.raw import (
     TYPE_ARRAY,
     TYPE_BINARY,
@@ -26,7 +27,6 @@ from cbdd.query.describe import describe
 from cbdd.query.matcher import MatchExpression, Not
 from cbdd.query.path import FieldPath
 from cbdd.query.predicate import Bits, Exists, HasType, Modulo, truncated_integer
-from cbdd.query.refusal import BAD_VALUE, FAILED_TO_PARSE, refuse
 from cbdd.query.regex import Regex, regex_parts
 from cbdd.query.value import TYPE_NAMES, Value
 
@@ -52,19 +52,19 @@ def _parse_eq(path: str, operand: Value) -> MatchExpression:
 
 def _parse_ne(path: str, operand: Value) -> MatchExpression:
     if operand.bson_type == TYPE_REGEX:
-        raise refuse(BAD_VALUE, "Can't have regex as arg to $ne.")
+        raise refusal(BAD_VALUE, "Can't have regex as arg to $ne.")
     return Not(_parse_eq(path, operand))
 
 
 def _refuse_undefined(operand: Value) -> None:
     if operand.bson_type == TYPE_UNDEFINED:
-        raise refuse(BAD_VALUE, "cannot compare to undefined")
+        raise refusal(BAD_VALUE, "cannot compare to undefined")
 
 
 def _parse_order(path: str, operator: str, operand: Value) -> MatchExpression:
     _refuse_undefined(operand)
     if operand.bson_type == TYPE_REGEX:
-        raise refuse(
+        raise refusal(
             BAD_VALUE, f"Can't have RegEx as arg to non-equality predicate over field '{path}'."
         )
     return ordering(FieldPath(path), operator, operand)
@@ -96,7 +96,7 @@ def _parse_nin(path: str, operand: Value) -> MatchExpression:
 
 def _parse_in_list(path: str, operator: str, operand: Value) -> MatchExpression:
     if operand.bson_type != TYPE_ARRAY:
-        raise refuse(BAD_VALUE, f"{operator} needs an array")
+        raise refusal(BAD_VALUE, f"{operator} needs an array")
     field_path = FieldPath(path)
     values: list[Value] = []
     patterns: list[MatchExpression] = []
@@ -106,11 +106,11 @@ def _parse_in_list(path: str, operator: str, operand: Value) -> MatchExpression:
             patterns.append(Regex(field_path, pattern, options))
             continue
         if entry.bson_type == TYPE_UNDEFINED:
-            raise refuse(BAD_VALUE, f"{operator} cannot contain undefined")
+            raise refusal(BAD_VALUE, f"{operator} cannot contain undefined")
         if entry.bson_type == TYPE_DOCUMENT:
             names = [name for name, _ in entry.fields()]
             if names and names[0].startswith("$") and names[0] not in ("$ref", "$id", "$db"):
-                raise refuse(BAD_VALUE, f"cannot nest $ under {operator}")
+                raise refusal(BAD_VALUE, f"cannot nest $ under {operator}")
         values.append(entry)
     return In(field_path, values, patterns)
 
@@ -123,12 +123,12 @@ def _parse_exists(path: str, operand: Value) -> MatchExpression:
 def _parse_size(path: str, operand: Value) -> MatchExpression:
     text = describe(operand)
     if not operand.is_number():
-        raise refuse(BAD_VALUE, f"Failed to parse $size. Expected a number in: $size: {text}")
+        raise refusal(BAD_VALUE, f"Failed to parse $size. Expected a number in: $size: {text}")
     size = operand.integer()
     if size is None:
-        raise refuse(BAD_VALUE, f"Failed to parse $size. Expected an integer: $size: {text}")
+        raise refusal(BAD_VALUE, f"Failed to parse $size. Expected an integer: $size: {text}")
     if size < 0:
-        raise refuse(
+        raise refusal(
             BAD_VALUE, f"Failed to parse $size. Expected a non-negative number in: $size: {text}"
         )
     return Size(FieldPath(path, expands_leaf=False), size)
@@ -140,7 +140,7 @@ def _parse_type(path: str, operand: Value) -> MatchExpression:
         for _, entry in operand.fields():
             types.update(_types_of(entry))
         if not types:
-            raise refuse(FAILED_TO_PARSE, "$type must match at least one type")
+            raise refusal(FAILED_TO_PARSE, "$type must match at least one type")
     else:
         types.update(_types_of(operand))
     return HasType(FieldPath(path), types)
@@ -154,38 +154,38 @@ def _types_of(operand: Value) -> list[int]:
         for bson_type, known in TYPE_NAMES.items():
             if name == known and name != "missing":
                 return [bson_type]
-        raise refuse(BAD_VALUE, f"Unknown type name alias: {name}")
+        raise refusal(BAD_VALUE, f"Unknown type name alias: {name}")
     if not operand.is_number():
-        raise refuse(14, "type must be represented as a number or a string")
+        raise refusal(14, "type must be represented as a number or a string")
     code = operand.integer()
     if code == 0:
-        raise refuse(BAD_VALUE, "Invalid numerical type code: 0. Instead use {$exists:false}.")
+        raise refusal(BAD_VALUE, "Invalid numerical type code: 0. Instead use {$exists:false}.")
     if code is None or not (1 <= code <= 19 or code == -1 or code == 127):
-        raise refuse(BAD_VALUE, f"Invalid numerical type code: {describe(operand)}")
+        raise refusal(BAD_VALUE, f"Invalid numerical type code: {describe(operand)}")
     return [TYPE_MIN_KEY if code == -1 else code]
 
 
 def _parse_mod(path: str, operand: Value) -> MatchExpression:
     if operand.bson_type != TYPE_ARRAY:
-        raise refuse(BAD_VALUE, "malformed mod, needs to be an array")
+        raise refusal(BAD_VALUE, "malformed mod, needs to be an array")
     entries = [entry for _, entry in operand.fields()]
     if len(entries) < 2:
-        raise refuse(BAD_VALUE, "malformed mod, not enough elements")
+        raise refusal(BAD_VALUE, "malformed mod, not enough elements")
     if len(entries) > 2:
-        raise refuse(BAD_VALUE, "malformed mod, too many elements")
+        raise refusal(BAD_VALUE, "malformed mod, too many elements")
     divisor = _mod_operand("divisor", entries[0])
     remainder = _mod_operand("remainder", entries[1])
     if divisor == 0:
-        raise refuse(BAD_VALUE, "divisor cannot be 0")
+        raise refusal(BAD_VALUE, "divisor cannot be 0")
     return Modulo(FieldPath(path), divisor, remainder)
 
 
 def _mod_operand(role: str, operand: Value) -> int:
     if not operand.is_number():
-        raise refuse(BAD_VALUE, f"malformed mod, {role} not a number")
+        raise refusal(BAD_VALUE, f"malformed mod, {role} not a number")
     number = truncated_integer(operand.data, operand.bson_type, 0)
     if number is None:
-        raise refuse(BAD_VALUE, f"malformed mod, {role} value is invalid: {describe(operand)}")
+        raise refusal(BAD_VALUE, f"malformed mod, {role} value is invalid: {describe(operand)}")
     return number
 
 
@@ -219,15 +219,15 @@ def _bit_mask(operator: str, operand: Value) -> int:
         return mask
     text = f"{operator}: {describe(operand)}"
     if not operand.is_number():
-        raise refuse(
+        raise refusal(
             BAD_VALUE, f"value takes an Array, a number, or a BinData but received: {text}"
         )
     number = operand.integer()
     if number is None or number >= 1 << 63:
         kind = "an integer" if operand.bson_type == TYPE_DOUBLE else "a number that fits a long"
-        raise refuse(FAILED_TO_PARSE, f"Expected {kind}: {text}")
+        raise refusal(FAILED_TO_PARSE, f"Expected {kind}: {text}")
     if number < 0:
-        raise refuse(FAILED_TO_PARSE, f"Expected a non-negative number in: {text}")
+        raise refusal(FAILED_TO_PARSE, f"Expected a non-negative number in: {text}")
     return number
 
 
@@ -235,14 +235,14 @@ def _bit_position(operator: str, entry: Value) -> int:
     position = entry.integer()
     text = f"{operator}: {describe(entry)}"
     if position is None:
-        raise refuse(BAD_VALUE, f"Failed to parse bit position. Expected a number in: {text}")
+        raise refusal(BAD_VALUE, f"Failed to parse bit position. Expected a number in: {text}")
     if position < 0 or position > _INT32_MAX:
-        raise refuse(
+        raise refusal(
             BAD_VALUE,
             f"Failed to parse bit position. Expected a non-negative number in: {text}",
         )
     if position > 1 << 20:
-        raise refuse(BAD_VALUE, f"bit position {position} is above the limit of {1 << 20}")
+        raise refusal(BAD_VALUE, f"bit position {position} is above the limit of {1 << 20}")
     return position
 
 

@@ -18,13 +18,13 @@ from typing import Any, Final
 from bson.codec_options import CodecOptions
 from bson.errors import InvalidBSON
 
+from cbdd.catalog.refusal import BAD_VALUE, OVERFLOW, not_supported, refusal
 from cbdd.document.raw import TYPE_ARRAY, TYPE_DOCUMENT, TYPE_REGEX, TYPE_UNDEFINED
 from cbdd.query.array_match import ElementMatch
 from cbdd.query.comparison import equality
 from cbdd.query.matcher import And, MatchExpression, Not, Or
 from cbdd.query.operators import OPERATORS, UNSUPPORTED_OPERATORS
 from cbdd.query.path import FieldPath
-from cbdd.query.refusal import BAD_VALUE, OVERFLOW, not_supported, refuse
 from cbdd.query.regex import Regex, regex_parts
 from cbdd.query.value import Value, document_value, encode_document
 
@@ -57,7 +57,7 @@ def parse_filter(
     try:
         return parse_document(document_value(encode_document(filter, codec_options)), 0)
     except InvalidBSON as error:
-        raise refuse(OVERFLOW, f"filter is nested too deeply: {error}") from error
+        raise refusal(OVERFLOW, f"filter is nested too deeply: {error}") from error
 
 
 def parse_document(filter: Value, depth: int) -> MatchExpression:
@@ -78,7 +78,7 @@ def parse_document(filter: Value, depth: int) -> MatchExpression:
 def check_depth(depth: int) -> None:
     """Raise `OperationFailure` for a filter nested more than `MAX_FILTER_DEPTH` deep."""
     if depth > MAX_FILTER_DEPTH:
-        raise refuse(BAD_VALUE, f"exceeded maximum query tree depth of {MAX_FILTER_DEPTH}")
+        raise refusal(BAD_VALUE, f"exceeded maximum query tree depth of {MAX_FILTER_DEPTH}")
 
 
 def _parse_top_level(name: str, value: Value, depth: int) -> MatchExpression:
@@ -90,12 +90,12 @@ def _parse_top_level(name: str, value: Value, depth: int) -> MatchExpression:
     if name in _UNSUPPORTED_TOP_LEVEL:
         raise not_supported(BAD_VALUE, name, "in a filter")
     if name == "$not":
-        raise refuse(
+        raise refusal(
             BAD_VALUE,
             "unknown top level operator: $not. If you are trying to negate an entire expression,"
             " use $nor.",
         )
-    raise refuse(
+    raise refusal(
         BAD_VALUE,
         f"unknown top level operator: {name}. If you have a field name that starts with a '$'"
         " symbol, consider using $getField or $setField.",
@@ -104,14 +104,14 @@ def _parse_top_level(name: str, value: Value, depth: int) -> MatchExpression:
 
 def _parse_filter_list(name: str, value: Value, depth: int) -> list[MatchExpression]:
     if value.bson_type != TYPE_ARRAY:
-        raise refuse(BAD_VALUE, f"{name} must be an array")
+        raise refusal(BAD_VALUE, f"{name} must be an array")
     children: list[MatchExpression] = []
     for _, entry in value.fields():
         if entry.bson_type != TYPE_DOCUMENT:
-            raise refuse(BAD_VALUE, f"{name} argument's entries must be objects")
+            raise refusal(BAD_VALUE, f"{name} argument's entries must be objects")
         children.append(parse_document(entry, depth + 1))
     if not children:
-        raise refuse(BAD_VALUE, f"{name} argument must be a non-empty array")
+        raise refusal(BAD_VALUE, f"{name} argument must be a non-empty array")
     return children
 
 
@@ -121,7 +121,7 @@ def _parse_implicit(path: FieldPath, value: Value) -> MatchExpression:
         pattern, options = regex_parts(value)
         return Regex(path, pattern, options)
     if value.bson_type == TYPE_UNDEFINED:
-        raise refuse(BAD_VALUE, f"cannot compare to undefined, in the field '{path.text}'")
+        raise refusal(BAD_VALUE, f"cannot compare to undefined, in the field '{path.text}'")
     return equality(path, value)
 
 
@@ -152,7 +152,7 @@ def parse_operators(path_text: str, value: Value, depth: int) -> list[MatchExpre
             expressions.append(_parse_regex(path_text, operand, fields))
         elif name == "$options":
             if not _has_name(fields, "$regex"):
-                raise refuse(BAD_VALUE, "$options needs a $regex")
+                raise refusal(BAD_VALUE, "$options needs a $regex")
         else:
             parse = OPERATORS.get(name)
             if parse is None:
@@ -164,7 +164,7 @@ def parse_operators(path_text: str, value: Value, depth: int) -> list[MatchExpre
 def _unknown_operator(name: str) -> Exception:
     if name in UNSUPPORTED_OPERATORS:
         return not_supported(BAD_VALUE, name, "in a filter")
-    return refuse(BAD_VALUE, f"unknown operator: {name}")
+    return refusal(BAD_VALUE, f"unknown operator: {name}")
 
 
 def _has_name(fields: list[tuple[str, Value]], wanted: str) -> bool:
@@ -178,16 +178,16 @@ def _parse_not(path_text: str, operand: Value, depth: int) -> MatchExpression:
     if operand.bson_type == TYPE_REGEX:
         return Not(_parse_implicit(FieldPath(path_text), operand))
     if operand.bson_type != TYPE_DOCUMENT:
-        raise refuse(BAD_VALUE, "$not needs a regex or a document")
+        raise refusal(BAD_VALUE, "$not needs a regex or a document")
     children = parse_operators(path_text, operand, depth + 1)
     if not operand.fields():
-        raise refuse(BAD_VALUE, "$not cannot be empty")
+        raise refusal(BAD_VALUE, "$not cannot be empty")
     return Not(children[0] if len(children) == 1 else And(children))
 
 
 def _parse_element_match(path_text: str, operand: Value, depth: int) -> MatchExpression:
     if operand.bson_type != TYPE_DOCUMENT:
-        raise refuse(BAD_VALUE, "$elemMatch needs an Object")
+        raise refusal(BAD_VALUE, "$elemMatch needs an Object")
     path = FieldPath(path_text, expands_leaf=False)
     if is_operator_document(operand) and operand.fields()[0][0] not in _COMBINING:
         children = parse_operators("", operand, depth + 1)
@@ -198,20 +198,20 @@ def _parse_element_match(path_text: str, operand: Value, depth: int) -> MatchExp
 def _parse_all(path_text: str, operand: Value, depth: int) -> MatchExpression:
     """$all: every operand is equal to some value at the path; an empty list matches nothing."""
     if operand.bson_type != TYPE_ARRAY:
-        raise refuse(BAD_VALUE, "$all needs an array")
+        raise refusal(BAD_VALUE, "$all needs an array")
     children: list[MatchExpression] = []
     element_matches = 0
     for _, entry in operand.fields():
         if entry.bson_type == TYPE_DOCUMENT and is_operator_document(entry):
             name, condition = entry.fields()[0]
             if name != "$elemMatch":
-                raise refuse(BAD_VALUE, "no $ expressions in $all")
+                raise refusal(BAD_VALUE, "no $ expressions in $all")
             element_matches += 1
             children.append(_parse_element_match(path_text, condition, depth + 1))
         else:
             children.append(_parse_implicit(FieldPath(path_text), entry))
     if element_matches not in (0, len(children)):
-        raise refuse(BAD_VALUE, "$all/$elemMatch has to be consistent")
+        raise refusal(BAD_VALUE, "$all/$elemMatch has to be consistent")
     return And(children) if children else Or([])
 
 
@@ -223,14 +223,14 @@ def _parse_regex(
     for name, value in fields:
         if name == "$options":
             if value.type_name() != "string":
-                raise refuse(BAD_VALUE, "$options has to be a string")
+                raise refusal(BAD_VALUE, "$options has to be a string")
             options = value.text()
             has_options = True
     if operand.type_name() == "string":
         return Regex(FieldPath(path_text), operand.text(), options)
     if operand.bson_type != TYPE_REGEX:
-        raise refuse(BAD_VALUE, "$regex has to be a string")
+        raise refusal(BAD_VALUE, "$regex has to be a string")
     pattern, own_options = regex_parts(operand)
     if has_options and own_options:
-        raise refuse(51075, "options set in both $regex and $options")
+        raise refusal(51075, "options set in both $regex and $options")
     return Regex(FieldPath(path_text), pattern, options or own_options)

@@ -24,12 +24,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from cbdd.catalog.entry import CollectionEntry
+from cbdd.catalog.refusal import BAD_VALUE, refusal
 from cbdd.index.bounds import CompositeBounds, FieldBounds, composite_bounds
 from cbdd.index.definition import IndexDefinition
 from cbdd.query.bounds_of import IndexBounds, conjuncts_of, index_bounds
 from cbdd.query.comparison import EQ, Comparison
 from cbdd.query.matcher import MatchExpression
-from cbdd.query.refusal import BAD_VALUE, refuse
 from cbdd.query.sort import NATURAL, SortPattern
 from cbdd.storage import ReadTransaction
 
@@ -167,7 +167,7 @@ class Planner:
                 choice = self.choose(definition, conjuncts, sort)
                 choice.key_count = self._count_keys(choice)
                 return Plan(filter, sort, choice)
-        raise refuse(
+        raise refusal(
             BAD_VALUE,
             "error processing query: planner returned error :: caused by :: hint provided does not"
             " correspond to an existing index",
@@ -319,6 +319,6 @@ def _read_hint(hint: Hint) -> tuple[str, list[tuple[str, int]]]:
     fields: list[tuple[str, int]] = []
     for path, direction in pairs:
         if type(direction) is bool or not isinstance(direction, (int, float)):
-            raise refuse(BAD_VALUE, f"a hint must give a direction for '{path}'")
+            raise refusal(BAD_VALUE, f"a hint must give a direction for '{path}'")
         fields.append((str(path), 1 if direction > 0 else -1))
     return "", fields

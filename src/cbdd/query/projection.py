@@ -16,6 +16,7 @@ from typing import Any, Final
 from bson.codec_options import CodecOptions
 from mypy_extensions import i64
 
+from cbdd.catalog.refusal import BAD_VALUE, not_supported, refusal
 from cbdd.document.raw import (
     TYPE_ARRAY,
     TYPE_BOOLEAN,
@@ -23,7 +24,6 @@ from cbdd.document.raw import (
     skip_name,
     skip_value,
 )
-from cbdd.query.refusal import BAD_VALUE, not_supported, refuse
 from cbdd.query.value import Value, document_value, encode_document
 
 _INCLUSION_IN_EXCLUSION: Final = 31253
@@ -131,7 +131,7 @@ class _ProjectionBuilder:
 
     def add_document(self, prefix: str, spec: Value, depth: int) -> None:
         if depth > _MAX_DEPTH:
-            raise refuse(BAD_VALUE, "projection is nested too deeply")
+            raise refusal(BAD_VALUE, "projection is nested too deeply")
         for name, value in spec.fields():
             path = prefix + name
             if value.bson_type == TYPE_DOCUMENT:
@@ -144,7 +144,7 @@ class _ProjectionBuilder:
     def _add_nested(self, path: str, value: Value, depth: int) -> None:
         fields = value.fields()
         if not fields:
-            raise refuse(51270, "An empty sub-projection is not a valid value")
+            raise refusal(51270, "An empty sub-projection is not a valid value")
         name = fields[0][0]
         if name.startswith("$"):
             raise not_supported(BAD_VALUE, name, f"in a projection (field '{path}')")
@@ -159,11 +159,11 @@ class _ProjectionBuilder:
             self.rule = is_kept
         elif self.rule != is_kept:
             if is_kept:
-                raise refuse(
+                raise refusal(
                     _INCLUSION_IN_EXCLUSION,
                     f"Cannot do inclusion on field {path} in exclusion projection",
                 )
-            raise refuse(
+            raise refusal(
                 _EXCLUSION_IN_INCLUSION,
                 f"Cannot do exclusion on field {path} in inclusion projection",
             )
@@ -175,7 +175,9 @@ class _ProjectionBuilder:
         for i, name in enumerate(names):
             if node.is_leaf:
                 rest = ".".join(names[i:])
-                raise refuse(_COLLISION_BELOW, f"Path collision at {path} remaining portion {rest}")
+                raise refusal(
+                    _COLLISION_BELOW, f"Path collision at {path} remaining portion {rest}"
+                )
             key = name.encode("utf-8")
             child = node.children.get(key)
             if child is None:
@@ -183,7 +185,7 @@ class _ProjectionBuilder:
                 node.children[key] = child
             node = child
         if node.is_leaf or node.children:
-            raise refuse(_COLLISION_ABOVE, f"Path collision at {path}")
+            raise refusal(_COLLISION_ABOVE, f"Path collision at {path}")
         node.is_leaf = True
         node.is_kept = is_kept
 
@@ -200,16 +202,16 @@ class _ProjectionBuilder:
 
 def _check_path(path: str) -> None:
     if not path:
-        raise refuse(40352, "FieldPath cannot be constructed with empty string")
+        raise refusal(40352, "FieldPath cannot be constructed with empty string")
     if path.endswith("."):
-        raise refuse(40353, "FieldPath must not end with a '.'.")
+        raise refusal(40353, "FieldPath must not end with a '.'.")
     names = path.split(".")
     if "" in names:
-        raise refuse(15998, "FieldPath field names may not be empty strings.")
+        raise refusal(15998, "FieldPath field names may not be empty strings.")
     if len(names) > _MAX_DEPTH:
-        raise refuse(BAD_VALUE, f"projection path of more than {_MAX_DEPTH} fields")
+        raise refusal(BAD_VALUE, f"projection path of more than {_MAX_DEPTH} fields")
     for name in names:
         if name == "$":
             raise not_supported(BAD_VALUE, "the positional operator $", "in a projection")
         if name.startswith("$"):
-            raise refuse(16410, f"FieldPath field names may not start with '$', given '{name}'.")
+            raise refusal(16410, f"FieldPath field names may not start with '$', given '{name}'.")

@@ -13,10 +13,10 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from cbdd.catalog.refusal import refusal
 from cbdd.document.raw import TYPE_REGEX, TYPE_STRING, TYPE_SYMBOL, skip_name
 from cbdd.query.matcher import PathExpression
 from cbdd.query.path import FieldPath
-from cbdd.query.refusal import refuse
 from cbdd.query.value import Value
 
 _INVALID_PATTERN: Final = 51091
@@ -50,12 +50,12 @@ class Regex(PathExpression):
 def compile_pattern(pattern: str, options: str) -> re.Pattern[str]:
     """Compile for Python's `re`; refuse what it does not understand with MongoDB's codes."""
     if "\0" in pattern:
-        raise refuse(_INVALID_PATTERN, "Regular expression cannot contain an embedded null byte")
+        raise refusal(_INVALID_PATTERN, "Regular expression cannot contain an embedded null byte")
     flags = 0
     for option in options:
         flag = _FLAGS.get(option)
         if flag is None:
-            raise refuse(_INVALID_OPTION, f"invalid flag in regex options: {option}")
+            raise refusal(_INVALID_OPTION, f"invalid flag in regex options: {option}")
         flags |= int(flag)
     if "i" not in options:
         flags |= int(re.ASCII)
@@ -63,7 +63,7 @@ def compile_pattern(pattern: str, options: str) -> re.Pattern[str]:
     try:
         return re.compile(pattern, flags)
     except (re.error, OverflowError, RecursionError) as error:
-        raise refuse(_INVALID_PATTERN, f"Regular expression is invalid: {error}") from error
+        raise refusal(_INVALID_PATTERN, f"Regular expression is invalid: {error}") from error
 
 
 def regex_parts(value: Value) -> tuple[str, str]:

@@ -14,11 +14,11 @@ from typing import Any, Final
 
 from pymongo.errors import OperationFailure
 
+from cbdd.catalog.refusal import BAD_VALUE, not_supported, refusal
 from cbdd.document.raw import TYPE_DOCUMENT
 from cbdd.index.definition import IndexDefinition
 from cbdd.index.keys import extract_keys
 from cbdd.query.describe import describe
-from cbdd.query.refusal import BAD_VALUE, not_supported, refuse
 from cbdd.query.value import Value, document_value, encode_document
 
 NATURAL: Final = "$natural"
@@ -45,7 +45,7 @@ class SortPattern:
         except OperationFailure as error:
             if error.code == _PARALLEL_ARRAYS:
                 message = "cannot sort with keys that are parallel arrays"
-                raise refuse(BAD_VALUE, message) from error
+                raise refusal(BAD_VALUE, message) from error
             raise
 
     def is_natural(self) -> bool:
@@ -63,9 +63,9 @@ def compile_sort(spec: SortSpec | None) -> SortPattern | None:
     if not fields:
         return None
     if len(fields) > _MAX_FIELDS:
-        raise refuse(13103, f"too many compound keys, the limit is {_MAX_FIELDS}")
+        raise refusal(13103, f"too many compound keys, the limit is {_MAX_FIELDS}")
     if len(fields) > 1 and NATURAL in [path for path, _ in fields]:
-        raise refuse(BAD_VALUE, "Cannot include '$natural' in compound sort")
+        raise refusal(BAD_VALUE, "Cannot include '$natural' in compound sort")
     return SortPattern(fields)
 
 
@@ -81,10 +81,12 @@ def _read_direction(path: str, value: Value) -> int:
     if value.bson_type == TYPE_DOCUMENT:
         raise not_supported(BAD_VALUE, f"a computed key for '{path}'", "in a sort")
     if not value.is_number():
-        raise refuse(_ILLEGAL_KEY, f"Illegal key in $sort specification: {path}: {describe(value)}")
+        raise refusal(
+            _ILLEGAL_KEY, f"Illegal key in $sort specification: {path}: {describe(value)}"
+        )
     direction = value.integer()
     if direction != 1 and direction != -1:
-        raise refuse(
+        raise refusal(
             _ILLEGAL_DIRECTION,
             "$sort key ordering must be 1 (for ascending) or -1 (for descending)",
         )
@@ -94,11 +96,11 @@ def _read_direction(path: str, value: Value) -> int:
 def check_sort_path(path: str) -> None:
     """Raise `OperationFailure` unless `path` is a path of field names."""
     if not path:
-        raise refuse(40352, "FieldPath cannot be constructed with empty string")
+        raise refusal(40352, "FieldPath cannot be constructed with empty string")
     if path.endswith("."):
-        raise refuse(40353, "FieldPath must not end with a '.'.")
+        raise refusal(40353, "FieldPath must not end with a '.'.")
     for name in path.split("."):
         if not name:
-            raise refuse(15998, "FieldPath field names may not be empty strings.")
+            raise refusal(15998, "FieldPath field names may not be empty strings.")
         if name.startswith("$"):
-            raise refuse(16410, f"FieldPath field names may not start with '$', given '{name}'.")
+            raise refusal(16410, f"FieldPath field names may not start with '$', given '{name}'.")

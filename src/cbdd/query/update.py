@@ -19,6 +19,14 @@ from bson.errors import InvalidBSON, InvalidDocument
 from bson.objectid import ObjectId
 from pymongo.errors import DocumentTooLarge
 
+from cbdd.catalog.refusal import (
+    FAILED_TO_PARSE,
+    IMMUTABLE_FIELD,
+    NOT_SINGLE_VALUE_FIELD,
+    OVERFLOW,
+    not_supported,
+    refusal,
+)
 from cbdd.document.raw import (
     TYPE_OBJECT_ID,
     find_field,
@@ -33,14 +41,6 @@ from cbdd.query.comparison import EQ, Comparison, In
 from cbdd.query.describe import describe_field
 from cbdd.query.matcher import And, MatchExpression, Or
 from cbdd.query.mutable import EMPTY
-from cbdd.query.refusal import (
-    FAILED_TO_PARSE,
-    IMMUTABLE_FIELD,
-    NOT_SINGLE_VALUE_FIELD,
-    OVERFLOW,
-    not_supported,
-    refuse,
-)
 from cbdd.query.update_parser import parse_array_filters, parse_update
 from cbdd.query.update_tree import ID, ObjectNode, UpdateContext, create_path, new_value
 from cbdd.query.value import Value, document_value, encode_document, id_element
@@ -75,7 +75,7 @@ class Update:
             filters = parse_array_filters(array_filters, codec_options)
             root = parse_update(document_value(encode_document(spec, codec_options)), filters)
         except InvalidBSON as error:
-            raise refuse(OVERFLOW, f"update is nested too deeply: {error}") from error
+            raise refusal(OVERFLOW, f"update is nested too deeply: {error}") from error
         if now_milliseconds is None:
             now_milliseconds = int(time.time() * 1000)
         return Update(root, b"", now_milliseconds)
@@ -118,7 +118,7 @@ class Update:
         if not own:
             return self.replacement
         if new and _id_value(own).key() != _id_value(new).key():
-            raise refuse(
+            raise refusal(
                 IMMUTABLE_FIELD,
                 "After applying the update, the (immutable) field '_id' was found to have been"
                 f" altered to {describe_field('_id', _id_value(new))}",
@@ -187,12 +187,12 @@ def _check_unambiguous(found: list[tuple[str, Value]]) -> None:
     for path, _ in found:
         for other in paths:
             if path == other:
-                raise refuse(
+                raise refusal(
                     NOT_SINGLE_VALUE_FIELD,
                     f"cannot infer query fields to set, path '{path}' is matched twice",
                 )
             if path.startswith(other + ".") or other.startswith(path + "."):
-                raise refuse(
+                raise refusal(
                     NOT_SINGLE_VALUE_FIELD,
                     f"cannot infer query fields to set, both paths '{other}' and '{path}' are"
                     " matched",
@@ -220,11 +220,11 @@ def check_result(document: bytes) -> None:
     try:
         validate_document(document)
     except DocumentTooLarge as error:
-        raise refuse(
+        raise refusal(
             _TOO_LARGE,
             f"Resulting document after update is larger than {MAX_DOCUMENT_BYTES}",
         ) from error
     except InvalidDocument as error:
-        raise refuse(
+        raise refusal(
             OVERFLOW, f"the update makes a document that cannot be stored: {error}"
         ) from error

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from cbdd.catalog.refusal import BAD_VALUE, FAILED_TO_PARSE, TYPE_MISMATCH, refusal
 from cbdd.document.raw import TYPE_ARRAY, TYPE_DOCUMENT
 from cbdd.index.key_string import NULL_KEY, invert
 from cbdd.query.describe import describe, describe_field
 from cbdd.query.matcher import MatchExpression
 from cbdd.query.mutable import EMPTY, MutableValue
-from cbdd.query.refusal import BAD_VALUE, FAILED_TO_PARSE, TYPE_MISMATCH, refuse
 from cbdd.query.update_tree import LeafNode, UpdateContext, check_viable, new_value
 from cbdd.query.value import TYPE_NAMES, Value, wrap
 
@@ -33,10 +33,10 @@ class PushLeaf(LeafNode):
 
     def _read_clause(self, name: str, value: Value) -> None:
         if name not in _PUSH_CLAUSES:
-            raise refuse(BAD_VALUE, f"Unrecognized clause in $push: {name}")
+            raise refusal(BAD_VALUE, f"Unrecognized clause in $push: {name}")
         if name == _EACH:
             if value.bson_type != TYPE_ARRAY:
-                raise refuse(
+                raise refusal(
                     BAD_VALUE,
                     "The argument to $each in $push must be an array but it was of type:"
                     f" {value.type_name()}",
@@ -47,7 +47,7 @@ class PushLeaf(LeafNode):
         else:
             number = value.integer()
             if number is None:
-                raise refuse(
+                raise refusal(
                     BAD_VALUE,
                     f"The value for {name} must be an integer value but was given type:"
                     f" {value.type_name()}",
@@ -60,7 +60,7 @@ class PushLeaf(LeafNode):
     def change(self, value: MutableValue, context: UpdateContext) -> None:
         if value.bson_type != TYPE_ARRAY:
             name = context.taken[len(context.taken) - 1].decode("utf-8")
-            raise refuse(
+            raise refusal(
                 BAD_VALUE,
                 f"The field '{name}' must be an array but is of type"
                 f" {TYPE_NAMES[value.bson_type]} in document {context.id_text()}",
@@ -92,20 +92,20 @@ def _read_sort(value: Value) -> list[tuple[list[bytes], int]]:
     for path, direction in value.fields():
         names = path.split(".")
         if "" in names:
-            raise refuse(
+            raise refusal(
                 BAD_VALUE, f"The $sort field is a dotted field but has an empty part: {path}"
             )
         parts = [name.encode("utf-8") for name in names]
         sort.append((parts, _read_direction(direction)))
     if not sort:
-        raise refuse(BAD_VALUE, "The $sort pattern is empty when it should be a set of fields.")
+        raise refusal(BAD_VALUE, "The $sort pattern is empty when it should be a set of fields.")
     return sort
 
 
 def _read_direction(value: Value) -> int:
     direction = value.integer()
     if direction != 1 and direction != -1:
-        raise refuse(
+        raise refusal(
             BAD_VALUE,
             "The $sort is invalid: use 1/-1 to sort the whole element, or {field:1/-1} to sort"
             " embedded fields",
@@ -163,7 +163,7 @@ class AddToSetLeaf(LeafNode):
     def change(self, value: MutableValue, context: UpdateContext) -> None:
         if value.bson_type != TYPE_ARRAY:
             name = context.taken[len(context.taken) - 1].decode("utf-8")
-            raise refuse(
+            raise refusal(
                 BAD_VALUE,
                 f"Cannot apply $addToSet to non-array field. Field named '{name}' has non-array"
                 f" type {TYPE_NAMES[value.bson_type]}",
@@ -185,13 +185,15 @@ class AddToSetLeaf(LeafNode):
 def _read_each(fields: list[tuple[str, Value]]) -> list[Value]:
     each = fields[0][1]
     if each.bson_type != TYPE_ARRAY:
-        raise refuse(
+        raise refusal(
             TYPE_MISMATCH,
             "The argument to $each in $addToSet must be an array but it was of type"
             f" {each.type_name()}",
         )
     if len(fields) > 1:
-        raise refuse(BAD_VALUE, f"Found unexpected fields after $each in $addToSet: {fields[1][0]}")
+        raise refusal(
+            BAD_VALUE, f"Found unexpected fields after $each in $addToSet: {fields[1][0]}"
+        )
     return [element for _, element in each.fields()]
 
 
@@ -210,15 +212,15 @@ class PopLeaf(ShrinkingLeaf):
     def __init__(self, path: str, operand: Value) -> None:
         if not operand.is_number():
             text = describe_field(path, operand)[1:-1]
-            raise refuse(FAILED_TO_PARSE, f"Expected a number in: {text}")
+            raise refusal(FAILED_TO_PARSE, f"Expected a number in: {text}")
         number = operand.integer()
         if number != 1 and number != -1:
-            raise refuse(FAILED_TO_PARSE, f"$pop expects 1 or -1, found: {describe(operand)}")
+            raise refusal(FAILED_TO_PARSE, f"$pop expects 1 or -1, found: {describe(operand)}")
         self.is_first = number == -1
 
     def change(self, value: MutableValue, context: UpdateContext) -> None:
         if value.bson_type != TYPE_ARRAY:
-            raise refuse(
+            raise refusal(
                 TYPE_MISMATCH,
                 f"Path '{context.path_text()}' contains an element of non-array type"
                 f" '{TYPE_NAMES[value.bson_type]}'",
@@ -240,7 +242,7 @@ class RemovingLeaf(ShrinkingLeaf):
 
     def change(self, value: MutableValue, context: UpdateContext) -> None:
         if value.bson_type != TYPE_ARRAY:
-            raise refuse(BAD_VALUE, f"Cannot apply {self.operator} to a non-array value")
+            raise refusal(BAD_VALUE, f"Cannot apply {self.operator} to a non-array value")
         value.open()
         kept = [child for child in value.children if not self.is_removed(child.value())]
         if len(kept) < len(value.children):
@@ -253,7 +255,7 @@ class PullAllLeaf(RemovingLeaf):
     def __init__(self, path: str, operand: Value) -> None:
         super().__init__("$pullAll")
         if operand.bson_type != TYPE_ARRAY:
-            raise refuse(
+            raise refusal(
                 BAD_VALUE,
                 f"$pullAll requires an array argument but was given a {operand.type_name()}",
             )

@@ -7,6 +7,7 @@ from typing import Final
 
 from librt.strings import BytesWriter, write_i64_le
 
+from cbdd.catalog.refusal import BAD_VALUE, TYPE_MISMATCH, refusal
 from cbdd.document.raw import (
     TYPE_ARRAY,
     TYPE_BOOLEAN,
@@ -21,7 +22,6 @@ from cbdd.document.raw import (
 from cbdd.query.describe import describe, describe_field
 from cbdd.query.mutable import MutableValue
 from cbdd.query.number import add, bitwise, int32_value, multiply
-from cbdd.query.refusal import BAD_VALUE, TYPE_MISMATCH, refuse
 from cbdd.query.update_tree import LeafNode, UpdateContext, create_path, new_value
 from cbdd.query.value import TYPE_NAMES, Value
 
@@ -73,7 +73,7 @@ class ArithmeticLeaf(LeafNode):
         self.is_product = is_product
         if not operand.is_number():
             verb = "multiply" if is_product else "increment"
-            raise refuse(
+            raise refusal(
                 TYPE_MISMATCH,
                 f"Cannot {verb} with non-numeric argument: {describe_field(path, operand)}",
             )
@@ -82,7 +82,7 @@ class ArithmeticLeaf(LeafNode):
         current = value.value()
         name = "$mul" if self.is_product else "$inc"
         if not current.is_number():
-            raise refuse(
+            raise refusal(
                 TYPE_MISMATCH,
                 f"Cannot apply {name} to a value of non-numeric type. {context.id_text()} has the"
                 f" field '{_last_name(context)}' of non-numeric type {current.type_name()}",
@@ -90,7 +90,7 @@ class ArithmeticLeaf(LeafNode):
         operand = self.operand
         result = multiply(current, operand) if self.is_product else add(current, operand)
         if result is None:
-            raise refuse(
+            raise refusal(
                 BAD_VALUE,
                 f"Failed to apply {name} operations to current value ({describe(current)}) for"
                 f" document {context.id_text()}",
@@ -128,7 +128,7 @@ class BitLeaf(LeafNode):
     def __init__(self, path: str, operand: Value) -> None:
         self.operations: list[tuple[str, Value]] = []
         if operand.bson_type != TYPE_DOCUMENT:
-            raise refuse(
+            raise refusal(
                 BAD_VALUE,
                 f"The $bit modifier is not compatible with a {operand.type_name()}. You must pass"
                 " in an embedded document: {$bit: {field: {and/or/xor: #}}",
@@ -136,20 +136,20 @@ class BitLeaf(LeafNode):
         for name, number in operand.fields():
             text = describe_field(name, number)
             if name not in _BIT_OPERATIONS:
-                raise refuse(
+                raise refusal(
                     BAD_VALUE,
                     f"The $bit modifier only supports 'and', 'or', and 'xor', not '{name}' which"
                     f" is an unknown operator: {text}",
                 )
             if number.bson_type != TYPE_INT32 and number.bson_type != TYPE_INT64:
-                raise refuse(
+                raise refusal(
                     BAD_VALUE,
                     "The $bit modifier field must be an Integer(32/64 bit); a "
                     f"'{number.type_name()}' is not supported here: {text}",
                 )
             self.operations.append((name, number))
         if not self.operations:
-            raise refuse(
+            raise refusal(
                 BAD_VALUE,
                 "You must pass in at least one bitwise operation. The format is: "
                 "{$bit: {field: {and/or/xor: #}}",
@@ -157,7 +157,7 @@ class BitLeaf(LeafNode):
 
     def change(self, value: MutableValue, context: UpdateContext) -> None:
         if value.bson_type != TYPE_INT32 and value.bson_type != TYPE_INT64:
-            raise refuse(
+            raise refusal(
                 BAD_VALUE,
                 f"Cannot apply $bit to a value of non-integral type. {context.id_text()} has the"
                 f" field {_last_name(context)} of non-integer type"
@@ -185,10 +185,10 @@ class CurrentDateLeaf(LeafNode):
         if operand.bson_type == TYPE_DOCUMENT:
             for name, value in operand.fields():
                 if name != "$type":
-                    raise refuse(BAD_VALUE, f"Unrecognized $currentDate option: {name}")
+                    raise refusal(BAD_VALUE, f"Unrecognized $currentDate option: {name}")
                 kind = value.text() if value.bson_type == TYPE_STRING else ""
         if kind != "date" and kind != "timestamp":
-            raise refuse(
+            raise refusal(
                 BAD_VALUE,
                 f"{operand.type_name()} is not valid type for $currentDate. Please use a boolean"
                 " ('true') or a $type expression ({$type: 'timestamp/date'}).",
@@ -263,7 +263,7 @@ class RenameLeaf(LeafNode):
         self, holder: MutableValue, path: str, role: str, name: bytes, context: UpdateContext
     ) -> None:
         if holder.bson_type == TYPE_ARRAY:
-            raise refuse(
+            raise refusal(
                 BAD_VALUE,
                 f"The {role} field cannot be an array element, '{path}' in doc with"
                 f" {context.id_text()} has an array field called '{name.decode('utf-8')}'",
@@ -274,20 +274,20 @@ def rename_target(source: str, operand: Value) -> str:
     """Return the target path of {$rename: {source: operand}}, or refuse."""
     text = describe_field(source, operand)[1:-1]
     if operand.bson_type != TYPE_STRING:
-        raise refuse(BAD_VALUE, f"The 'to' field for $rename must be a string: {text}")
+        raise refusal(BAD_VALUE, f"The 'to' field for $rename must be a string: {text}")
     target = operand.text()
     if "\0" in target:
-        raise refuse(BAD_VALUE, "The 'to' field for $rename cannot contain an embedded null byte")
+        raise refusal(BAD_VALUE, "The 'to' field for $rename cannot contain an embedded null byte")
     if source == target:
-        raise refuse(BAD_VALUE, f"The source and target field for $rename must differ: {text}")
+        raise refusal(BAD_VALUE, f"The source and target field for $rename must differ: {text}")
     if source.startswith(target + ".") or target.startswith(source + "."):
-        raise refuse(
+        raise refusal(
             BAD_VALUE,
             f"The source and target field for $rename must not be on the same path: {text}",
         )
     for role, path in (("source", source), ("destination", target)):
         if "$" in path.split(".") or "$[" in path:
-            raise refuse(BAD_VALUE, f"The {role} field for $rename may not be dynamic: {path}")
+            raise refusal(BAD_VALUE, f"The {role} field for $rename may not be dynamic: {path}")
     return target
 
 

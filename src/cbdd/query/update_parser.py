@@ -11,19 +11,19 @@ from typing import Any, Final
 
 from bson.codec_options import CodecOptions
 
-from cbdd.document.raw import TYPE_ARRAY, TYPE_DOCUMENT, TYPE_REGEX
-from cbdd.query.describe import describe
-from cbdd.query.matcher import And, MatchExpression
-from cbdd.query.parser import check_depth, parse_document, parse_operators
-from cbdd.query.refusal import (
+from cbdd.catalog.refusal import (
     BAD_VALUE,
     CONFLICTING_UPDATE_OPERATORS,
     DOLLAR_PREFIXED_FIELD_NAME,
     EMPTY_FIELD_NAME,
     FAILED_TO_PARSE,
     not_supported,
-    refuse,
+    refusal,
 )
+from cbdd.document.raw import TYPE_ARRAY, TYPE_DOCUMENT, TYPE_REGEX
+from cbdd.query.describe import describe
+from cbdd.query.matcher import And, MatchExpression
+from cbdd.query.parser import check_depth, parse_document, parse_operators
 from cbdd.query.update_array import (
     AddToSetLeaf,
     PopLeaf,
@@ -126,13 +126,13 @@ def parse_update(spec: Value, filters: dict[str, MatchExpression]) -> ObjectNode
     builder = _TreeBuilder(filters)
     for modifier, fields in spec.fields():
         if modifier != "$rename" and modifier not in MODIFIERS:
-            raise refuse(
+            raise refusal(
                 FAILED_TO_PARSE,
                 f"Unknown modifier: {modifier}. Expected a valid update modifier or pipeline-style"
                 " update specified as an array",
             )
         if fields.bson_type != TYPE_DOCUMENT:
-            raise refuse(
+            raise refusal(
                 FAILED_TO_PARSE,
                 f"Modifiers operate on fields but we found type {fields.type_name()} instead. For"
                 f" example: {{$mod: {{<field>: ...}}}} not {{{modifier}: {describe(fields)}}}",
@@ -167,7 +167,7 @@ class _TreeBuilder:
             node.seal()
         for identifier in self.filters:
             if identifier not in self.used:
-                raise refuse(
+                raise refusal(
                     FAILED_TO_PARSE,
                     f"The array filter for identifier '{identifier}' was not used in the update"
                     f" {describe(spec)}",
@@ -200,7 +200,7 @@ class _TreeBuilder:
         if not isinstance(node, ArrayNode):
             raise _conflict(path, walked)
         if identifier and identifier not in self.filters:
-            raise refuse(
+            raise refusal(
                 BAD_VALUE,
                 f"No array filter found for identifier '{identifier}' in path '{path}'",
             )
@@ -224,7 +224,7 @@ class _TreeBuilder:
 
 
 def _conflict(path: str, at: str) -> Exception:
-    return refuse(
+    return refusal(
         CONFLICTING_UPDATE_OPERATORS,
         f"Updating the path '{path}' would create a conflict at '{at}'",
     )
@@ -239,20 +239,20 @@ def _identifier(part: str) -> str | None:
 
 def _check_path(path: str) -> None:
     if not path:
-        raise refuse(EMPTY_FIELD_NAME, "An empty update path is not valid.")
+        raise refusal(EMPTY_FIELD_NAME, "An empty update path is not valid.")
     parts = path.split(".")
     if "" in parts:
-        raise refuse(
+        raise refusal(
             EMPTY_FIELD_NAME,
             f"The update path '{path}' contains an empty field name, which is not allowed.",
         )
     if len(parts) > _MAX_PATH_PARTS:
-        raise refuse(BAD_VALUE, f"an update path may have {_MAX_PATH_PARTS} parts at most")
+        raise refusal(BAD_VALUE, f"an update path may have {_MAX_PATH_PARTS} parts at most")
     for i in range(len(parts)):
         part = parts[i]
         if part == "$" or _identifier(part) is not None:
             if i == 0:
-                raise refuse(
+                raise refusal(
                     BAD_VALUE,
                     f"Cannot have positional (i.e. '$') element in the first position in path"
                     f" '{path}'",
@@ -262,7 +262,7 @@ def _check_path(path: str) -> None:
                     BAD_VALUE, "the positional operator $", f"in an update ('{path}')"
                 )
         elif part.startswith("$") and (i == 0 or part not in _REFERENCE_NAMES):
-            raise refuse(
+            raise refusal(
                 DOLLAR_PREFIXED_FIELD_NAME,
                 f"The dollar ($) prefixed field '{part}' in '{path}' is not valid for storage.",
             )
@@ -278,18 +278,18 @@ def parse_array_filters(
         spec = document_value(encode_document(filter, codec_options))
         identifier = _filter_identifier(spec, 0)
         if not identifier:
-            raise refuse(
+            raise refusal(
                 FAILED_TO_PARSE,
                 "Cannot use an expression without a top-level field name in arrayFilters",
             )
         if not (identifier.isascii() and identifier.isalnum() and identifier[0].islower()):
-            raise refuse(
+            raise refusal(
                 BAD_VALUE,
                 "Error parsing array filter :: caused by :: The top-level field name must be an"
                 f" alphanumeric string beginning with a lowercase letter, found '{identifier}'",
             )
         if identifier in compiled:
-            raise refuse(
+            raise refusal(
                 FAILED_TO_PARSE,
                 f"Found multiple array filters with the same top-level field name {identifier}",
             )
@@ -311,7 +311,7 @@ def _filter_identifier(spec: Value, depth: int) -> str:
                     names.append(_filter_identifier(entry, depth + 1))
         for identifier in names:
             if found and identifier and identifier != found:
-                raise refuse(
+                raise refusal(
                     FAILED_TO_PARSE,
                     "Error parsing array filter :: caused by :: Expected a single top-level field"
                     f" name, found '{found}' and '{identifier}'",

@@ -18,18 +18,18 @@ from __future__ import annotations
 
 from typing import Final
 
+from cbdd.catalog.refusal import (
+    BAD_VALUE,
+    CONFLICTING_UPDATE_OPERATORS,
+    IMMUTABLE_FIELD,
+    PATH_NOT_VIABLE,
+    refusal,
+)
 from cbdd.document.raw import TYPE_ARRAY, TYPE_DOCUMENT, TYPE_NULL
 from cbdd.query.describe import describe, describe_field, describe_id
 from cbdd.query.matcher import MatchExpression
 from cbdd.query.mutable import EMPTY, MutableValue
 from cbdd.query.path import array_position
-from cbdd.query.refusal import (
-    BAD_VALUE,
-    CONFLICTING_UPDATE_OPERATORS,
-    IMMUTABLE_FIELD,
-    PATH_NOT_VIABLE,
-    refuse,
-)
 from cbdd.query.value import Value, id_element, wrap
 
 ID: Final = b"_id"
@@ -69,7 +69,7 @@ class UpdateContext:
             now = self.root.children[place]
             if bytes([now.bson_type]) + ID + b"\0" + now.to_bytes() == self.identity:
                 return
-        raise refuse(
+        raise refusal(
             IMMUTABLE_FIELD,
             "Performing an update on the path '_id' would modify the immutable field '_id'",
         )
@@ -90,7 +90,7 @@ class UpdateNode:
 
     def merged(self, other: UpdateNode, path: str) -> UpdateNode:
         """Return both nodes as one; refused where both change the same value."""
-        raise refuse(CONFLICTING_UPDATE_OPERATORS, f"Update created a conflict at '{path}'")
+        raise refusal(CONFLICTING_UPDATE_OPERATORS, f"Update created a conflict at '{path}'")
 
 
 class ObjectNode(UpdateNode):
@@ -165,7 +165,7 @@ class ArrayNode(UpdateNode):
         array = parent.children[place]
         if array.bson_type != TYPE_ARRAY:
             name = context.taken[len(context.taken) - 1].decode("utf-8")
-            raise refuse(
+            raise refusal(
                 BAD_VALUE,
                 "Cannot apply array updates to non-array element "
                 f"{name}: {describe(array.value())}",
@@ -194,7 +194,7 @@ class ArrayNode(UpdateNode):
     def apply_missing(
         self, parent: MutableValue, missing: list[bytes], context: UpdateContext
     ) -> None:
-        raise refuse(
+        raise refusal(
             BAD_VALUE,
             f"The path '{context.path_text()}' must exist in the document in order to apply array"
             " updates.",
@@ -258,14 +258,14 @@ def create_path(
         return
     position = array_position(name) if parent.bson_type == TYPE_ARRAY else -1
     if position < 0:
-        raise refuse(
+        raise refusal(
             PATH_NOT_VIABLE,
             f"Cannot create field '{name.decode('utf-8')}' in element "
             + _parent_text(parent, missing, context),
         )
     parent.open()
     if position - len(parent.children) > MAX_BACKFILL:
-        raise refuse(BAD_VALUE, f"can't backfill more than {MAX_BACKFILL} elements")
+        raise refusal(BAD_VALUE, f"can't backfill more than {MAX_BACKFILL} elements")
     while len(parent.children) < position:
         parent.append(b"", MutableValue(TYPE_NULL, b""))
     parent.append(b"", value)
@@ -277,7 +277,7 @@ def check_viable(parent: MutableValue, missing: list[bytes], context: UpdateCont
         return
     if parent.bson_type == TYPE_ARRAY and array_position(missing[0]) >= 0:
         return
-    raise refuse(
+    raise refusal(
         PATH_NOT_VIABLE,
         f"Cannot use the part ({missing[0].decode('utf-8')}) of ({context.path_text()}) to"
         f" traverse the element ({_parent_text(parent, missing, context)})",
