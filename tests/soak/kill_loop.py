@@ -118,25 +118,16 @@ class Expectation:
             self.pending = fact
         elif "done" in fact:
             assert self.pending is not None
-            self.delays = self.after(self.pending)
+            apply(self.pending, self.delays)
             self.pending = None
-
-    def after(self, fact: dict[str, Any]) -> dict[int, int | None]:
-        delays = dict(self.delays)
-        if fact["try"] == "insert":
-            for number in range(fact["ids"][0], fact["ids"][1] + 1):
-                delays[number] = None  # any delay
-        elif fact["try"] == "update" and fact["id"] in delays:
-            delays[fact["id"]] = fact["delay"]
-        elif fact["try"] == "delete":
-            delays.pop(fact["id"], None)
-        return delays
 
     def judge(self, found: dict[int, int]) -> None:
         """Compare with the file; then take it as the truth."""
         candidates = [self.delays]
         if self.pending is not None:
-            candidates.append(self.after(self.pending))
+            after = dict(self.delays)
+            apply(self.pending, after)
+            candidates.append(after)
         assert any(matches(candidate, found) for candidate in candidates), self.explain(found)
         self.delays = dict(found)
         self.pending = None
@@ -145,6 +136,17 @@ class Expectation:
         missing = sorted(self.delays.keys() - found.keys())[:10]
         extra = sorted(found.keys() - self.delays.keys())[:10]
         return f"missing {missing}, extra {extra}, pending {self.pending}"
+
+
+def apply(fact: dict[str, Any], delays: dict[int, int | None]) -> None:
+    """Do to `delays` what the statement does to the file."""
+    if fact["try"] == "insert":
+        for number in range(fact["ids"][0], fact["ids"][1] + 1):
+            delays[number] = None  # any delay
+    elif fact["try"] == "update" and fact["id"] in delays:
+        delays[fact["id"]] = fact["delay"]
+    elif fact["try"] == "delete":
+        delays.pop(fact["id"], None)
 
 
 def matches(expected: dict[int, int | None], found: dict[int, int]) -> bool:
