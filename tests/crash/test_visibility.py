@@ -1,0 +1,65 @@
+"""Nobody reads what a power cut can take back from a commit that asked to be durable."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cbdd.storage import Io, StorageEngine, StorageOptions
+
+pytestmark = [pytest.mark.crash, pytest.mark.transaction_protocol]
+
+TREE = 1
+
+
+class WatchedDisk(Io):
+    """Reads the database whenever a sync begins and notes which keys a new snapshot shows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.engine: StorageEngine | None = None
+        self.seen: list[list[bytes]] = []
+
+    def sync(self, fd: int) -> None:
+        engine, self.engine = self.engine, None
+        if engine is not None:
+            self.seen.append(keys(engine))
+        super().sync(fd)
+
+
+def keys(engine: StorageEngine) -> list[bytes]:
+    with engine.begin_read() as txn:
+        if not txn.has_tree(TREE):
+            return []
+        cursor = txn.cursor(TREE)
+        found = []
+        is_valid = cursor.first()
+        while is_valid:
+            found.append(cursor.key)
+            is_valid = cursor.step()
+        return found
+
+
+def put(engine: StorageEngine, key: bytes, durability: str) -> None:
+    with engine.begin_write("put") as txn:
+        if not txn.has_tree(TREE):
+            txn.create_tree(TREE)
+        txn.put(TREE, key, b"value")
+        txn.commit(durability)
+
+
+def test_a_full_commit_is_seen_when_it_is_durable(tmp_path: Path) -> None:
+    disk = WatchedDisk()
+    engine = StorageEngine.open(str(tmp_path / "a.cbdd"), StorageOptions(background=False), io=disk)
+    put(engine, b"a", "full")
+    disk.engine = engine
+    put(engine, b"b", "full")
+    assert disk.seen == [[b"a"]]
+    assert keys(engine) == [b"a", b"b"]
+    put(engine, b"c", "normal")
+    assert keys(engine) == [b"a", b"b", b"c"]
+    disk.engine = engine
+    put(engine, b"d", "full")
+    assert disk.seen == [[b"a"], [b"a", b"b", b"c"]]
+    engine.close()
