@@ -1,4 +1,4 @@
-"""Nobody reads what a power cut can take back from a commit that asked to be durable."""
+"""Nobody reads what a power cut can take back, and what asked to be synced is."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from cbdd.storage import Io, StorageEngine, StorageOptions
+from cbdd.storage.background import BackgroundThread
 
 pytestmark = [pytest.mark.crash, pytest.mark.transaction_protocol]
 
@@ -62,4 +63,17 @@ def test_a_full_commit_is_seen_when_it_is_durable(tmp_path: Path) -> None:
     disk.engine = engine
     put(engine, b"d", "full")
     assert disk.seen == [[b"a"], [b"a", b"b", b"c"]]
+    engine.close()
+
+
+def test_a_normal_commit_is_synced_soon_whatever_the_default_is(tmp_path: Path) -> None:
+    options = StorageOptions(background=False, durability="off")
+    engine = StorageEngine.open(str(tmp_path / "a.cbdd"), options)
+    thread = BackgroundThread(engine._state)
+    put(engine, b"a", "off")
+    thread.step()
+    assert engine.statistics()["durable_lsn"] == 0
+    put(engine, b"b", "normal")
+    thread.step()
+    assert engine.statistics()["durable_lsn"] == engine.statistics()["lsn"] == 2
     engine.close()

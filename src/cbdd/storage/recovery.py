@@ -185,11 +185,12 @@ def _redo(state: DatabaseState) -> None:
     state.report.bytes_cut = tail.bytes
     state.report.frames_dropped = tail.frames
     if tail.bytes:
+        whole = f", with {tail.frames} whole frames among them" if tail.frames else ""
         state.report.add(
             "WAL_TORN_TAIL",
-            "info",
+            "SEV-2" if tail.frames else "info",
             f"{tail.bytes} bytes after LSN {position.lsn} were cut from segment "
-            f"{position.segment}; none of it was acknowledged as durable",
+            f"{position.segment}{whole}; none of it was acknowledged as durable",
         )
 
 
