@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 import pytest
@@ -26,17 +27,57 @@ class Interruption:
         self.seen = 0
         self.place = ""
 
-    def trace(self, frame: FrameType, event: str, _: object) -> Any:
+    def run(self, work: Callable[[], None]) -> None:
+        """Run the work; it ends early when it is interrupted."""
+        try:
+            if sys.version_info >= (3, 12):
+                self._monitored(work)
+            else:
+                self._traced(work)
+        except KeyboardInterrupt:
+            pass
+
+    def _step(self, frame: FrameType) -> None:
+        self.seen += 1
+        if self.seen == self.at:
+            self.place = f"{frame.f_code.co_qualname}:{frame.f_lineno}"
+            raise KeyboardInterrupt
+
+    def _traced(self, work: Callable[[], None]) -> None:
+        before = sys.gettrace()
+        sys.settrace(self._trace)
+        try:
+            work()
+        finally:
+            sys.settrace(before)
+
+    def _trace(self, frame: FrameType, event: str, _: object) -> Any:
         if not frame.f_code.co_filename.endswith(PLACES) or is_in_del(frame):
-            return self.trace
+            return self._trace
         frame.f_trace_opcodes = True
         frame.f_trace_lines = False
         if event == "opcode":
-            self.seen += 1
-            if self.seen == self.at:
-                self.place = f"{frame.f_code.co_qualname}:{frame.f_lineno}"
-                raise KeyboardInterrupt
-        return self.trace
+            self._step(frame)
+        return self._trace
+
+    def _monitored(self, work: Callable[[], None]) -> None:
+        """From 3.12 on opcode tracing misses code after an exception; monitoring does not."""
+        monitoring: Any = vars(sys)["monitoring"]
+        events = monitoring.events
+        tool = monitoring.DEBUGGER_ID
+        monitoring.use_tool_id(tool, "interruption")
+        monitoring.register_callback(tool, events.INSTRUCTION, self._instruction)
+        monitoring.set_events(tool, events.INSTRUCTION)
+        try:
+            work()
+        finally:
+            monitoring.set_events(tool, 0)
+            monitoring.free_tool_id(tool)
+
+    def _instruction(self, code: CodeType, offset: int) -> None:
+        frame = sys._getframe(1)
+        if code.co_filename.endswith(PLACES) and not is_in_del(frame):
+            self._step(frame)
 
 
 def is_in_del(frame: FrameType | None) -> bool:
@@ -70,14 +111,7 @@ def test_interrupted_statement_leaves_the_client_usable(
     at = 1
     while True:
         interruption = Interruption(at)
-        tracing = sys.gettrace()
-        sys.settrace(interruption.trace)
-        try:
-            statement(client, at)
-        except KeyboardInterrupt:
-            pass
-        finally:
-            sys.settrace(tracing)
+        interruption.run(functools.partial(statement, client, at))
         if not interruption.place:
             break
         try:
