@@ -209,13 +209,13 @@ def test_a_zeroed_stretch_between_frames_is_a_hole() -> None:
         assert verdict.code == "WAL_HOLE", f"seed {SEED}, zeros at {at}"
 
 
-# -- holes, read-only ------------------------------------------------------------------------
+# -- holes, salvaged -------------------------------------------------------------------------
 
 
 def total_reader(files: Files) -> tuple[int, list[str], Files]:
-    """Count of orders, findings and files afterwards, of a handle that only reads."""
+    """Count of orders, findings and files afterwards, of a handle that salvages."""
     disk = disk_of(files)
-    client = connect(disk, read_only=True)
+    client = connect(disk, read_only=True, salvage=True)
     count = len(list(client.shop.orders.find()))
     findings = [f"{finding.severity} {finding.code}" for finding in client.recovery_report.findings]
     client.close()
@@ -228,6 +228,7 @@ def test_what_is_before_a_hole_can_be_read_and_the_hole_is_reported() -> None:
     counts: list[int] = []
     for offset, _frame in frames_of(data):
         files = {**state.files, needed(state): flipped(data, (offset + 100) * 8)}
+        assert judge(files, state.documents, f"frame at {offset}", read_only=True).is_told
         count, findings, after = total_reader(files)
         assert findings == ["SEV-1 WAL_HOLE"]
         assert after == files

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -53,9 +54,9 @@ def documents_of(path: Path, **options: Any) -> list[dict[str, Any]]:
         return list(client.shop.items.find().sort("_id", 1))
 
 
-def refusal_of(path: Path) -> CbddError:
+def refusal_of(path: Path, **options: Any) -> CbddError:
     with pytest.raises(CbddError) as caught:
-        documents_of(path)
+        documents_of(path, **options)
     assert caught.value.next_step
     return caught.value
 
@@ -98,7 +99,11 @@ def test_a_damaged_frame_is_a_hole_and_the_log_stays(
         assert error.details["lsn"] == frame.lsn
         assert (tmp_path / name).read_bytes() == damaged
         assert path.read_bytes() == killed["shop.cbdd"]
-    assert documents_of(path, read_only=True) == ALL[: CLOSED_DOCUMENTS + number]
+    assert refusal_of(path, read_only=True).code == "WAL_HOLE"
+    with pytest.raises(CbddError, match="salvage without read_only"):
+        cbdd.connect(path, salvage=True)
+    salvaged = documents_of(path, read_only=True, salvage=True)
+    assert salvaged == ALL[: CLOSED_DOCUMENTS + number]
 
 
 def test_a_deleted_log_is_refused_and_put_back_it_is_whole(
@@ -205,4 +210,47 @@ def test_check_of_a_log_with_a_hole_tells_it(killed: Contents, tmp_path: Path) -
     offset = frames_of(killed[name])[5][0]
     path = laid_out(tmp_path, {**killed, name: flipped(killed[name], (offset + 90) * 8)})
     result = run("check", str(path))
-    assert "SEV-1 WAL_HOLE" in result.output
+    assert result.exit_code == DAMAGED
+    assert "WAL_HOLE" in result.output
+    facts = json.loads(run("check", "--json", str(path)).stdout)
+    assert facts["is_clean"] is False
+    assert [problem["code"] for problem in facts["problems"]] == ["WAL_HOLE"]
+
+
+@pytest.mark.parametrize("command", [["find"], ["export"], ["stats"], ["indexes"]])
+def test_commands_refuse_a_log_with_a_hole_unless_they_salvage(
+    killed: Contents, tmp_path: Path, command: list[str]
+) -> None:
+    name = log_of(killed)
+    offset = frames_of(killed[name])[5][0]
+    path = laid_out(tmp_path, {**killed, name: flipped(killed[name], (offset + 90) * 8)})
+    words = [command[0], str(path), *([] if command == ["stats"] else ["items"])]
+    result = run(*words)
+    assert result.exit_code == DAMAGED
+    assert "WAL_HOLE" in result.stderr and not result.stdout
+    result = run(*words, "--salvage")
+    assert result.exit_code == DONE
+    assert "SEV-1 WAL_HOLE" in result.stderr and result.stdout
+    assert "SEV-1 WAL_HOLE" in run("info", str(path)).stdout
+
+
+def test_check_lists_every_damaged_page_and_what_it_belongs_to(
+    killed: Contents, tmp_path: Path
+) -> None:
+    path, data = closed(killed, tmp_path)
+
+    def problems_with(damaged: bytes) -> list[dict[str, Any]]:
+        path.write_bytes(damaged)
+        result = run("check", "--json", str(path))
+        return list(json.loads(result.stdout)["problems"]) if result.stdout else []
+
+    touching: list[int] = []
+    for page in range(16, len(data) // 4096):
+        problems = problems_with(replaced(data, page * 4096, bytes(4096)))
+        if any(problem["message"].startswith("shop.items: ") for problem in problems):
+            assert {problem["page"] for problem in problems} == {page}
+            touching.append(page)
+    assert len(touching) > 2
+    first, last = touching[0], touching[-1]
+    both = replaced(replaced(data, first * 4096, bytes(4096)), last * 4096, bytes(4096))
+    assert {problem["page"] for problem in problems_with(both)} == {first, last}

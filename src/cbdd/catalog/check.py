@@ -14,7 +14,6 @@ from typing import Final
 from bson.errors import InvalidBSON, InvalidDocument
 from pymongo.errors import PyMongoError
 
-from cbdd.catalog.catalog import Catalog
 from cbdd.catalog.entry import CollectionEntry, decode_entry
 from cbdd.catalog.record_store import (
     CATALOG_TREE,
@@ -26,17 +25,29 @@ from cbdd.catalog.record_store import (
 )
 from cbdd.document.raw import find_field
 from cbdd.document.validate import validate_document
+from cbdd.errors import CorruptDataError
 from cbdd.index.keys import extract_keys
 from cbdd.storage import ReadTransaction
-from cbdd.storage.check import Problem
+from cbdd.storage.check import Problem, page_of
 
 _ID_ELEMENT: Final = 4
 MAX_PROBLEMS_PER_COLLECTION: Final = 100
 
 
-def check_catalog(txn: ReadTransaction, catalog: Catalog) -> list[Problem]:
-    """Return what is wrong with the catalog and every collection of the file."""
+def check_catalog(txn: ReadTransaction) -> list[Problem]:
+    """Return what is wrong with the catalog and every collection of the file.
+
+    Damaged pages are listed with what they belong to; what is behind them is not compared.
+    """
     problems: list[Problem] = []
+    try:
+        _check_entries(txn, problems)
+    except CorruptDataError as error:
+        problems.append(_damage(error, "the catalog", CATALOG_TREE))
+    return problems
+
+
+def _check_entries(txn: ReadTransaction, problems: list[Problem]) -> None:
     owners: dict[int, str] = {}
     next_tree = peek_tree_id(txn)
     next_collection = peek_collection_id(txn)
@@ -61,7 +72,10 @@ def check_catalog(txn: ReadTransaction, catalog: Catalog) -> list[Problem]:
             problems.append(
                 Problem("TREE_ORPHANED", f"tree {tree_id} belongs to no collection", 0, tree_id)
             )
-    return problems
+
+
+def _damage(error: CorruptDataError, what: str, tree_id: int) -> Problem:
+    return Problem(error.code, f"{what}: {error.args[0]}", page_of(error, 0), tree_id)
 
 
 def trees_of(entry: CollectionEntry) -> list[int]:
@@ -76,7 +90,10 @@ def check_collection(txn: ReadTransaction, entry: CollectionEntry) -> list[Probl
         if not txn.has_tree(tree_id):
             checker.note("TREE_MISSING", f"tree {tree_id} does not exist", tree_id)
     if not checker.problems:
-        checker.check_records()
+        try:
+            checker.check_records()
+        except CorruptDataError as error:
+            checker.problems.append(_damage(error, entry.namespace, entry.record_tree))
     return checker.problems
 
 

@@ -27,6 +27,13 @@ DatabaseOption = Annotated[
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print JSON for programs, one object on a line.")
 ]
+SalvageOption = Annotated[
+    bool,
+    typer.Option(
+        "--salvage",
+        help="Read what is before damage at the end of the log, which is otherwise refused.",
+    ),
+]
 SortOption = Annotated[
     str | None,
     typer.Option(

@@ -8,8 +8,9 @@ import typer
 
 from cbdd.cli.arguments import FileArgument, JsonOption
 from cbdd.cli.failures import DAMAGED
-from cbdd.cli.opening import open_for_reading
+from cbdd.cli.opening import open_for_inspection
 from cbdd.cli.output import print_json, stdout_console, table
+from cbdd.storage.check import SEVERE
 
 
 def check(file: FileArgument, json: JsonOption = False) -> None:
@@ -19,7 +20,7 @@ def check(file: FileArgument, json: JsonOption = False) -> None:
     Changes nothing. Exit code 3 when something is wrong.
     """
     started = time.perf_counter()
-    with open_for_reading(file) as client:
+    with open_for_inspection(file) as client:
         report = client.check()
         findings = client.recovery_report.findings
     seconds = time.perf_counter() - started
@@ -34,6 +35,8 @@ def check(file: FileArgument, json: JsonOption = False) -> None:
             f"{report.free_pages:,} free pages, checked in {seconds:.1f} s"
         )
         for finding in findings:
+            if finding.severity == SEVERE:
+                continue  # among the problems
             console.print(f"{finding.severity} {finding.code}: {finding.message}", markup=False)
         if report.problems:
             found = table("code", "#page", "#tree", "problem")

@@ -21,6 +21,7 @@ from cbdd.cli.arguments import (
     JsonOption,
     LimitOption,
     ProjectionOption,
+    SalvageOption,
     SkipOption,
     SortOption,
     parse_document,
@@ -66,6 +67,7 @@ def export(
     skip: SkipOption = 0,
     canonical: CanonicalOption = False,
     database: DatabaseOption = None,
+    salvage: SalvageOption = False,
     json: JsonOption = False,
 ) -> None:
     """Write the documents of a collection, all from one snapshot.
@@ -79,7 +81,7 @@ def export(
     if target.endswith(".gz"):
         raise CommandError("export writes no .gz: pipe it through gzip", BAD_USAGE)
     started = time.perf_counter()
-    with open_for_reading(file) as client:
+    with open_for_reading(file, salvage) as client:
         source = existing_collection(client, database, collection)
         query = {
             "filter": parse_document(filter, "--filter"),

@@ -17,6 +17,7 @@ from cbdd.cli.arguments import (
     JsonOption,
     LimitOption,
     ProjectionOption,
+    SalvageOption,
     SkipOption,
     SortOption,
     parse_document,
@@ -50,13 +51,14 @@ def find(
     explain: Annotated[bool, typer.Option("--explain", help="Print the plan instead.")] = False,
     canonical: CanonicalOption = False,
     database: DatabaseOption = None,
+    salvage: SalvageOption = False,
     json: JsonOption = False,
 ) -> None:
     """Show the documents that match, for people; with --json one on each line."""
     wanted = parse_document(filter, "FILTER")
     keys = parse_keys(sort, "--sort")
     fields = parse_projection(projection)
-    with open_for_reading(file) as client:
+    with open_for_reading(file, salvage) as client:
         target = existing_collection(client, database, collection)
         if count:
             bounds: dict[str, Any] = {"limit": limit} if limit else {}

@@ -5,7 +5,13 @@ from __future__ import annotations
 import json as json_text
 from typing import Any
 
-from cbdd.cli.arguments import CollectionArgument, DatabaseOption, FileArgument, JsonOption
+from cbdd.cli.arguments import (
+    CollectionArgument,
+    DatabaseOption,
+    FileArgument,
+    JsonOption,
+    SalvageOption,
+)
 from cbdd.cli.opening import existing_collection, open_for_reading
 from cbdd.cli.output import print_json, stdout_console, table
 
@@ -14,10 +20,11 @@ def indexes(
     file: FileArgument,
     collection: CollectionArgument,
     database: DatabaseOption = None,
+    salvage: SalvageOption = False,
     json: JsonOption = False,
 ) -> None:
     """List the indexes of a collection."""
-    with open_for_reading(file) as client:
+    with open_for_reading(file, salvage) as client:
         found = [
             dict(each) for each in existing_collection(client, database, collection).list_indexes()
         ]

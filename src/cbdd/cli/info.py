@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from cbdd.build_info import build_kind
 from cbdd.cli.arguments import FileArgument, JsonOption
-from cbdd.cli.opening import open_for_reading
+from cbdd.cli.opening import open_for_inspection
 from cbdd.cli.output import facts_table, print_json, size_text, stdout_console, time_text
 from cbdd.storage.events import read_events
 from cbdd.storage.io import Io
@@ -18,7 +18,7 @@ _LAST_EVENTS: Final = 5
 
 def info(file: FileArgument, json: JsonOption = False) -> None:
     """Show what the file is: versions, format, meta page, log, the last recovery."""
-    with open_for_reading(file) as client:
+    with open_for_inspection(file) as client:
         facts = client.statistics()
         opening = client.recovery_report.to_dict()
         events = read_events(Io(), f"{client.path}-events")

@@ -8,6 +8,7 @@ whatever is stored can be shown.
 from __future__ import annotations
 
 import os
+import sys
 from typing import Any
 
 from pymongo.errors import ConfigurationError
@@ -15,16 +16,27 @@ from pymongo.errors import ConfigurationError
 import cbdd
 from cbdd.cli.failures import BAD_USAGE, CANNOT_OPEN, CommandError
 from cbdd.client import Client, Collection, Database
+from cbdd.storage.check import SEVERE
 
 Documents = dict[str, Any]
 
 
-def open_for_reading(path: str) -> Client[Documents]:
+def open_for_reading(path: str, salvage: bool = False) -> Client[Documents]:
     """Open an existing file for reading only.
 
+    :param salvage: show what is before damage at the end of the log, and say so on standard error.
     :raises NotADatabaseError: it does not exist, or is something else.
     """
-    return _connect(path, must_exist=True, read_only=True)
+    client = _connect(path, must_exist=True, read_only=True, salvage=salvage)
+    for finding in client.recovery_report.findings:
+        if finding.severity == SEVERE:
+            sys.stderr.write(f"cbdd: {finding.severity} {finding.code}: {finding.message}\n")
+    return client
+
+
+def open_for_inspection(path: str) -> Client[Documents]:
+    """Open for a command that reports what is damaged itself."""
+    return _connect(path, must_exist=True, read_only=True, salvage=True)
 
 
 def open_for_writing(

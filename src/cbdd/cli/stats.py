@@ -6,7 +6,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from cbdd.cli.arguments import FileArgument, JsonOption
+from cbdd.cli.arguments import FileArgument, JsonOption, SalvageOption
 from cbdd.cli.indexes import keys_text, options_text
 from cbdd.cli.opening import open_for_reading
 from cbdd.cli.output import print_json, size_text, stdout_console, table
@@ -19,10 +19,11 @@ def stats(
         bool,
         typer.Option("--sizes/--no-sizes", help="Read all documents to add up their sizes."),
     ] = True,
+    salvage: SalvageOption = False,
     json: JsonOption = False,
 ) -> None:
     """Show how much is in the file: for each collection documents, bytes and indexes."""
-    with open_for_reading(file) as client:
+    with open_for_reading(file, salvage) as client:
         facts = _facts(client, sizes)
     if json:
         print_json(facts)

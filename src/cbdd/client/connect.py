@@ -24,10 +24,10 @@ def connect(path_or_uri: str | os.PathLike[str], **options: Any) -> Client[dict[
     :param path_or_uri: path of the file, or a MongoDB URI.
     :param options: of the file: ``page_size_bytes``, ``cache_size_bytes``, ``durability``
         (``"full"``, ``"normal"`` or ``"off"``), ``checkpoint_log_bytes``,
-        ``lock_timeout_seconds``, ``read_only``, ``must_exist``; ``default_database``, else the
-        name of the file without its ending; and of PyMongo's client: ``document_class``,
-        ``tz_aware``, ``tzinfo``, ``type_registry``, ``uuidRepresentation``,
-        ``datetime_conversion``, ``w``, ``journal``.
+        ``lock_timeout_seconds``, ``read_only``, ``salvage``, ``must_exist``;
+        ``default_database``, else the name of the file without its ending; and of PyMongo's
+        client: ``document_class``, ``tz_aware``, ``tzinfo``, ``type_registry``,
+        ``uuidRepresentation``, ``datetime_conversion``, ``w``, ``journal``.
     :raises NotADatabaseError: the file is something else.
 
     >>> import cbdd

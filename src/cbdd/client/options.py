@@ -25,13 +25,16 @@ STORAGE_OPTIONS: Final = (
     "lock_timeout_seconds",
     "sync_interval_seconds",
     "read_only",
+    "salvage",
     "must_exist",
     "background",
     "flight_recorder",
     "max_transaction_bytes",
 )
 
-_PER_CLIENT: Final = frozenset(["durability", "must_exist", "page_size_bytes", "read_only"])
+_PER_CLIENT: Final = frozenset(
+    ["durability", "must_exist", "page_size_bytes", "read_only", "salvage"]
+)
 
 _UUID_REPRESENTATIONS: Final = {
     "unspecified": 0,

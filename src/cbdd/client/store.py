@@ -108,7 +108,7 @@ class Store:
         self.require_open()
         report = self.engine.check()
         with self.engine.begin_read() as txn:
-            report.problems.extend(check_catalog(txn, self.catalog))
+            report.problems.extend(check_catalog(txn))
         return report
 
     def close(self) -> None:

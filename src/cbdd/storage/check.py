@@ -4,7 +4,7 @@ On disk, as of the newest checkpoint: every page reachable from the meta page ha
 parent holds, its own number, tree and level; keys ascend, separators bound them, counts add up; no
 page is reached twice or listed free while reachable; every page of the file is reachable or
 free. In memory, as of the newest commit: the same order and counts for the trees with the log
-applied. What is found is listed, all of it, never repaired.
+applied. What opening found to be lost is listed too. All problems are listed, none repaired.
 
 The directory entries and all trees are walked leaf by leaf with bounded memory: a page number takes
 a bit in a bytearray.
@@ -23,8 +23,15 @@ from cbdd.storage.node import Node, measured
 from cbdd.storage.page import Run, reference_page, run_page_count
 from cbdd.storage.state import DatabaseState
 
+SEVERE: Final = "SEV-1"
 MAX_PROBLEMS: Final = 1000
 MAX_DEPTH: Final = 64
+
+
+def page_of(error: CorruptDataError, otherwise: int) -> int:
+    """The page an error is about: a leaf fails to decode when a run of one of its keys is bad."""
+    page = error.details.get("page")
+    return page if isinstance(page, int) else otherwise
 
 
 class Problem:
@@ -88,6 +95,9 @@ def check_database(state: DatabaseState) -> CheckReport:
             directory = state.directory_tree
         report.generation = meta.generation
         report.lsn = snapshot.lsn
+        for finding in state.report.findings:
+            if finding.severity == SEVERE:
+                report.add(finding.code, finding.message, 0, 0)
         _Checker(state, report, meta, True).check_disk(directory, base)
         checker = _Checker(state, report, meta, False)
         for number in sorted(snapshot.trees):
@@ -172,7 +182,7 @@ class _Checker:
                 )
             except CorruptDataError as error:
                 if self._on_disk:
-                    self._report.add(error.code, str(error), page, self._tree)
+                    self._report.add(error.code, str(error), page_of(error, page), self._tree)
                 return -1
         if depth > MAX_DEPTH or (level >= 0 and node.level != level):
             self._report.add(

@@ -42,7 +42,7 @@ from cbdd.storage.meta import Meta, MetaCopy, choose, read_copies, require_writa
 from cbdd.storage.options import StorageOptions
 from cbdd.storage.pager import Pager
 from cbdd.storage.read_only import attach_read_only, follow_read_only
-from cbdd.storage.recovery import recover
+from cbdd.storage.recovery import recover, require_length
 from cbdd.storage.report import RecoveryReport
 from cbdd.storage.shm import SHM_BYTES, SLOT_COUNT, Published, SharedState
 from cbdd.storage.state import DatabaseState
@@ -50,14 +50,14 @@ from cbdd.storage.statistics import statistics_of
 from cbdd.storage.transaction import ReadTransaction, WriteTransaction, begin_write
 from cbdd.storage.wal import SegmentSet, list_segments
 
-_registry: dict[tuple[int, int, bool], StorageEngine] = {}
+_registry: dict[tuple[int, int, int], StorageEngine] = {}
 _registry_lock = threading.Lock()
 
 
 class StorageEngine:
     """One open database file. Made by `open`, shared by everyone in the process who opens it."""
 
-    def __init__(self, state: DatabaseState, key: tuple[int, int, bool]) -> None:
+    def __init__(self, state: DatabaseState, key: tuple[int, int, int]) -> None:
         self._state = state
         self._key = key
         self._references = 1
@@ -87,7 +87,7 @@ class StorageEngine:
         except OSError as error:
             raise translated(error, "open the database", real) from error
         if identity is not None:
-            shared = _share((identity[0], identity[1], chosen.read_only))
+            shared = _share((identity[0], identity[1], _mode(chosen)))
             if shared is not None:
                 return shared
         engine = _open(real, chosen, disk, clock or Clock(), randomness or Randomness())
@@ -198,7 +198,14 @@ class StorageEngine:
         _close_descriptors(state)
 
 
-def _share(key: tuple[int, int, bool]) -> StorageEngine | None:
+def _mode(options: StorageOptions) -> int:
+    """Handles of different modes are different engines: writing, reading, salvaging."""
+    if not options.read_only:
+        return 0
+    return 2 if options.salvage else 1
+
+
+def _share(key: tuple[int, int, int]) -> StorageEngine | None:
     """The engine this process has for a file already, with one more user."""
     with _registry_lock:
         engine = _registry.get(key)
@@ -245,7 +252,7 @@ def _open(
         state = _new_state(path, options, io, clock, randomness, fd, meta)
         identity = io.identity(fd)
         _attach(state)
-        engine = StorageEngine(state, (identity[0], identity[1], options.read_only))
+        engine = StorageEngine(state, (identity[0], identity[1], _mode(options)))
     except BaseException as error:
         if state is None:
             io.close(fd)
@@ -340,7 +347,6 @@ def _new_state(
 def _attach(state: DatabaseState) -> None:
     if state.read_only:
         attach_read_only(state)
-        _require_length(state)
         return
     timeout = state.options.lock_timeout_seconds
     state.locks.acquire(OPEN, True, timeout, "a process that is opening or closing it")
@@ -371,20 +377,8 @@ def _current_meta(state: DatabaseState) -> list[MetaCopy]:
     """Read the meta pages again, now that nobody can change them."""
     copies = read_copies(state.io, state.fd)
     state.meta = choose(copies, state.path)
-    _require_length(state)
+    require_length(state)
     return copies
-
-
-def _require_length(state: DatabaseState) -> None:
-    size = state.io.size(state.fd)
-    expected = state.meta.page_count * state.meta.page_size
-    if size < expected:
-        raise CorruptDataError(
-            "FILE_TRUNCATED",
-            f"{state.path} has {size} bytes, its meta page says {expected}",
-            "keep the file; restore a backup or run `cbdd recover`",
-            {"path": state.path, "found": size, "expected": expected},
-        )
 
 
 def _first_attach(state: DatabaseState) -> None:

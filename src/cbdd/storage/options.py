@@ -25,6 +25,8 @@ class StorageOptions:
     :param checkpoint_log_bytes: log size at which a checkpoint starts by itself.
     :param lock_timeout_seconds: how long to wait for a lock another process holds.
     :param read_only: never write; works on read-only media.
+    :param salvage: with ``read_only``: open although the end of the log is damaged, and show what
+        is before the damage. Without it such a file is refused.
     :param must_exist: fail rather than create the file.
     :param background: checkpoints and interval syncs run on a thread; else inline, as tests want.
     :param flight_recorder: keep ``NAME-events``.
@@ -42,6 +44,7 @@ class StorageOptions:
         lock_timeout_seconds: float = 30.0,
         sync_interval_seconds: float = 0.2,
         read_only: bool = False,
+        salvage: bool = False,
         must_exist: bool = False,
         background: bool = True,
         flight_recorder: bool = True,
@@ -55,6 +58,7 @@ class StorageOptions:
         self.lock_timeout_seconds = float(lock_timeout_seconds)
         self.sync_interval_seconds = float(sync_interval_seconds)
         self.read_only = read_only
+        self.salvage = salvage
         self.must_exist = must_exist
         self.background = background
         self.flight_recorder = flight_recorder
@@ -71,6 +75,10 @@ class StorageOptions:
         if self.durability not in DURABILITIES:
             raise UsageError(
                 "OPTION", f"durability is {self.durability!r}", "use 'full', 'normal' or 'off'"
+            )
+        if self.salvage and not self.read_only:
+            raise UsageError(
+                "OPTION", "salvage without read_only", "use read_only=True, salvage=True"
             )
         if self.cache_size_bytes < MIN_CACHE_BYTES:
             raise UsageError(

@@ -13,7 +13,7 @@ from __future__ import annotations
 from cbdd.storage.follow import adopt, read_state, refresh
 from cbdd.storage.locks import OPEN, SLOT_BASE, UNREGISTERED
 from cbdd.storage.meta import choose, read_copies
-from cbdd.storage.recovery import recover
+from cbdd.storage.recovery import recover, require_length
 from cbdd.storage.shm import SLOT_COUNT, SharedState
 from cbdd.storage.state import DatabaseState
 
@@ -50,6 +50,7 @@ def _stand(state: DatabaseState) -> None:
             if meta.generation == state.tip.generation and state.tip.trees:
                 return
             state.meta = meta
+            require_length(state)
             state.segments.close_all()
             recover(state, copies)
     finally:

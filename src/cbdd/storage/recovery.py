@@ -47,7 +47,9 @@ from cbdd.storage.wal import (
 )
 
 SCAN_BYTES: Final = 4 << 20
-RECOVER_STEP: Final = "keep every file; open with read_only=True to read what is before it"
+RECOVER_STEP: Final = (
+    "keep every file; open with read_only=True, salvage=True to read what is before it"
+)
 
 
 def recover(state: DatabaseState, copies: list[MetaCopy]) -> None:
@@ -343,7 +345,7 @@ def _frame_at(state: DatabaseState, segment: Segment, offset: int) -> Frame | No
 
 
 def _hole(state: DatabaseState, position: Position, proven: int, stop: str) -> None:
-    """Refuse, or for a read-only handle say what is missing."""
+    """Refuse, unless what is before the hole was asked for."""
     where = f"segment {position.segment}, offset {position.offset}"
     if stop in ("missing", "foreign", "header"):
         code = "WAL_SEGMENT_MISSING" if stop == "missing" else "WAL_SEGMENT_FOREIGN"
@@ -368,5 +370,18 @@ def _hole(state: DatabaseState, position: Position, proven: int, stop: str) -> N
     }
     state.report.add(code, "SEV-1", message)
     state.events.record("hole", details)
-    if not state.read_only:
+    if not state.options.salvage:
         raise CorruptDataError(code, message, RECOVER_STEP, details)
+
+
+def require_length(state: DatabaseState) -> None:
+    """Raise `CorruptDataError` when the file is shorter than its meta page says."""
+    size = state.io.size(state.fd)
+    expected = state.meta.page_count * state.meta.page_size
+    if size < expected:
+        raise CorruptDataError(
+            "FILE_TRUNCATED",
+            f"{state.path} has {size} bytes, its meta page says {expected}",
+            "keep the file; restore a backup or run `cbdd recover`",
+            {"path": state.path, "found": size, "expected": expected},
+        )

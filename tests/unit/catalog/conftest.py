@@ -65,7 +65,7 @@ class Shop:
         return self.read(lambda txn: self.catalog.find(txn, "shop", name))
 
     def problems(self) -> list[str]:
-        found = self.read(lambda txn: check_catalog(txn, self.catalog))
+        found = self.read(check_catalog)
         return [problem.message for problem in found]
 
 

@@ -101,7 +101,7 @@ def test_damage_is_found_and_named(shop: Shop, code: str, damage: Damage) -> Non
     with shop.engine.begin_write("damage") as txn:
         damage(txn, entry)
         txn.commit()
-    found = shop.read(lambda t: check_catalog(t, shop.catalog))
+    found = shop.read(check_catalog)
     assert code in [problem.code for problem in found]
 
 
