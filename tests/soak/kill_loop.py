@@ -224,6 +224,8 @@ def run(path: str, rounds: int, seed: int, durability: str = "full", real: bool 
             for fact in facts(process, 0.3 + source.random() * 0.9):
                 expectation.hear(fact)
                 acknowledged += "done" in fact
+            ended = process.wait()
+            assert ended == -signal.SIGKILL, f"seed {seed}, round {number}: exit code {ended}"
         finally:
             process.kill()
             process.wait()
