@@ -192,10 +192,12 @@ class StorageEngine:
         self._background.start()
 
     def forked(self) -> None:
-        """Called in a forked child: close descriptors, release nothing."""
-        state = self._state
-        state.is_forked = True
-        _close_descriptors(state)
+        """Called in a forked child: the handle is of no use here; nothing is released."""
+        self._state.is_forked = True
+
+    def close_descriptors(self) -> None:
+        """Called in a forked child: the parent's locks end with its own descriptors."""
+        _close_descriptors(self._state)
 
 
 def _mode(options: StorageOptions) -> int:
@@ -215,10 +217,13 @@ def _share(key: tuple[int, int, int]) -> StorageEngine | None:
 
 
 def _after_fork_in_child() -> None:
-    for engine in list(_registry.values()):
-        engine.forked()
+    engines = list(_registry.values())
     _registry.clear()
     _registry_lock.release()
+    for engine in engines:
+        engine.forked()
+    for engine in engines:  # last: one that fails must not leave another usable
+        engine.close_descriptors()
 
 
 def _before_fork() -> None:

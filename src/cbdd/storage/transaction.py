@@ -195,14 +195,15 @@ class WriteTransaction(ReadTransaction):
         :raises TransactionTooLargeError: the changes exceed ``max_transaction_bytes``.
         """
         writer = self._writer(tree_id)
-        self._bytes += len(key) + len(value)
-        if self._bytes > self._state.options.max_transaction_bytes:
+        size = self._bytes + len(key) + len(value)
+        if size > self._state.options.max_transaction_bytes:
             raise TransactionTooLargeError(
                 "TRANSACTION_TOO_LARGE",
                 f"the transaction changes more than {self._state.options.max_transaction_bytes} "
                 "bytes of keys and values",
                 "split it, or raise max_transaction_bytes",
             )
+        self._bytes = size
         writer.put(key, value)
         self._changes[tree_id].entries[key] = value
 
@@ -210,6 +211,10 @@ class WriteTransaction(ReadTransaction):
         """Remove a key; returns whether it was there."""
         writer = self._writer(tree_id)
         if not writer.delete(key):
+            change = self._changes[tree_id]
+            if not change.entries and not change.is_created:  # nothing to commit for this tree
+                del self._changes[tree_id]
+                del self._writers[tree_id]
             return False
         self._bytes += len(key)
         self._changes[tree_id].entries[key] = None

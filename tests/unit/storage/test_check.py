@@ -1,0 +1,126 @@
+"""The check: silent about what is sound, and it names each kind of unsoundness."""
+
+from __future__ import annotations
+
+import pytest
+
+from cbdd.storage import StorageEngine
+from cbdd.storage.btree import Tree, resolve
+from cbdd.storage.check import MAX_PROBLEMS, CheckReport
+from cbdd.storage.node import Node
+from cbdd.storage.page import reference_page
+from tests.unit.storage.conftest import PATH, Bench, fill
+
+TREE = 10
+
+
+def filled(bench: Bench) -> StorageEngine:
+    engine = bench.open()
+    entries = {b"%05d" % i: b"value" * 10 for i in range(3000)}
+    entries[b"big"] = bytes(30_000)
+    fill(engine, TREE, entries)
+    engine.checkpoint()
+    return engine
+
+
+def root_of(engine: StorageEngine) -> Node:
+    return resolve(engine._state.tip.trees[TREE].root, engine._state.pager)
+
+
+def codes(engine: StorageEngine) -> set[str]:
+    report = engine.check()
+    assert not report.is_clean
+    assert {problem.tree for problem in report.problems} <= {0, TREE}
+    return {problem.code for problem in report.problems}
+
+
+def test_a_sound_database_is_clean_before_and_after_checkpoints(bench: Bench) -> None:
+    engine = bench.open()
+    assert engine.check().is_clean
+    fill(engine, TREE, {b"%05d" % i: b"v" * 50 for i in range(3000)})
+    report = engine.check()
+    assert (report.is_clean, report.entries, report.pages) == (True, 3000, 0)
+    engine.checkpoint()
+    fill(engine, TREE, {b"00000": b"changed"})
+    report = engine.check()
+    assert (report.is_clean, report.entries, report.lsn) == (True, 3000, 2)
+    assert report.pages > 20
+    engine.checkpoint()
+    assert engine.check().free_pages > 0
+    assert engine.check().to_dict()["problems"] == []
+
+
+def test_a_damaged_page_is_found_though_it_is_cached(bench: Bench) -> None:
+    engine = filled(bench)
+    child = root_of(engine).children[1]
+    assert isinstance(child, bytes)
+    page = reference_page(child)
+    bench.disk.names[PATH].data[page * 8192 + 500] ^= 1
+    report = engine.check()
+    assert [(p.code, p.page, p.tree) for p in report.problems] == [("PAGE_CHECKSUM", page, TREE)]
+
+
+def test_wrong_counts_order_and_sizes_in_memory(bench: Bench) -> None:
+    engine = filled(bench)
+    root = root_of(engine)
+    root.counts[0] += 1
+    assert codes(engine) == {"COUNT_WRONG"}
+    root.counts[0] -= 1
+    leaf = resolve(root.children[0], engine._state.pager)
+    leaf.keys[0], leaf.keys[1] = leaf.keys[1], leaf.keys[0]
+    assert codes(engine) == {"ORDER_WRONG"}
+    leaf.keys[0], leaf.keys[1] = leaf.keys[1], leaf.keys[0]
+    leaf.used += 1
+    assert codes(engine) == {"SIZE_WRONG"}
+    leaf.used -= 1
+    separator = root.keys[0]
+    root.keys[0] = leaf.keys[-1]
+    assert "ORDER_WRONG" in codes(engine)
+    root.keys[0] = separator
+    assert engine.check().is_clean
+
+
+def test_a_wrong_total_is_found(bench: Bench) -> None:
+    engine = filled(bench)
+    trees = engine._state.base_trees
+    tree = trees[TREE]
+    trees[TREE] = Tree(tree.root, tree.count + 1, tree.large)
+    assert codes(engine) == {"COUNT_WRONG"}
+    trees[TREE] = Tree(None, 5, 0)
+    assert "COUNT_WRONG" in codes(engine)
+    trees[TREE] = tree
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [("shared", "PAGE_SHARED"), ("leaked", "PAGE_LEAKED"), ("beyond", "PAGE_OUT_OF_RANGE")],
+)
+def test_every_page_has_one_owner(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, change: str, expected: str
+) -> None:
+    engine = filled(bench)
+    fill(engine, TREE, {b"00000": b"changed"})
+    engine.checkpoint()
+    state = engine._state
+    if change == "leaked":
+        state.meta.page_count += 1
+        assert codes(engine) == {"PAGE_LEAKED"}
+        state.meta.page_count -= 1
+        return
+    trees = dict(state.base_trees)
+    if change == "shared":
+        state.base_trees[11] = trees[TREE]
+    else:
+        state.meta.page_count -= 1
+    report = engine.check()
+    assert expected in {problem.code for problem in report.problems}
+    state.base_trees.pop(11, None)
+    state.meta.page_count += 1 if change == "beyond" else 0
+
+
+def test_a_list_of_problems_has_an_end() -> None:
+    report = CheckReport()
+    for _ in range(MAX_PROBLEMS + 5):
+        report.add("X", "x", 1, 2)
+    assert len(report.problems) == MAX_PROBLEMS
+    assert report.problems[0].to_dict() == {"code": "X", "message": "x", "page": 1, "tree": 2}

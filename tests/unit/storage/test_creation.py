@@ -1,0 +1,90 @@
+"""A new database appears whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from cbdd.errors import CbddError
+from cbdd.storage.creation import create_database, remove_leftovers
+from cbdd.storage.meta import choose, read_copies
+from cbdd.storage.options import StorageOptions
+from tests.crash.simulated_disk import (
+    Fault,
+    SeededRandomness,
+    SimulatedDisk,
+    SimulatedIo,
+    TickingClock,
+)
+from tests.unit.storage.conftest import PATH, Bench
+
+OPTIONS = StorageOptions(page_size_bytes=16384)
+
+
+def create(io: SimulatedIo, seed: int = 1) -> bool:
+    return create_database(io, TickingClock(), SeededRandomness(seed), PATH, "/db", OPTIONS)
+
+
+def test_a_new_file_is_an_empty_clean_database() -> None:
+    disk = SimulatedDisk()
+    io = SimulatedIo(disk)
+    assert create(io)
+    assert list(disk.names) == [PATH]
+    assert list(disk.power_cut().names) == [PATH]
+    assert len(disk.power_cut().names[PATH].data) == 65536
+    copies = read_copies(io, io.open(PATH, False, True))
+    assert [copy.status for copy in copies] == ["valid"] * 4
+    meta = choose(copies, PATH)
+    assert (meta.generation, meta.is_clean, meta.page_size, meta.page_count) == (2, True, 16384, 4)
+    assert meta.uuid != bytes(16)
+
+
+def test_who_is_second_leaves_the_first_ones_file() -> None:
+    disk = SimulatedDisk()
+    io = SimulatedIo(disk)
+    assert create(io, 1)
+    before = bytes(disk.names[PATH].data)
+    assert not create(io, 2)
+    assert list(disk.names) == [PATH]
+    assert bytes(disk.names[PATH].data) == before
+
+
+@pytest.mark.parametrize("kind", ["open", "pwrite", "sync", "link"])
+def test_a_failure_leaves_nothing(kind: str) -> None:
+    disk = SimulatedDisk()
+    io = SimulatedIo(disk)
+    disk.fault = Fault(1, errno.ENOSPC, False, (kind,))
+    with pytest.raises(OSError, match="ENOSPC"):
+        create(io)
+    assert disk.names == {}
+
+
+def test_only_our_own_leftovers_are_removed() -> None:
+    disk = SimulatedDisk()
+    io = SimulatedIo(disk)
+    assert create(io)
+    io.link(PATH, f"{PATH}-new-0011")  # a crash between link and unlink
+    io.open(f"{PATH}-new-0022", True, False)  # a crash before anything was written
+    theirs = io.open(f"{PATH}-new-notes.txt", True, False)
+    io.pwrite(theirs, b"my notes", 0)
+    io.open("/db/other.cbdd-new-0033", True, False)
+    remove_leftovers(io, PATH, "/db", "a.cbdd")
+    assert sorted(disk.names) == [PATH, f"{PATH}-new-notes.txt", "/db/other.cbdd-new-0033"]
+
+
+def test_opening_after_a_crash_between_link_and_unlink(bench: Bench) -> None:
+    io = SimulatedIo(bench.disk)
+    assert create(io)
+    io.link(PATH, f"{PATH}-new-0011")
+    bench.open()
+    assert f"{PATH}-new-0011" not in bench.disk.names
+
+
+def test_a_second_name_that_is_not_ours_is_refused(bench: Bench) -> None:
+    io = SimulatedIo(bench.disk)
+    assert create(io)
+    io.link(PATH, "/db/copy.cbdd")
+    with pytest.raises(CbddError) as caught:
+        bench.open()
+    assert caught.value.code == "HARD_LINKED"

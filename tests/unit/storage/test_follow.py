@@ -1,0 +1,108 @@
+"""Following other processes: their commits, their checkpoints, and the pins that hold pages."""
+
+from __future__ import annotations
+
+import pytest
+
+from cbdd.errors import CorruptDataError
+from cbdd.storage.btree import Tree
+from cbdd.storage.follow import new_ledger, release_idle_pin, replay
+from cbdd.storage.frame import TreeChanges
+from tests.unit.storage.conftest import PATH, Bench, content, fill
+
+pytestmark = pytest.mark.transaction_protocol
+
+TREE = 10
+
+
+def test_a_commit_elsewhere_is_seen_at_once(bench: Bench) -> None:
+    here, there = bench.open(pid=1), bench.open(pid=2)
+    for number in range(20):
+        fill(here if number % 2 else there, TREE, {b"%02d" % number: b"v"})
+        assert len(content(there, TREE)) == len(content(here, TREE)) == number + 1
+        if number % 7 == 3:
+            (there if number % 2 else here).checkpoint()
+    assert here.check().is_clean
+    assert there.check().is_clean
+
+
+def test_a_large_commit_elsewhere_is_seen_whole(bench: Bench) -> None:
+    here, there = bench.open(pid=1), bench.open(pid=2)
+    fill(here, TREE, {b"%02d" % i: bytes(500_000) for i in range(20)})
+    assert content(there, TREE) == {b"%02d" % i: bytes(500_000) for i in range(20)}
+
+
+def test_a_reader_pins_its_generation_until_it_ends(bench: Bench) -> None:
+    here, there = bench.open(pid=1), bench.open(pid=2)
+    fill(here, TREE, {b"a": b"1"})
+    reader = there.begin_read()
+    pinned = there._state.pinned_generation
+    assert pinned == there._state.meta.generation > 0
+    fill(here, TREE, {b"a": b"2"})
+    here.checkpoint()
+    assert content(there, TREE) == {b"a": b"2"}
+    assert there._state.pinned_generation == pinned
+    reader.close()
+    assert there._state.pinned_generation == there._state.meta.generation > pinned
+    release_idle_pin(there._state)
+    assert there._state.pinned_generation == 0
+    slots = here.statistics()["processes"]
+    assert [slot["pinned_generation"] for slot in slots if slot["pid"] == 2] == [0]  # type: ignore[attr-defined]
+    assert content(there, TREE) == {b"a": b"2"}
+
+
+def test_an_idle_pin_is_kept_while_a_reader_is_open(bench: Bench) -> None:
+    engine = bench.open()
+    reader = engine.begin_read()
+    pinned = engine._state.pinned_generation
+    release_idle_pin(engine._state)
+    assert engine._state.pinned_generation == pinned > 0
+    reader.close()
+
+
+def test_damage_in_what_another_process_published_is_an_error(bench: Bench) -> None:
+    here, there = bench.open(pid=1), bench.open(pid=2)
+    fill(here, TREE, {b"a": b"1"})
+    offset = here._state.tip_position.offset
+    assert content(there, TREE) == {b"a": b"1"}
+    fill(here, TREE, {b"a": b"2"})
+    bench.disk.names[f"{PATH}-wal-000001"].data[offset + 100] ^= 1
+    with pytest.raises(CorruptDataError) as caught:
+        there.begin_read()
+    assert caught.value.code == "WAL_FRAME_DAMAGED"
+    assert caught.value.details["offset"] == offset
+    bench.disk.names[f"{PATH}-wal-000001"].data[offset + 100] ^= 1
+    assert content(there, TREE) == {b"a": b"2"}
+
+
+def test_a_lost_meta_page_is_an_error(bench: Bench) -> None:
+    here, there = bench.open(pid=1), bench.open(pid=2)
+    fill(here, TREE, {b"a": b"1"})
+    here.checkpoint()
+    kept = bytes(bench.disk.names[PATH].data[:65536])
+    bench.disk.names[PATH].data[:65536] = bytes(65536)
+    with pytest.raises(CorruptDataError) as caught:
+        there.begin_read()
+    assert caught.value.code == "META_GENERATION_MISSING"
+    bench.disk.names[PATH].data[:65536] = kept
+    assert content(there, TREE) == {b"a": b"1"}
+
+
+def test_replay_drops_creates_and_changes_in_that_order(bench: Bench) -> None:
+    engine = bench.open()
+    fill(engine, TREE, {b"a": b"1"})
+    state = engine._state
+    change = TreeChanges(TREE)
+    change.is_dropped = change.is_created = True
+    change.entries = {b"b": b"2", b"c": None}
+    ledger = new_ledger(state)
+    trees = replay(state, state.tip.trees, [change], ledger)
+    assert trees[TREE].count == 1
+    assert ledger.dropped == [state.tip.trees[TREE]]
+    assert content(engine, TREE) == {b"a": b"1"}
+    again = replay(state, trees, [change], new_ledger(state))
+    assert again[TREE].count == 1
+    unknown = TreeChanges(77)
+    unknown.entries = {b"b": b"2"}
+    with pytest.raises(CorruptDataError, match="WAL_UNKNOWN_TREE"):
+        replay(state, {1: Tree(None, 0, 0)}, [unknown], new_ledger(state))
