@@ -3,8 +3,9 @@
 On disk, as of the newest checkpoint: every page reachable from the meta page has the checksum its
 parent holds, its own number, tree and level; keys ascend, separators bound them, counts add up; no
 page is reached twice or listed free while reachable; every page of the file is reachable or
-free. In memory, as of the newest commit: the same order and counts for the trees with the log
-applied. What opening found to be lost is listed too. All problems are listed, none repaired.
+free. The copy of its checksum that a page carries itself is compared too. In memory, as of the
+newest commit: the same order and counts for the trees with the log applied. What opening found to
+be lost is listed too. All problems are listed, none repaired.
 
 The directory entries and all trees are walked leaf by leaf with bounded memory: a page number takes
 a bit in a bytearray.
@@ -138,7 +139,9 @@ class _Checker:
                 meta.freelist_page, run_page_count(meta.freelist_length, meta.page_size), "freelist"
             )
             try:
-                for run in read_freelist(self._state):
+                runs = read_freelist(self._state)
+                self._check_own_checksum(meta.freelist_page, meta.freelist_checksum)
+                for run in runs:
                     report.free_pages += run.count
                     self._claim(run.start, run.count, "free list entry")
             except CbddError as error:
@@ -184,6 +187,8 @@ class _Checker:
                 if self._on_disk:
                     self._report.add(error.code, str(error), page_of(error, page), self._tree)
                 return -1
+            if self._on_disk:
+                self._check_own_checksum(page, int.from_bytes(child[8:], "little"))
         if depth > MAX_DEPTH or (level >= 0 and node.level != level):
             self._report.add(
                 "LEVEL_WRONG", f"level {node.level}, expected {level}", page, self._tree
@@ -252,8 +257,21 @@ class _Checker:
             self._report.pages += count
             try:
                 self._state.pager.read_run(run)
+                self._check_own_checksum(run.page, run.checksum)
             except CorruptDataError as error:
                 self._report.add(error.code, str(error), run.page, self._tree)
+
+    def _check_own_checksum(self, page: int, expected: int) -> None:
+        """A page whose contents are right may carry a damaged copy of its checksum."""
+        found = self._state.pager.own_checksum(page)
+        if found != expected:
+            self._report.add(
+                "PAGE_CHECKSUM_FIELD",
+                f"page {page} says its checksum is {found:016x}, its contents and its parent say "
+                f"{expected:016x}: the contents are right, the disk is failing",
+                page,
+                self._tree,
+            )
 
     def _claim(self, page: int, count: int, what: str) -> bool:
         """Note that pages have an owner; False when they have one already or do not exist."""

@@ -34,6 +34,7 @@ from cbdd.errors import CorruptDataError
 
 HEADER: Final = struct.Struct("<QBBHIQQIHHI28s")
 HEADER_BYTES: Final = 72
+CHECKSUM_BYTES: Final = 8
 LEAF: Final = 1
 BRANCH: Final = 2
 OVERFLOW: Final = 3

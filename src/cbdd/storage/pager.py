@@ -21,6 +21,7 @@ from cbdd.errors import CorruptDataError
 from cbdd.storage.io import Io, read_exact, translated
 from cbdd.storage.node import Limits, Node, NodeSource, decode_node
 from cbdd.storage.page import (
+    CHECKSUM_BYTES,
     HEADER_BYTES,
     Run,
     reference_page,
@@ -98,12 +99,13 @@ class Pager(NodeSource):
         data = self._read(run.page, size, run.checksum)
         return data[HEADER_BYTES : HEADER_BYTES + run.length]
 
-    def read_page(self, page: int) -> bytes:
-        """The raw bytes of one page, unverified and possibly short."""
+    def own_checksum(self, page: int) -> int:
+        """The checksum a page carries itself; the one its parent holds is the one that counts."""
         try:
-            return read_exact(self._io, self.fd, self.page_size, page * self.page_size)
+            data = read_exact(self._io, self.fd, CHECKSUM_BYTES, page * self.page_size)
         except OSError as error:
             raise translated(error, f"read page {page}", self._path) from error
+        return int.from_bytes(data, "little")
 
     def forget_all(self) -> None:
         """Empty the cache."""

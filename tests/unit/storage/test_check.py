@@ -8,8 +8,8 @@ from cbdd.storage import StorageEngine
 from cbdd.storage.btree import Tree, resolve
 from cbdd.storage.check import MAX_PROBLEMS, CheckReport
 from cbdd.storage.node import Node
-from cbdd.storage.page import reference_page
-from tests.unit.storage.conftest import PATH, Bench, fill
+from cbdd.storage.page import Run, reference_page
+from tests.unit.storage.conftest import PATH, Bench, content, fill
 
 TREE = 10
 
@@ -58,6 +58,31 @@ def test_a_damaged_page_is_found_though_it_is_cached(bench: Bench) -> None:
     bench.disk.names[PATH].data[page * 8192 + 500] ^= 1
     report = engine.check()
     assert [(p.code, p.page, p.tree) for p in report.problems] == [("PAGE_CHECKSUM", page, TREE)]
+
+
+@pytest.mark.parametrize("what", ["leaf", "root", "run", "freelist"])
+def test_a_damaged_copy_of_a_checksum_is_found_though_the_page_is_right(
+    bench: Bench, what: str
+) -> None:
+    engine = filled(bench)
+    fill(engine, TREE, {b"00000": b"changed"})
+    engine.checkpoint()
+    state = engine._state
+    root = root_of(engine)
+    assert root.ref is not None
+    leaf, last = root.children[1], resolve(root.children[-1], state.pager)
+    assert isinstance(leaf, bytes)
+    (run,) = [value for value in last.values if isinstance(value, Run)]
+    page = {
+        "leaf": reference_page(leaf),
+        "root": reference_page(root.ref),
+        "run": run.page,
+        "freelist": state.meta.freelist_page,
+    }[what]
+    bench.disk.names[PATH].data[page * 8192 + 3] ^= 1
+    report = engine.check()
+    assert [(p.code, p.page) for p in report.problems] == [("PAGE_CHECKSUM_FIELD", page)]
+    assert len(content(engine, TREE)) == 3001
 
 
 def test_wrong_counts_order_and_sizes_in_memory(bench: Bench) -> None:
