@@ -17,6 +17,7 @@ from cbdd.cli.readers.formats import Format
 from cbdd.cli.readers.json_documents import read_json_documents
 from cbdd.cli.readers.json_lines import read_json_lines
 from cbdd.cli.readers.record import Record
+from cbdd.cli.readers.waiting_input import WaitingInput
 
 STANDARD_INPUT: Final = "-"
 BUFFER_BYTES: Final = 1 << 20
@@ -81,7 +82,7 @@ def open_source(path: str, format: Format) -> Source:
     :raises OSError: it cannot be opened, or is a directory.
     """
     if path == STANDARD_INPUT:
-        stream = cast(BinaryIO, sys.stdin.buffer)
+        stream = _standard_input()
         return Source(stream, stream, None, format)
     raw = open(path, "rb", buffering=BUFFER_BYTES)
     status = os.fstat(raw.fileno())
@@ -90,3 +91,15 @@ def open_source(path: str, format: Format) -> Source:
         unpacked = io.BufferedReader(gzip.GzipFile(fileobj=raw), BUFFER_BYTES)
         return Source(raw, cast(BinaryIO, unpacked), size, format)
     return Source(raw, raw, size, format)
+
+
+def _standard_input() -> BinaryIO:
+    """Standard input; when it is no plain file, such that waiting for it ends with Ctrl-C."""
+    stream = cast(BinaryIO, sys.stdin.buffer)
+    try:
+        fd = stream.fileno()
+        if stat.S_ISREG(os.fstat(fd).st_mode):
+            return stream
+        return cast(BinaryIO, io.BufferedReader(WaitingInput(fd), BUFFER_BYTES))
+    except (OSError, ValueError):  # no descriptor behind it, or not the main thread
+        return stream
