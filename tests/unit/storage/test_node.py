@@ -7,10 +7,10 @@ import random
 import pytest
 
 from cbdd.errors import CorruptDataError
+from cbdd.storage.freelist import Allocator
 from cbdd.storage.node import (
     Limits,
     Node,
-    NodeSource,
     common_prefix_length,
     decode_node,
     encode_node,
@@ -19,24 +19,29 @@ from cbdd.storage.node import (
     stored_prefix,
 )
 from cbdd.storage.page import HEADER, HEADER_BYTES, OVERFLOW, Run, reference
+from cbdd.storage.page_writer import PageWriter
+from cbdd.storage.pager import Pager
+from tests.crash.simulated_disk import SimulatedDisk, SimulatedIo
 
 SIZE = 4096
 LIMITS = Limits(SIZE)
 
 
-class Runs(NodeSource):
-    """Runs kept in a dictionary."""
+class Runs:
+    """Runs on a simulated disk, where `decode_node` fetches the keys that are kept in one."""
 
     def __init__(self) -> None:
-        super().__init__(LIMITS)
-        self.kept: dict[int, bytes] = {}
+        io = SimulatedIo(SimulatedDisk())
+        self.pager = Pager(io, io.open("/db/a", True, False), "/db/a", SIZE, 5, 1 << 20)
+        self._writer = PageWriter(io, self.pager, Allocator([], 0, 16), 1)
 
     def keep(self, data: bytes) -> Run:
-        self.kept[len(self.kept) + 1] = data
-        return Run(len(self.kept), len(data), 0)
+        run = self._writer.write_run(data, OVERFLOW, 3)
+        self._writer.flush()
+        return run
 
-    def read_run(self, run: Run) -> bytes:
-        return self.kept[run.page]
+    def decoded(self, page: bytes) -> Node:
+        return decode_node(page, 30, self.pager, LIMITS)
 
 
 def leaf_of(entries: dict[bytes, object]) -> Node:
@@ -71,9 +76,9 @@ def test_a_leaf_reads_back_as_it_was(seed: int) -> None:
         key = prefix + source.randbytes(source.choice([0, 1, 8, 40, 600]))
         entries[key] = source.randbytes(source.choice([0, 3, 100, 1500]))
     node = leaf_of(entries)
-    again = decode_node(page_of(node, runs), 30, runs, LIMITS)
+    again = runs.decoded(page_of(node, runs))
     assert again.keys == node.keys
-    values = [runs.read_run(v) if isinstance(v, Run) else v for v in again.values]
+    values = [runs.pager.read_run(v) if isinstance(v, Run) else v for v in again.values]
     assert values == node.values
     assert again.used == node.used
     assert again.level == 0
@@ -86,7 +91,7 @@ def test_a_branch_reads_back_as_it_was() -> None:
     node.children = [reference(i, i + 100) for i in range(4)]
     node.counts = [1, 2, 3, 4]
     node.used = measured(node, LIMITS)
-    again = decode_node(page_of(node, runs), 30, runs, LIMITS)
+    again = runs.decoded(page_of(node, runs))
     assert (again.keys, again.children, again.counts) == (node.keys, node.children, node.counts)
     assert (again.level, again.used, again.entry_count()) == (2, node.used, 10)
     assert again.key_runs is not None
@@ -155,6 +160,6 @@ def test_a_page_that_makes_no_sense_is_malformed(fields: dict[str, int]) -> None
     runs = Runs()
     page = page_of(leaf_of({b"a": b"1", b"b": b"2"}), runs)
     with pytest.raises(CorruptDataError) as caught:
-        decode_node(changed_header(page, **fields), 30, runs, LIMITS)
+        runs.decoded(changed_header(page, **fields))
     assert caught.value.code == "PAGE_MALFORMED"
     assert caught.value.details == {"page": 30}
