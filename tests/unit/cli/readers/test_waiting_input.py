@@ -53,13 +53,17 @@ def test_ctrl_c_that_came_before_the_read_is_not_missed(pipe: tuple[int, int]) -
 
 
 def test_ctrl_c_during_the_read_ends_it(pipe: tuple[int, int]) -> None:
-    stream = WaitingInput(pipe[0])
-    timer = threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGINT))
-    with pytest.raises(KeyboardInterrupt):
-        timer.start()
-        stream.read(10)
-    timer.join()
-    stream.close()
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in test workers
+    try:
+        stream = WaitingInput(pipe[0])
+        timer = threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            timer.start()
+            stream.read(10)
+        timer.join()
+        stream.close()
+    finally:
+        signal.signal(signal.SIGINT, former)
 
 
 def test_other_signals_do_not_end_it(pipe: tuple[int, int]) -> None:
