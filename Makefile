@@ -43,6 +43,7 @@ $(COMPILED)/.stamp: $(SOURCES)
 	@echo "Compiling CBDD: this takes a few minutes."
 	HATCH_BUILD_HOOKS_ENABLE=1 $(COMPILED)/bin/python -m pip wheel --quiet --no-deps \
 		--wheel-dir $(WHEELS) .
+	@find src -name '*.so' -delete  # else the interpreted tests would import them
 	$(COMPILED)/bin/python -m pip install --quiet "$$(ls $(WHEELS)/cbdd-*.whl)[test]"
 	$(COMPILED)/bin/python -m pip install --quiet --no-deps --force-reinstall $(WHEELS)/cbdd-*.whl
 	$(COMPILED)/bin/python -m pip install --quiet $(DATA)
