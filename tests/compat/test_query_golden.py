@@ -10,7 +10,7 @@ import gzip
 import json
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +20,22 @@ from bson.codec_options import CodecOptions
 from bson.json_util import JSONMode, JSONOptions
 from pymongo.errors import OperationFailure
 
-from cbdd.query import DistinctValues, Projection, Update, compile_sort, parse_filter
+from cbdd.expression.context import ExpressionContext
+from cbdd.query import DistinctValues, Update, compile_sort, parse_filter, parse_projection
+from cbdd.query.computed import FOR_UPSERT
 from tests.unit.query.conftest import Items
 
 GOLDEN = Path(__file__).with_name("golden.jsonl.gz")
 OPTIONS = JSONOptions(json_mode=JSONMode.CANONICAL, tz_aware=True)
 AWARE: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=True)
 SERVER_TIME = Timestamp(4_000_000_000, 1)
-UNSUPPORTED = re.compile(
-    r"(\$\w+|the positional operator \$|a computed (field|key) \S+) is not supported"
-)
+UNSUPPORTED = re.compile(r"(\$\w+|a computed key \S+) is not supported")
+
+KNOWN: dict[tuple[str, int], str] = {
+    ("filter", 704): "of two operands that both fail, the first one's error is ours",
+    ("filter", 1260): "of two operands that both fail, the first one's error is ours",
+}
+"""Calls answered otherwise than by MongoDB, and why; docs/query-language.md says so too."""
 
 Case = dict[str, Any]
 
@@ -80,6 +86,9 @@ def judge(
     seen: Counter[str] = Counter()
     wrong: list[str] = []
     for number, case in enumerate(golden(kind)):
+        if (kind, number) in KNOWN:
+            seen["known"] += 1
+            continue
         try:
             ours = answer(case)
         except OperationFailure as error:
@@ -112,7 +121,7 @@ def ids(documents: list[bytes]) -> list[Any]:
 
 def test_filters_find_what_mongodb_finds() -> None:
     seen = judge("filter", lambda case: ids(found(case)), lambda case: case["expect"]["ids"])
-    assert seen["equal"] >= 1165 and seen["refused alike"] >= 66
+    assert seen == {"equal": 1230, "refused alike": 191, "known": 2}
 
 
 def test_sorts_order_as_mongodb_does() -> None:
@@ -137,19 +146,22 @@ def test_distinct_values_are_those_of_mongodb() -> None:
         distinct,
         lambda case: sorted(text(value) for value in case["expect"]["values"]),
     )
-    assert seen["equal"] >= 144 and seen["refused alike"] >= 4
+    assert seen == {"equal": 151, "refused alike": 10}
 
 
 def test_projections_return_what_mongodb_returns() -> None:
     def projected(case: Case) -> list[str]:
-        documents = found(case)
-        projection = Projection.compile(case["projection"])
+        context = ExpressionContext()
+        filter = parse_filter(case["filter"], context=context)
+        projection = parse_projection(case["projection"], filter=filter, context=context)
+        context.require_sound()
+        documents = [document for document in stored(case) if filter.matches(document)]
         if projection is None:
             return texts(documents)
         return texts([projection.apply(document) for document in documents])
 
     seen = judge("project", projected, lambda case: [text(d) for d in case["expect"]["docs"]])
-    assert seen["equal"] >= 197 and seen["refused alike"] >= 33
+    assert seen == {"equal": 338, "refused alike": 118}
 
 
 class Updated:
@@ -160,7 +172,11 @@ class Updated:
         self.documents = stored(case)
         # As the server does, look at the update before the filter.
         self.update = Update.compile(case["update"], case.get("array_filters"))
-        self.filter = parse_filter(case["filter"])
+        context = ExpressionContext()
+        if case["upsert"]:
+            context.refused_in = FOR_UPSERT
+        self.filter = parse_filter(case["filter"], context=context)
+        context.require_sound()
         self.matched = self.modified = 0
         self.upserted: Any = None
         self.before: bytes | None = None
@@ -179,7 +195,7 @@ class Updated:
         for place in self.places():
             self.matched += 1
             self.before = self.documents[place]
-            self.after = self.update.apply(self.before)
+            self.after = self.update.apply(self.before, filter=self.filter)
             self.modified += self.after is not self.before
             self.documents[place] = self.after
             if not self.case.get("multi"):
@@ -189,13 +205,13 @@ class Updated:
             self.documents.append(self.after)
             self.upserted = bson.decode(self.after, AWARE)["_id"]
 
-    def places(self) -> list[int]:
-        places = [i for i, d in enumerate(self.documents) if self.filter.matches(d)]
-        if "sort" in self.case:
-            pattern = compile_sort(self.case["sort"])
-            assert pattern is not None
-            places.sort(key=lambda place: pattern.key(self.documents[place]))
-        return places
+    def places(self) -> Iterator[int]:
+        matching = (i for i, d in enumerate(self.documents) if self.filter.matches(d))
+        if "sort" not in self.case:
+            return matching  # one by one: a filter can fail on a document that is never reached
+        pattern = compile_sort(self.case["sort"])
+        assert pattern is not None
+        return iter(sorted(matching, key=lambda place: pattern.key(self.documents[place])))
 
     def contents(self) -> list[str]:
         return sorted(texts(self.documents))
@@ -216,7 +232,7 @@ def test_updates_change_what_mongodb_changes() -> None:
         return expect["matched"], expect["modified"], same_id(expect["upserted"]), documents
 
     seen = judge("update", answer, expected)
-    assert seen["equal"] >= 365 and seen["refused alike"] >= 576
+    assert seen == {"equal": 374, "refused alike": 668}
 
 
 def test_find_and_update_returns_what_mongodb_returns() -> None:
@@ -232,7 +248,7 @@ def test_find_and_update_returns_what_mongodb_returns() -> None:
         return shown, sorted(text(d) for d in case["expect"]["docs"])
 
     seen = judge("fam", answer, expected)
-    assert seen["equal"] >= 134 and seen["refused alike"] >= 149
+    assert seen == {"equal": 142, "refused alike": 179}
 
 
 def test_queries_through_indexes_find_what_mongodb_finds(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ LAYERS = [
     ("document",),
     ("index",),
     ("catalog",),
+    ("expression",),
     ("query",),
     ("aggregation",),
     ("client", "build_info"),

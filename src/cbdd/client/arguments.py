@@ -137,6 +137,12 @@ def hint_of(hint: object) -> str | dict[str, Any] | None:
     return index_document(hint)
 
 
+def check_let(let: object) -> None:
+    """Raise `TypeError` unless the variables of a statement are a mapping or None."""
+    if let is not None:
+        check_mapping("let", let)
+
+
 def projection_of(projection: object) -> Mapping[str, Any] | None:
     """Return a projection as a mapping; a list of names includes those fields."""
     if projection is None or isinstance(projection, Mapping):

@@ -18,6 +18,7 @@ from pymongo.errors import InvalidOperation, OperationFailure
 from cbdd.catalog import CollectionWriters
 from cbdd.client.arguments import (
     check_document,
+    check_let,
     check_replacement,
     check_update,
     encode,
@@ -79,6 +80,7 @@ class UpdateWrite(Write):
         operation: dict[str, Any],
         is_replacement: bool,
         codec_options: CodecOptions[Any],
+        let: Mapping[str, Any] | None,
     ) -> None:
         self._filter = encode(operation["q"], codec_options)
         self._update = encode_update(operation["u"], codec_options)
@@ -86,6 +88,7 @@ class UpdateWrite(Write):
         self._is_replacement = is_replacement
         self._given = operation
         self._codec_options = codec_options
+        self._let = let
 
     def run(self, target: WriteTarget, writers: CollectionWriters, outcome: BulkOutcome) -> None:
         given = self._given
@@ -100,6 +103,7 @@ class UpdateWrite(Write):
             sort=given.get("sort"),
             codec_options=self._codec_options,
             timestamps=writers.catalog.timestamps,
+            let=self._let,
         )
         counts = statement.run(target, writers)
         result = outcome.result
@@ -117,15 +121,20 @@ class DeleteWrite(Write):
     """A deletion of one or all documents that match."""
 
     def __init__(
-        self, index: int, operation: dict[str, Any], codec_options: CodecOptions[Any]
+        self,
+        index: int,
+        operation: dict[str, Any],
+        codec_options: CodecOptions[Any],
+        let: Mapping[str, Any] | None,
     ) -> None:
         self._filter = encode(operation["q"], codec_options)
+        self._let = let
         super().__init__(index, operation, len(self._filter))
         self._limit = operation["limit"]
         self._hint = operation.get("hint")
 
     def run(self, target: WriteTarget, writers: CollectionWriters, outcome: BulkOutcome) -> None:
-        statement = DeleteStatement.compile(self._filter, self._limit, self._hint)
+        statement = DeleteStatement.compile(self._filter, self._limit, self._hint, self._let)
         outcome.result["nRemoved"] += statement.run(target, writers)
 
 
@@ -136,7 +145,14 @@ class BulkWrite:
     and its siblings.
     """
 
-    def __init__(self, codec_options: CodecOptions[Any], ordered: bool) -> None:
+    def __init__(
+        self,
+        codec_options: CodecOptions[Any],
+        ordered: bool,
+        let: Mapping[str, Any] | None = None,
+    ) -> None:
+        check_let(let)
+        self._let = let
         self._codec_options = codec_options
         self._ordered = ordered
         self._operations: list[tuple[str, Any]] = []
@@ -246,8 +262,9 @@ class BulkWrite:
             validate_document(document)
             return InsertWrite(index, operation, document)
         if kind == "delete":
-            return DeleteWrite(index, operation, self._codec_options)
-        return UpdateWrite(index, operation, kind == "replace", self._codec_options)
+            return DeleteWrite(index, operation, self._codec_options, self._let)
+        is_replacement = kind == "replace"
+        return UpdateWrite(index, operation, is_replacement, self._codec_options, self._let)
 
     def _run_batch(
         self,

@@ -27,6 +27,7 @@ from cbdd.client.arguments import (
     IndexKeys,
     check_boolean,
     check_document,
+    check_let,
     check_list,
     check_mapping,
     check_replacement,
@@ -56,7 +57,6 @@ from cbdd.client.unsupported import refuse_arguments
 from cbdd.client.write_errors import write_error
 from cbdd.document.validate import validate_document
 from cbdd.query.executor import Query
-from cbdd.query.projection import Projection
 
 DocumentT = TypeVar("DocumentT", bound=Mapping[str, Any])
 T = TypeVar("T")
@@ -141,9 +141,16 @@ class CollectionWrites(CollectionCore[DocumentT]):
         """
         check_mapping("filter", filter)
         check_replacement(replacement)
-        refuse_arguments("replace_one", collation=collation, let=let)
+        refuse_arguments("replace_one", collation=collation)
         return self._update(
-            filter, replacement, session, upsert=upsert, is_replacement=True, hint=hint, sort=sort
+            filter,
+            replacement,
+            session,
+            upsert=upsert,
+            is_replacement=True,
+            hint=hint,
+            sort=sort,
+            let=let,
         )
 
     def update_one(
@@ -177,7 +184,7 @@ class CollectionWrites(CollectionCore[DocumentT]):
         check_update(update)
         if array_filters is not None:
             check_list("array_filters", array_filters)
-        refuse_arguments("update_one", collation=collation, let=let)
+        refuse_arguments("update_one", collation=collation)
         return self._update(
             filter,
             update,
@@ -186,6 +193,7 @@ class CollectionWrites(CollectionCore[DocumentT]):
             array_filters=array_filters,
             hint=hint,
             sort=sort,
+            let=let,
         )
 
     def update_many(
@@ -209,7 +217,7 @@ class CollectionWrites(CollectionCore[DocumentT]):
         check_update(update)
         if array_filters is not None:
             check_list("array_filters", array_filters)
-        refuse_arguments("update_many", collation=collation, let=let)
+        refuse_arguments("update_many", collation=collation)
         return self._update(
             filter,
             update,
@@ -218,6 +226,7 @@ class CollectionWrites(CollectionCore[DocumentT]):
             upsert=upsert,
             array_filters=array_filters,
             hint=hint,
+            let=let,
         )
 
     def delete_one(
@@ -230,8 +239,8 @@ class CollectionWrites(CollectionCore[DocumentT]):
         comment: object = None,
     ) -> DeleteResult:
         """Delete the first document that matches."""
-        refuse_arguments("delete_one", collation=collation, let=let)
-        return self._delete(filter, 1, hint, session)
+        refuse_arguments("delete_one", collation=collation)
+        return self._delete(filter, 1, hint, session, let)
 
     def delete_many(
         self,
@@ -243,8 +252,8 @@ class CollectionWrites(CollectionCore[DocumentT]):
         comment: object = None,
     ) -> DeleteResult:
         """Delete every document that matches, in one commit."""
-        refuse_arguments("delete_many", collation=collation, let=let)
-        return self._delete(filter, 0, hint, session)
+        refuse_arguments("delete_many", collation=collation)
+        return self._delete(filter, 0, hint, session, let)
 
     def find_one_and_delete(
         self,
@@ -266,7 +275,8 @@ class CollectionWrites(CollectionCore[DocumentT]):
             sort,
             hint,
             session,
-            {"let": let, **kwargs},
+            kwargs,
+            let,
         )
 
     def find_one_and_replace(
@@ -293,7 +303,8 @@ class CollectionWrites(CollectionCore[DocumentT]):
             sort,
             hint,
             session,
-            {"let": let, **kwargs},
+            kwargs,
+            let,
             is_replacement=True,
             upsert=upsert,
             return_new=return_document,
@@ -334,7 +345,8 @@ class CollectionWrites(CollectionCore[DocumentT]):
             sort,
             hint,
             session,
-            {"let": let, **kwargs},
+            kwargs,
+            let,
             upsert=upsert,
             return_new=return_document,
             array_filters=array_filters,
@@ -357,8 +369,7 @@ class CollectionWrites(CollectionCore[DocumentT]):
         :raises BulkWriteError: writes were refused, see its ``details``.
         """
         check_list("requests", requests)
-        refuse_arguments("bulk_write", let=let)
-        bulk = BulkWrite(self.codec_options, ordered)
+        bulk = BulkWrite(self.codec_options, ordered, let)
         for request in requests:
             bulk.add(request)
         result = self._run_bulk(session, bulk)
@@ -419,8 +430,10 @@ class CollectionWrites(CollectionCore[DocumentT]):
         is_multi: bool = False,
         is_replacement: bool = False,
         array_filters: Sequence[Mapping[str, Any]] | None = None,
+        let: Mapping[str, Any] | None = None,
     ) -> UpdateResult:
         check_boolean("upsert", upsert)
+        check_let(let)
         if sort is not None:
             check_mapping("sort", sort)
         filter_bytes = encode(filter, self.codec_options)
@@ -438,6 +451,7 @@ class CollectionWrites(CollectionCore[DocumentT]):
                 sort,
                 self.codec_options,
                 writers.catalog.timestamps,
+                let,
             )
             return statement.run(target, writers)
 
@@ -463,12 +477,15 @@ class CollectionWrites(CollectionCore[DocumentT]):
         limit: int,
         hint: IndexKeys | None,
         session: ClientSession | None,
+        let: Mapping[str, Any] | None,
     ) -> DeleteResult:
         check_mapping("filter", filter)
+        check_let(let)
         filter_bytes = encode(filter, self.codec_options)
 
         def run(target: WriteTarget, writers: CollectionWriters) -> int:
-            return DeleteStatement.compile(filter_bytes, limit, hint_of(hint)).run(target, writers)
+            statement = DeleteStatement.compile(filter_bytes, limit, hint_of(hint), let=let)
+            return statement.run(target, writers)
 
         deleted = self._run(session, "delete", run)
         return DeleteResult({"n": deleted or 0, "ok": 1.0}, self._is_acknowledged(session))
@@ -483,6 +500,7 @@ class CollectionWrites(CollectionCore[DocumentT]):
         hint: IndexKeys | None,
         session: ClientSession | None,
         keywords: dict[str, Any],
+        let: Mapping[str, Any] | None,
         is_replacement: bool = False,
         upsert: bool = False,
         return_new: bool = False,
@@ -496,13 +514,17 @@ class CollectionWrites(CollectionCore[DocumentT]):
                 f"{type(return_new)}"
             )
         refuse_arguments(method, **keywords)
+        check_let(let)
         options = self.codec_options
         query = Query.compile(
             filter,
+            projection_of(projection),
             sort=None if sort is None else index_document(sort),
             limit=1,
             hint=hint_of(hint),
             codec_options=options,
+            let=let,
+            is_upsert=upsert,
         )
         change = None
         if update is not None:
@@ -513,8 +535,7 @@ class CollectionWrites(CollectionCore[DocumentT]):
                 options,
                 self._store.catalog.timestamps,
             )
-        shown = Projection.compile(projection_of(projection), options)
-        statement = ModifyStatement(query, change, shown, upsert, return_new)
+        statement = ModifyStatement(query, change, upsert, return_new)
         target = self._target(session)
         found = target.write("findAndModify", partial(statement.run, target))
         if found is None:

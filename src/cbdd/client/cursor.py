@@ -26,6 +26,7 @@ from cbdd.client.arguments import (
     IndexKeys,
     check_boolean,
     check_int,
+    check_let,
     check_mapping,
     check_not_negative,
     hint_of,
@@ -118,8 +119,9 @@ class Cursor(Generic[DocumentT]):
             return_key=return_key,
             show_record_id=show_record_id,
             snapshot=snapshot,
-            let=let,
         )
+        check_let(let)
+        self._let = let
         self._session = session
         self._filter: Mapping[str, Any] = filter or {}
         self._projection = projection_of(projection)
@@ -417,6 +419,7 @@ class Cursor(Generic[DocumentT]):
         clone._hint = copy.deepcopy(self._hint)
         clone._skip = self._skip
         clone._limit = self._limit
+        clone._let = copy.deepcopy(self._let) if deep else self._let
         clone._batch_size = self._batch_size
         clone._max_time_ms = self._max_time_ms
         clone._allow_disk_use = self._allow_disk_use
@@ -434,6 +437,7 @@ class Cursor(Generic[DocumentT]):
             self._limit,
             self._hint,
             self._collection.codec_options,
+            self._let,
         )
 
     def _refresh(self) -> bool:

@@ -18,10 +18,9 @@ from cbdd.catalog import CollectionWriter, CollectionWriters, read_record
 from cbdd.catalog.stored_document import TimestampSource, stored_document, with_timestamps
 from cbdd.client.store import Store
 from cbdd.document.validate import check_document_id
+from cbdd.expression.value import id_element
 from cbdd.query.executor import Execution, Query
-from cbdd.query.projection import Projection
 from cbdd.query.update import Update
-from cbdd.query.value import id_element
 
 if TYPE_CHECKING:
     from cbdd.client.session import ClientSession
@@ -110,6 +109,7 @@ class UpdateStatement:
         sort: Any,
         codec_options: CodecOptions[Any],
         timestamps: TimestampSource,
+        let: Mapping[str, Any] | None = None,
     ) -> UpdateStatement:
         """Compile an update, or a replacement."""
         query = Query.compile(
@@ -118,6 +118,8 @@ class UpdateStatement:
             limit=0 if is_multi else 1,
             hint=hint,
             codec_options=codec_options,
+            let=let,
+            is_upsert=upsert,
         )
         compiled = compile_update(update, is_replacement, array_filters, codec_options, timestamps)
         return UpdateStatement(query, compiled, is_multi, upsert)
@@ -146,7 +148,7 @@ class UpdateStatement:
         for record_id in record_ids:
             document = read_record(writer.txn, writer.entry, record_id)
             assert document is not None
-            changed = self.update.apply(document)
+            changed = self.update.apply(document, filter=self.query.filter)
             counts.matched += 1
             if changed is not document:
                 writer.update(record_id, document, changed)
@@ -164,12 +166,10 @@ class DeleteStatement:
         filter: Mapping[str, Any] | bytes,
         limit: int,
         hint: Any,
-        codec_options: CodecOptions[Any] | None = None,
+        let: Mapping[str, Any] | None = None,
     ) -> DeleteStatement:
         """Compile a deletion of one (limit 1) or all (0) documents that match."""
-        return DeleteStatement(
-            Query.compile(filter, limit=limit, hint=hint, codec_options=codec_options)
-        )
+        return DeleteStatement(Query.compile(filter, limit=limit, hint=hint, let=let))
 
     def run(self, target: WriteTarget, writers: CollectionWriters) -> int:
         """Delete the documents and return how many there were."""
@@ -191,7 +191,6 @@ class ModifyStatement:
         self,
         query: Query,
         update: Update | None,
-        projection: Projection | None,
         upsert: bool,
         return_new: bool,
     ) -> None:
@@ -201,7 +200,6 @@ class ModifyStatement:
         """
         self.query = query
         self.update = update
-        self.projection = projection
         self.upsert = upsert
         self.return_new = return_new
 
@@ -222,13 +220,14 @@ class ModifyStatement:
         if self.update is None:
             writer.delete(record_id, document)
             return self._project(document)
-        changed = self.update.apply(document)
+        changed = self.update.apply(document, filter=self.query.filter)
         if changed is not document:
             writer.update(record_id, document, changed)
         return self._project(changed if self.return_new else document)
 
     def _project(self, document: bytes) -> bytes:
-        return document if self.projection is None else self.projection.apply(document)
+        projection = self.query.projection
+        return document if projection is None else projection.apply(document)
 
 
 def compile_update(

@@ -23,6 +23,7 @@ from cbdd.query.matcher import MatchExpression
 from cbdd.query.parser import parse_filter
 from cbdd.query.planner import Plan, Planner
 from cbdd.query.projection import Projection
+from cbdd.query.projection_parser import parse_projection
 from cbdd.query.sort import SortPattern, compile_sort
 from cbdd.query.update import Update, upsert_document
 
@@ -41,5 +42,6 @@ __all__ = [
     "distinct",
     "explain",
     "parse_filter",
+    "parse_projection",
     "upsert_document",
 ]

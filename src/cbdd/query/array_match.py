@@ -9,7 +9,15 @@ from __future__ import annotations
 from librt.strings import read_i32_le
 from mypy_extensions import i64
 
-from cbdd.document.raw import TYPE_ARRAY, TYPE_DOCUMENT, skip_name, skip_value
+from cbdd.document.raw import (
+    TYPE_ARRAY,
+    TYPE_DOCUMENT,
+    elements,
+    find_field,
+    skip_name,
+    skip_value,
+    value_start,
+)
 from cbdd.query.matcher import MatchExpression, PathExpression
 from cbdd.query.path import FieldPath
 
@@ -46,6 +54,37 @@ class ElementMatch(PathExpression):
             elif condition.matches_value(data, int(element_type), int(value), int(element)):
                 return True
         return False
+
+    def position_at(self, data: bytes, start: int) -> int:
+        outer = super().position_at(data, start)
+        if outer >= 0:
+            return outer
+        array = _array_at(data, start, self.path)
+        if array < 0:
+            return -1
+        for position, (bson_type, _, value, end) in enumerate(elements(data, array)):
+            if self._element_matches(data, bson_type, value, end):
+                return position
+        return -1
+
+    def _element_matches(self, data: bytes, bson_type: int, start: int, end: int) -> bool:
+        if not self.is_object:
+            return self.condition.matches_value(data, bson_type, start, end)
+        if bson_type != TYPE_DOCUMENT and bson_type != TYPE_ARRAY:
+            return False
+        return self.condition.matches_at(data, start)
+
+
+def _array_at(data: bytes, document: int, path: FieldPath) -> int:
+    """Return where the array at the end of a path through documents begins, or -1."""
+    for depth in range(len(path.names)):
+        element = int(find_field(data, document, path.names[depth]))
+        if element < 0:
+            return -1
+        document = int(value_start(data, element))
+        if data[element] != (TYPE_ARRAY if depth == path.last else TYPE_DOCUMENT):
+            return -1
+    return document
 
 
 class Size(PathExpression):

@@ -14,12 +14,12 @@ from cbdd.document.raw import (
     TYPE_OBJECT_ID,
     TYPE_STRING,
 )
+from cbdd.expression.describe import describe
+from cbdd.expression.value import TYPE_NAMES, Value, is_number
 from cbdd.query.comparison import EQ, GT, GTE, LT, Comparison, In
-from cbdd.query.describe import describe
 from cbdd.query.matcher import MatchExpression, Not, Or
 from cbdd.query.predicate import Exists, HasType
 from cbdd.query.regex import Regex
-from cbdd.query.value import TYPE_NAMES, Value, is_number
 
 _EVERYTHING: Final = "[MinKey, MaxKey]"
 

@@ -33,10 +33,10 @@ from cbdd.document.raw import (
     TYPE_STRING,
     TYPE_SYMBOL,
 )
+from cbdd.expression.value import MISSING, Value, is_number, read_integer
 from cbdd.index.key_string import NAN_KEY, encode_value, type_bracket
 from cbdd.query.matcher import MatchExpression, Or, PathExpression
 from cbdd.query.path import FieldPath
-from cbdd.query.value import MISSING, Value, is_number, read_integer
 
 EQ: Final = "$eq"
 GT: Final = "$gt"

@@ -14,9 +14,9 @@ from cbdd.document.raw import (
     skip_value,
     value_start,
 )
+from cbdd.expression.value import Value
 from cbdd.index.key_string import encode_value
 from cbdd.query.path import FieldPath
-from cbdd.query.value import Value
 
 
 class DistinctValues:

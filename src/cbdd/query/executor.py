@@ -19,12 +19,15 @@ from typing import Any
 from bson.codec_options import CodecOptions
 
 from cbdd.catalog.entry import CollectionEntry
+from cbdd.expression.context import ExpressionContext
 from cbdd.query.bounds_of import conjuncts_of
+from cbdd.query.computed import FOR_UPSERT
 from cbdd.query.distinct import DistinctValues
 from cbdd.query.matcher import MatchExpression
 from cbdd.query.parser import parse_filter
 from cbdd.query.planner import Hint, Plan, Planner
 from cbdd.query.projection import Projection
+from cbdd.query.projection_parser import parse_projection
 from cbdd.query.sort import SortPattern, SortSpec, compile_sort
 from cbdd.query.stages import (
     CollectionScan,
@@ -68,14 +71,24 @@ class Query:
         limit: int = 0,
         hint: Hint | None = None,
         codec_options: CodecOptions[Any] | None = None,
+        let: Mapping[str, Any] | bytes | None = None,
+        is_upsert: bool = False,
     ) -> Query:
         """Compile all parts; `OperationFailure` when one of them is wrong or not supported.
 
         :param limit: 0 for all; as in PyMongo a negative one means the same number, once.
+        :param let: variables for expressions in filter and projection.
+        :param is_upsert: whether a document is to be made of the filter when none matches.
         """
+        context = ExpressionContext(let, codec_options)
+        if is_upsert:
+            context.refused_in = FOR_UPSERT
+        condition = parse_filter(filter, codec_options, context)
+        shown = parse_projection(projection, codec_options, condition, context)
+        context.require_sound()
         return Query(
-            parse_filter(filter, codec_options),
-            Projection.compile(projection, codec_options),
+            condition,
+            shown,
             compile_sort(sort),
             skip,
             abs(limit),

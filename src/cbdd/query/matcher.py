@@ -11,7 +11,7 @@ limits.
 
 from __future__ import annotations
 
-from cbdd.query.path import FieldPath, ValuePredicate, any_value
+from cbdd.query.path import FieldPath, ValuePredicate, any_value, array_position_of
 
 
 class MatchExpression(ValuePredicate):
@@ -24,6 +24,14 @@ class MatchExpression(ValuePredicate):
     def matches_at(self, data: bytes, start: int) -> bool:
         """Tell whether the document embedded at data[start] matches."""
         raise NotImplementedError
+
+    def position_at(self, data: bytes, start: int) -> int:
+        """Return which element of an array made the document at data[start] match, or -1.
+
+        This is what the positional operator `$` stands for. The document is known to match.
+        Several arrays are one too many for it: the last one asked counts, as in MongoDB.
+        """
+        return -1
 
 
 class And(MatchExpression):
@@ -44,6 +52,14 @@ class And(MatchExpression):
                 return False
         return True
 
+    def position_at(self, data: bytes, start: int) -> int:
+        found = -1
+        for child in self.children:
+            position = child.position_at(data, start)
+            if position >= 0:
+                found = position
+        return found
+
 
 class Or(MatchExpression):
     """Some child matches; without children, nothing does."""
@@ -62,6 +78,12 @@ class Or(MatchExpression):
             if child.matches_value(data, bson_type, start, end):
                 return True
         return False
+
+    def position_at(self, data: bytes, start: int) -> int:
+        for child in self.children:
+            if child.matches_at(data, start):
+                return child.position_at(data, start)
+        return -1
 
 
 class Not(MatchExpression):
@@ -85,3 +107,6 @@ class PathExpression(MatchExpression):
 
     def matches_at(self, data: bytes, start: int) -> bool:
         return any_value(data, start, self.path, 0, self)
+
+    def position_at(self, data: bytes, start: int) -> int:
+        return array_position_of(data, start, self.path, self)

@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Final
 
 from cbdd.document.raw import TYPE_ARRAY, TYPE_DOCUMENT, elements
+from cbdd.expression.value import Value
 from cbdd.query.path import array_position
-from cbdd.query.value import Value
 
 EMPTY: Final = b"\x05\0\0\0\0"
 """The bytes of a document or array without elements."""

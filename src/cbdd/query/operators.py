@@ -21,14 +21,15 @@ from cbdd.document.raw import (
     TYPE_STRING,
     TYPE_UNDEFINED,
 )
+from cbdd.expression.describe import describe
+from cbdd.expression.pattern import regex_parts
+from cbdd.expression.value import TYPE_NAMES, Value
 from cbdd.query.array_match import Size
 from cbdd.query.comparison import In, equality, ordering
-from cbdd.query.describe import describe
 from cbdd.query.matcher import MatchExpression, Not
 from cbdd.query.path import FieldPath
 from cbdd.query.predicate import Bits, Exists, HasType, Modulo, truncated_integer
-from cbdd.query.regex import Regex, regex_parts
-from cbdd.query.value import TYPE_NAMES, Value
+from cbdd.query.regex import Regex
 
 UNSUPPORTED_OPERATORS: Final = (
     "$geoWithin",

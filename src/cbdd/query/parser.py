@@ -18,36 +18,48 @@ from typing import Any, Final
 from bson.codec_options import CodecOptions
 from bson.errors import InvalidBSON
 
-from cbdd.catalog.refusal import BAD_VALUE, OVERFLOW, not_supported, refusal
+from cbdd.catalog.refusal import (
+    BAD_VALUE,
+    FAILED_TO_PARSE,
+    OVERFLOW,
+    QUERY_FEATURE_NOT_ALLOWED,
+    not_supported,
+    refusal,
+)
 from cbdd.document.raw import TYPE_ARRAY, TYPE_DOCUMENT, TYPE_REGEX, TYPE_UNDEFINED
+from cbdd.expression.context import ExpressionContext
+from cbdd.expression.number import double_of
+from cbdd.expression.pattern import regex_parts
+from cbdd.expression.value import Value, document_value, encode_document
 from cbdd.query.array_match import ElementMatch
 from cbdd.query.comparison import equality
+from cbdd.query.computed import Computed, Sample
 from cbdd.query.matcher import And, MatchExpression, Not, Or
 from cbdd.query.operators import OPERATORS, UNSUPPORTED_OPERATORS
 from cbdd.query.path import FieldPath
-from cbdd.query.regex import Regex, regex_parts
-from cbdd.query.value import Value, document_value, encode_document
+from cbdd.query.regex import Regex
 
 MAX_FILTER_DEPTH: Final = 100
 
 _COMBINING: Final = ("$and", "$or", "$nor")
 _UNSUPPORTED_TOP_LEVEL: Final = (
-    "$expr",
     "$where",
     "$text",
     "$jsonSchema",
-    "$sampleRate",
-    "$alwaysTrue",
-    "$alwaysFalse",
     "$atomic",
     "$isolated",
 )
 
 
 def parse_filter(
-    filter: Mapping[str, Any] | bytes | None, codec_options: CodecOptions[Any] | None = None
+    filter: Mapping[str, Any] | bytes | None,
+    codec_options: CodecOptions[Any] | None = None,
+    context: ExpressionContext | None = None,
 ) -> MatchExpression:
     """Compile a filter, given as a mapping or as BSON; None and {} match every document.
+
+    :param context: what $expr is evaluated in; default: without variables. Who gives one calls
+        its `require_sound` when everything of the statement is compiled.
 
     Raises `OperationFailure` for operators that do not exist, are not supported or have operands
     of the wrong form.
@@ -55,19 +67,29 @@ def parse_filter(
     if filter is None:
         return And([])
     try:
-        return parse_document(document_value(encode_document(filter, codec_options)), 0)
+        value = document_value(encode_document(filter, codec_options))
+        surroundings = context or ExpressionContext()
+        expression = parse_document(value, 0, surroundings)
     except InvalidBSON as error:
         raise refusal(OVERFLOW, f"filter is nested too deeply: {error}") from error
+    if context is None:
+        surroundings.require_sound()
+    return expression
 
 
-def parse_document(filter: Value, depth: int) -> MatchExpression:
-    """Compile a filter document nested `depth` filters deep."""
+def parse_document(
+    filter: Value, depth: int, context: ExpressionContext | None = None
+) -> MatchExpression:
+    """Compile a filter document nested `depth` filters deep.
+
+    :param context: what $expr is evaluated in; None where it is not allowed.
+    """
     check_depth(depth)
     children: list[MatchExpression] = []
     for name, value in filter.fields():
         if name.startswith("$"):
             if name != "$comment":
-                children.append(_parse_top_level(name, value, depth))
+                children.append(_parse_top_level(name, value, depth, context))
         elif value.bson_type == TYPE_DOCUMENT and is_operator_document(value):
             children.extend(parse_operators(name, value, depth))
         else:
@@ -81,12 +103,27 @@ def check_depth(depth: int) -> None:
         raise refusal(BAD_VALUE, f"exceeded maximum query tree depth of {MAX_FILTER_DEPTH}")
 
 
-def _parse_top_level(name: str, value: Value, depth: int) -> MatchExpression:
+def _parse_top_level(
+    name: str, value: Value, depth: int, context: ExpressionContext | None
+) -> MatchExpression:
     if name in _COMBINING:
-        children = _parse_filter_list(name, value, depth)
+        children = _parse_filter_list(name, value, depth, context)
         if name == "$and":
             return And(children)
         return Or(children) if name == "$or" else Not(Or(children))
+    if name == "$expr" or name == "$sampleRate":
+        if context is None and depth:
+            raise refusal(BAD_VALUE, f"{name} can only be applied to the top-level document")
+        where = "in this context" if context is None else context.refused_in
+        if context is None or where:
+            raise refusal(QUERY_FEATURE_NOT_ALLOWED, f"{name} is not allowed {where}")
+        if name == "$expr":
+            return Computed(context.compile(value), context)
+        return _parse_sample(value, context)
+    if name == "$alwaysTrue" or name == "$alwaysFalse":
+        if value.integer() != 1:
+            raise refusal(FAILED_TO_PARSE, f"{name} must be an integer value of 1")
+        return And([]) if name == "$alwaysTrue" else Or([])
     if name in _UNSUPPORTED_TOP_LEVEL:
         raise not_supported(BAD_VALUE, name, "in a filter")
     if name == "$not":
@@ -102,14 +139,25 @@ def _parse_top_level(name: str, value: Value, depth: int) -> MatchExpression:
     )
 
 
-def _parse_filter_list(name: str, value: Value, depth: int) -> list[MatchExpression]:
+def _parse_sample(value: Value, context: ExpressionContext) -> MatchExpression:
+    if not value.is_number():
+        raise refusal(BAD_VALUE, "argument to $sampleRate must be a numeric type")
+    rate = double_of(value)
+    if not 0 <= rate <= 1:
+        raise refusal(BAD_VALUE, "numeric argument to $sampleRate must be in [0, 1]")
+    return Sample(rate, context)
+
+
+def _parse_filter_list(
+    name: str, value: Value, depth: int, context: ExpressionContext | None
+) -> list[MatchExpression]:
     if value.bson_type != TYPE_ARRAY:
         raise refusal(BAD_VALUE, f"{name} must be an array")
     children: list[MatchExpression] = []
     for _, entry in value.fields():
         if entry.bson_type != TYPE_DOCUMENT:
             raise refusal(BAD_VALUE, f"{name} argument's entries must be objects")
-        children.append(parse_document(entry, depth + 1))
+        children.append(parse_document(entry, depth + 1, context))
     if not children:
         raise refusal(BAD_VALUE, f"{name} argument must be a non-empty array")
     return children

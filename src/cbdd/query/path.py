@@ -25,7 +25,7 @@ from librt.strings import read_i32_le
 from mypy_extensions import i64
 
 from cbdd.document.raw import TYPE_ARRAY, TYPE_DOCUMENT, find_field, skip_name, skip_value
-from cbdd.query.value import MISSING
+from cbdd.expression.value import MISSING
 
 _MAX_POSITION_DIGITS: Final = 9
 
@@ -83,6 +83,86 @@ def any_value(
         depth += 1
 
 
+def array_position_of(
+    data: bytes, document: i64, path: FieldPath, predicate: ValuePredicate
+) -> int:
+    """Return which element of the first array on the path leads to a value that matches, or -1."""
+    last: i64 = path.last
+    depth: i64 = 0
+    while True:
+        name = path.names[depth]
+        element: i64 = find_field(data, document, name)
+        if element < 0:
+            return -1
+        bson_type: i64 = data[element]
+        start: i64 = element + len(name) + 2
+        if bson_type == TYPE_ARRAY:
+            if depth < last:
+                return _position_on_the_way(data, start, path, depth + 1, predicate)
+            return _position_at_leaf(data, start, path, predicate)
+        if depth == last or bson_type != TYPE_DOCUMENT:
+            return -1
+        document = start
+        depth += 1
+
+
+def _position_at_leaf(data: bytes, array: i64, path: FieldPath, predicate: ValuePredicate) -> int:
+    if not path.expands_leaf:
+        return -1
+    size: int = read_i32_le(data, array)
+    element: i64 = array + 4
+    last: i64 = array + size - 1
+    position = 0
+    while element < last:
+        bson_type: i64 = data[element]
+        start: i64 = skip_name(data, element + 1)
+        element = skip_value(data, bson_type, start)
+        if predicate.matches_value(data, int(bson_type), int(start), int(element)):
+            return position
+        position += 1
+    return -1
+
+
+def _position_on_the_way(
+    data: bytes, array: i64, path: FieldPath, depth: i64, predicate: ValuePredicate
+) -> int:
+    """As `_any_in_array`, but tell which element it was."""
+    wanted: i64 = path.positions[depth]
+    size: int = read_i32_le(data, array)
+    element: i64 = array + 4
+    end: i64 = array + size - 1
+    position = 0
+    while element < end:
+        bson_type: i64 = data[element]
+        start: i64 = skip_name(data, element + 1)
+        element = skip_value(data, bson_type, start)
+        if bson_type == TYPE_DOCUMENT and any_value(data, start, path, depth, predicate):
+            return position
+        if position == wanted and _matches_by_number(
+            data, bson_type, start, element, path, depth, predicate
+        ):
+            return -1 if depth == path.last else position  # the filter names it itself
+        position += 1
+    return -1
+
+
+def _matches_by_number(
+    data: bytes,
+    bson_type: i64,
+    start: i64,
+    end: i64,
+    path: FieldPath,
+    depth: i64,
+    predicate: ValuePredicate,
+) -> bool:
+    """Tell whether the element named by path.names[depth] as a position matches."""
+    if depth == path.last:
+        return predicate.matches_value(data, int(bson_type), int(start), int(end))
+    if bson_type == TYPE_DOCUMENT:
+        return any_value(data, start, path, depth + 1, predicate)
+    return bson_type == TYPE_ARRAY and _any_in_array(data, start, path, depth + 1, predicate)
+
+
 def _any_at_leaf(data: bytes, array: i64, path: FieldPath, predicate: ValuePredicate) -> bool:
     """Search an array that stands at the end of the path: its elements, then itself."""
     size: int = read_i32_le(data, array)
@@ -123,12 +203,9 @@ def _any_in_array(
                 has_shown = True
                 if predicate.matches_value(data, int(bson_type), int(start), int(element)):
                     return True
-            elif bson_type == TYPE_DOCUMENT:
-                if any_value(data, start, path, depth + 1, predicate):
-                    return True
-            elif bson_type == TYPE_ARRAY:
-                has_shown = True
-                if _any_in_array(data, start, path, depth + 1, predicate):
+            else:
+                has_shown = has_shown or bson_type == TYPE_ARRAY
+                if _matches_by_number(data, bson_type, start, element, path, depth, predicate):
                     return True
         position += 1
     return not has_shown and predicate.matches_value(data, MISSING, 0, 0)

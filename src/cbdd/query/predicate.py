@@ -9,9 +9,9 @@ from typing import Final
 from librt.strings import read_f64_le
 
 from cbdd.document.raw import TYPE_BINARY, TYPE_DECIMAL128, TYPE_DOUBLE, TYPE_INT32, TYPE_INT64
+from cbdd.expression.value import MISSING, read_decimal, read_integer
 from cbdd.query.matcher import PathExpression
 from cbdd.query.path import FieldPath
-from cbdd.query.value import MISSING, read_decimal, read_integer
 
 _LOW: Final = -(1 << 63)
 _HIGH: Final = 1 << 63

@@ -6,31 +6,35 @@ b of every document in the array a. Values without fields on the way are dropped
 kept by an exclusion. Fields stay in the order of the document, kept values are copied as bytes.
 
     {"a.b": 1, "c": 1}   ->   tree   _id: keep, a: {b: keep}, c: keep
+
+Then computed fields are set, in the order of the projection, each from the whole document; and then
+$slice and the positional operator cut arrays of what is there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
-
-from bson.codec_options import CodecOptions
 from mypy_extensions import i64
 
-from cbdd.catalog.refusal import BAD_VALUE, not_supported, refusal
+from cbdd.catalog.refusal import refusal
 from cbdd.document.raw import (
     TYPE_ARRAY,
-    TYPE_BOOLEAN,
     TYPE_DOCUMENT,
+    elements,
     skip_name,
     skip_value,
 )
-from cbdd.query.value import Value, document_value, encode_document
-
-_INCLUSION_IN_EXCLUSION: Final = 31253
-_EXCLUSION_IN_INCLUSION: Final = 31254
-_COLLISION_BELOW: Final = 31249
-_COLLISION_ABOVE: Final = 31250
-_MAX_DEPTH: Final = 100
+from cbdd.expression.context import EMPTY_DOCUMENT, ExpressionContext
+from cbdd.expression.node import (
+    MISSING_VALUE,
+    Environment,
+    Expression,
+    array_of,
+    document_of,
+    fields_of,
+    items_of,
+)
+from cbdd.expression.value import Value
+from cbdd.query.matcher import MatchExpression
 
 
 class ProjectionNode:
@@ -40,33 +44,173 @@ class ProjectionNode:
         self.children: dict[bytes, ProjectionNode] = {}
         self.is_leaf = False
         self.is_kept = False
+        self.computed: dict[bytes, Expression] = {}
+        self.computing: list[bytes] = []
+        """Names of computed fields, and of children that have some, in order."""
+
+    def compute(self, environment: Environment, document: Value) -> Value:
+        """Return `document` with the computed fields set."""
+        names: list[bytes] = []
+        values: list[Value] = []
+        places: dict[bytes, int] = {}
+        for name, value in fields_of(document):
+            places[name] = len(names)
+            names.append(name)
+            values.append(value)
+        for name in self.computing:
+            place = places.get(name)
+            before = MISSING_VALUE if place is None else values[place]
+            expression = self.computed.get(name)
+            if expression is not None:
+                value = expression.evaluate(environment)
+            else:
+                value = self.children[name].compute_value(environment, before)
+            if place is None:
+                places[name] = len(names)
+                names.append(name)
+                values.append(value)
+            else:
+                values[place] = value
+        return document_of(names, values)
+
+    def compute_value(self, environment: Environment, value: Value) -> Value:
+        """The same for what stands at this place; what is no document becomes one."""
+        if value.bson_type == TYPE_DOCUMENT:
+            return self.compute(environment, value)
+        if value.bson_type == TYPE_ARRAY:
+            return array_of([self.compute_value(environment, item) for item in items_of(value)])
+        return self.compute(environment, Value(TYPE_DOCUMENT, EMPTY_DOCUMENT))
+
+
+class ElementProjection(Expression):
+    """$elemMatch: an array of the first element that matches; nothing when none does."""
+
+    def __init__(self, source: Expression, condition: MatchExpression, is_object: bool) -> None:
+        """
+        :param is_object: the condition is a filter for documents, else operators for any value.
+        """
+        self.source = source
+        self.condition = condition
+        self.is_object = is_object
+
+    def evaluate(self, environment: Environment) -> Value:
+        array = self.source.evaluate(environment)
+        if array.bson_type != TYPE_ARRAY:
+            return MISSING_VALUE
+        data = array.data
+        for bson_type, _, start, end in elements(data, 0):
+            if self.is_object:
+                is_match = bson_type in (TYPE_DOCUMENT, TYPE_ARRAY) and self.condition.matches_at(
+                    data, start
+                )
+            else:
+                is_match = self.condition.matches_value(data, bson_type, start, end)
+            if is_match:
+                return array_of([Value(bson_type, data[start:end])])
+        return MISSING_VALUE
+
+
+class ArrayCut:
+    """What cuts an array at a path once the fields are chosen."""
+
+    def __init__(self, names: list[bytes]) -> None:
+        self.names = names
+
+    def apply(self, value: Value, depth: int, original: bytes) -> Value:
+        """Return a value with the arrays below self.names[depth:] cut.
+
+        :param original: the document as it was found.
+        """
+        raise NotImplementedError
+
+    def _below(self, document: Value, depth: int, original: bytes) -> Value:
+        """Cut what stands in the field self.names[depth] of a document."""
+        name = self.names[depth]
+        names: list[bytes] = []
+        values: list[Value] = []
+        for key, value in fields_of(document):
+            names.append(key)
+            values.append(self.apply(value, depth + 1, original) if key == name else value)
+        return document_of(names, values)
+
+
+class Slice(ArrayCut):
+    """$slice: some elements of every array at the path."""
+
+    def __init__(self, names: list[bytes], skip: int | None, limit: int) -> None:
+        super().__init__(names)
+        self.skip = skip
+        self.limit = limit
+
+    def apply(self, value: Value, depth: int, original: bytes) -> Value:
+        if depth == len(self.names):
+            return array_of(self._part(items_of(value))) if value.bson_type == TYPE_ARRAY else value
+        if value.bson_type == TYPE_DOCUMENT:
+            return self._below(value, depth, original)
+        if value.bson_type == TYPE_ARRAY:
+            return array_of([self.apply(item, depth, original) for item in items_of(value)])
+        return value
+
+    def _part(self, items: list[Value]) -> list[Value]:
+        if self.skip is None:
+            return items[: self.limit] if self.limit >= 0 else items[self.limit :]
+        start = self.skip if self.skip >= 0 else max(0, len(items) + self.skip)
+        return items[start : start + self.limit]
+
+
+class Positional(ArrayCut):
+    """`a.$`: of the first array on the path, the element that made the document match."""
+
+    def __init__(self, names: list[bytes], filter: MatchExpression) -> None:
+        super().__init__(names)
+        self.filter = filter
+
+    def apply(self, value: Value, depth: int, original: bytes) -> Value:
+        if value.bson_type == TYPE_ARRAY:
+            position = self.filter.position_at(original, 0)
+            if position < 0:
+                raise refusal(
+                    51246,
+                    "Executor error during find command :: caused by :: positional operator '.$'"
+                    " couldn't find a matching element in the array",
+                )
+            items = items_of(value)
+            if position >= len(items):
+                raise refusal(
+                    51247,
+                    "Executor error during find command :: caused by :: positional operator '.$'"
+                    " element mismatch",
+                )
+            return array_of([items[position]])
+        if value.bson_type == TYPE_DOCUMENT and depth < len(self.names):
+            return self._below(value, depth, original)
+        return value
 
 
 class Projection:
     """A compiled projection; immutable, shared by all documents of a query."""
 
-    def __init__(self, root: ProjectionNode, is_inclusion: bool) -> None:
+    def __init__(
+        self,
+        root: ProjectionNode,
+        is_inclusion: bool,
+        cuts: list[ArrayCut],
+        context: ExpressionContext,
+    ) -> None:
         self.root = root
         self.is_inclusion = is_inclusion
-
-    @staticmethod
-    def compile(
-        spec: Mapping[str, Any] | bytes | None, codec_options: CodecOptions[Any] | None = None
-    ) -> Projection | None:
-        """Compile a projection document; None when it asks for whole documents.
-
-        Raises `OperationFailure` for mixed rules, colliding paths and what is not supported yet:
-        $slice, $elemMatch, the positional operator and computed fields.
-        """
-        if spec is None:
-            return None
-        builder = _ProjectionBuilder()
-        builder.add_document("", document_value(encode_document(spec, codec_options)), 0)
-        return builder.build()
+        self.cuts = cuts
+        self.context = context
 
     def apply(self, document: bytes) -> bytes:
         """Return the projected document."""
-        return self._document(document, 0, self.root)
+        result = self._document(document, 0, self.root)
+        if self.root.computing:
+            environment = self.context.environment(document)
+            result = self.root.compute(environment, Value(TYPE_DOCUMENT, result)).data
+        for cut in self.cuts:
+            result = cut.apply(Value(TYPE_DOCUMENT, result), 0, document).data
+        return result
 
     def _document(self, data: bytes, start: i64, node: ProjectionNode) -> bytes:
         parts: list[bytes] = []
@@ -88,7 +232,7 @@ class Projection:
             elif bson_type == TYPE_ARRAY:
                 parts.append(data[element:value])
                 parts.append(self._array(data, value, child))
-            elif not self.is_inclusion:
+            elif not self.is_inclusion or child.computing:  # it becomes a document in its place
                 parts.append(data[element:end])
             element = end
         return _join(parts)
@@ -106,7 +250,7 @@ class Projection:
                 content = self._document(data, value, node)
             elif bson_type == TYPE_ARRAY:
                 content = self._array(data, value, node)
-            elif self.is_inclusion:
+            elif self.is_inclusion and not node.computing:
                 continue
             else:
                 content = data[value:end]
@@ -119,99 +263,3 @@ class Projection:
 def _join(parts: list[bytes]) -> bytes:
     body = b"".join(parts)
     return (len(body) + 5).to_bytes(4, "little") + body + b"\0"
-
-
-class _ProjectionBuilder:
-    """Collects the fields of a projection document and finds out which rule it follows."""
-
-    def __init__(self) -> None:
-        self.root = ProjectionNode()
-        self.rule: bool | None = None
-        self.keeps_id: bool | None = None
-
-    def add_document(self, prefix: str, spec: Value, depth: int) -> None:
-        if depth > _MAX_DEPTH:
-            raise refusal(BAD_VALUE, "projection is nested too deeply")
-        for name, value in spec.fields():
-            path = prefix + name
-            if value.bson_type == TYPE_DOCUMENT:
-                self._add_nested(path, value, depth)
-            elif value.is_number() or value.bson_type == TYPE_BOOLEAN:
-                self._add(path, value.is_true())
-            else:
-                raise not_supported(BAD_VALUE, f"a computed field ('{path}')", "in a projection")
-
-    def _add_nested(self, path: str, value: Value, depth: int) -> None:
-        fields = value.fields()
-        if not fields:
-            raise refusal(51270, "An empty sub-projection is not a valid value")
-        name = fields[0][0]
-        if name.startswith("$"):
-            raise not_supported(BAD_VALUE, name, f"in a projection (field '{path}')")
-        self.add_document(path + ".", value, depth + 1)
-
-    def _add(self, path: str, is_kept: bool) -> None:
-        _check_path(path)
-        if path == "_id":
-            self.keeps_id = is_kept
-            return
-        if self.rule is None:
-            self.rule = is_kept
-        elif self.rule != is_kept:
-            if is_kept:
-                raise refusal(
-                    _INCLUSION_IN_EXCLUSION,
-                    f"Cannot do inclusion on field {path} in exclusion projection",
-                )
-            raise refusal(
-                _EXCLUSION_IN_INCLUSION,
-                f"Cannot do exclusion on field {path} in inclusion projection",
-            )
-        self._insert(path, is_kept)
-
-    def _insert(self, path: str, is_kept: bool) -> None:
-        node = self.root
-        names = path.split(".")
-        for i, name in enumerate(names):
-            if node.is_leaf:
-                rest = ".".join(names[i:])
-                raise refusal(
-                    _COLLISION_BELOW, f"Path collision at {path} remaining portion {rest}"
-                )
-            key = name.encode("utf-8")
-            child = node.children.get(key)
-            if child is None:
-                child = ProjectionNode()
-                node.children[key] = child
-            node = child
-        if node.is_leaf or node.children:
-            raise refusal(_COLLISION_ABOVE, f"Path collision at {path}")
-        node.is_leaf = True
-        node.is_kept = is_kept
-
-    def build(self) -> Projection | None:
-        if self.rule is None and self.keeps_id is None:
-            return None
-        is_inclusion = self.keeps_id is True if self.rule is None else self.rule
-        if self.keeps_id is not None:
-            self._insert("_id", self.keeps_id)
-        elif is_inclusion and b"_id" not in self.root.children:
-            self._insert("_id", True)
-        return Projection(self.root, is_inclusion)
-
-
-def _check_path(path: str) -> None:
-    if not path:
-        raise refusal(40352, "FieldPath cannot be constructed with empty string")
-    if path.endswith("."):
-        raise refusal(40353, "FieldPath must not end with a '.'.")
-    names = path.split(".")
-    if "" in names:
-        raise refusal(15998, "FieldPath field names may not be empty strings.")
-    if len(names) > _MAX_DEPTH:
-        raise refusal(BAD_VALUE, f"projection path of more than {_MAX_DEPTH} fields")
-    for name in names:
-        if name == "$":
-            raise not_supported(BAD_VALUE, "the positional operator $", "in a projection")
-        if name.startswith("$"):
-            raise refusal(16410, f"FieldPath field names may not start with '$', given '{name}'.")

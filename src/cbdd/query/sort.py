@@ -16,10 +16,10 @@ from pymongo.errors import OperationFailure
 
 from cbdd.catalog.refusal import BAD_VALUE, not_supported, refusal
 from cbdd.document.raw import TYPE_DOCUMENT
+from cbdd.expression.describe import describe
+from cbdd.expression.value import Value, document_value, encode_document
 from cbdd.index.definition import IndexDefinition
 from cbdd.index.keys import extract_keys
-from cbdd.query.describe import describe
-from cbdd.query.value import Value, document_value, encode_document
 
 NATURAL: Final = "$natural"
 

@@ -37,13 +37,13 @@ from cbdd.document.validate import (
     check_replacement,
     validate_document,
 )
+from cbdd.expression.describe import describe_field
+from cbdd.expression.value import Value, document_value, encode_document, id_element
 from cbdd.query.comparison import EQ, Comparison, In
-from cbdd.query.describe import describe_field
 from cbdd.query.matcher import And, MatchExpression, Or
 from cbdd.query.mutable import EMPTY
 from cbdd.query.update_parser import parse_array_filters, parse_update
 from cbdd.query.update_tree import ID, ObjectNode, UpdateContext, create_path, new_value
-from cbdd.query.value import Value, document_value, encode_document, id_element
 
 _TOO_LARGE: Final = 17419
 
@@ -89,19 +89,25 @@ class Update:
         check_replacement(data)
         return Update(None, data, 0)
 
-    def apply(self, document: bytes, is_insert: bool = False) -> bytes:
+    def apply(
+        self,
+        document: bytes,
+        is_insert: bool = False,
+        filter: MatchExpression | None = None,
+    ) -> bytes:
         """Return what `document` becomes.
 
         The very same object (`is`) means that the document does not count as modified; equal bytes
         in another object do ($push with $sort always modifies, as in MongoDB).
 
         :param is_insert: the document is the one an upsert is about to insert.
+        :param filter: what the document has matched; the positional operator `$` asks it.
         """
         is_rewritten = False
         if self.root is None:
             result = self._replace(document)
         else:
-            context = UpdateContext(document, is_insert, self.now_milliseconds)
+            context = UpdateContext(document, is_insert, self.now_milliseconds, filter)
             self.root.apply_fields(context.root, context)
             context.check_id()
             result = context.root.to_bytes()

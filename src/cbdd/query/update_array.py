@@ -6,12 +6,12 @@ from typing import Final
 
 from cbdd.catalog.refusal import BAD_VALUE, FAILED_TO_PARSE, TYPE_MISMATCH, refusal
 from cbdd.document.raw import TYPE_ARRAY, TYPE_DOCUMENT
+from cbdd.expression.describe import describe, describe_field
+from cbdd.expression.value import TYPE_NAMES, Value, wrap
 from cbdd.index.key_string import NULL_KEY, invert
-from cbdd.query.describe import describe, describe_field
 from cbdd.query.matcher import MatchExpression
 from cbdd.query.mutable import EMPTY, MutableValue
 from cbdd.query.update_tree import LeafNode, UpdateContext, check_viable, new_value
-from cbdd.query.value import TYPE_NAMES, Value, wrap
 
 _EACH: Final = "$each"
 _PUSH_CLAUSES: Final = (_EACH, "$slice", "$sort", "$position")

@@ -19,11 +19,11 @@ from cbdd.document.raw import (
     TYPE_STRING,
     TYPE_TIMESTAMP,
 )
-from cbdd.query.describe import describe, describe_field
+from cbdd.expression.describe import describe, describe_field
+from cbdd.expression.number import add, bitwise, int32_value, multiply
+from cbdd.expression.value import TYPE_NAMES, Value
 from cbdd.query.mutable import MutableValue
-from cbdd.query.number import add, bitwise, int32_value, multiply
 from cbdd.query.update_tree import LeafNode, UpdateContext, create_path, new_value
-from cbdd.query.value import TYPE_NAMES, Value
 
 _BIT_OPERATIONS: Final = ("and", "or", "xor")
 

@@ -17,11 +17,11 @@ from cbdd.catalog.refusal import (
     DOLLAR_PREFIXED_FIELD_NAME,
     EMPTY_FIELD_NAME,
     FAILED_TO_PARSE,
-    not_supported,
     refusal,
 )
 from cbdd.document.raw import TYPE_ARRAY, TYPE_DOCUMENT, TYPE_REGEX
-from cbdd.query.describe import describe
+from cbdd.expression.describe import describe
+from cbdd.expression.value import Value, document_value, encode_document
 from cbdd.query.matcher import And, MatchExpression
 from cbdd.query.parser import check_depth, parse_document, parse_operators
 from cbdd.query.update_array import (
@@ -44,7 +44,6 @@ from cbdd.query.update_leaf import (
     rename_target,
 )
 from cbdd.query.update_tree import ArrayNode, LeafNode, ObjectNode, Placeholder, UpdateNode
-from cbdd.query.value import Value, document_value, encode_document
 
 _MAX_PATH_PARTS: Final = 200
 _REFERENCE_NAMES: Final = ("$ref", "$id", "$db")
@@ -256,10 +255,6 @@ def _check_path(path: str) -> None:
                     BAD_VALUE,
                     f"Cannot have positional (i.e. '$') element in the first position in path"
                     f" '{path}'",
-                )
-            if part == "$":
-                raise not_supported(
-                    BAD_VALUE, "the positional operator $", f"in an update ('{path}')"
                 )
         elif part.startswith("$") and (i == 0 or part not in _REFERENCE_NAMES):
             raise refusal(

@@ -26,13 +26,15 @@ from cbdd.catalog.refusal import (
     refusal,
 )
 from cbdd.document.raw import TYPE_ARRAY, TYPE_DOCUMENT, TYPE_NULL
-from cbdd.query.describe import describe, describe_field, describe_id
+from cbdd.expression.describe import describe, describe_field, describe_id
+from cbdd.expression.value import Value, id_element, wrap
 from cbdd.query.matcher import MatchExpression
 from cbdd.query.mutable import EMPTY, MutableValue
 from cbdd.query.path import array_position
-from cbdd.query.value import Value, id_element, wrap
 
 ID: Final = b"_id"
+MATCHED: Final = b"$"
+"""The part of a path that stands for the array element the filter has matched."""
 
 MAX_BACKFILL: Final = 1_500_000
 """How many nulls an update may put into an array to reach a position behind its end."""
@@ -41,8 +43,15 @@ MAX_BACKFILL: Final = 1_500_000
 class UpdateContext:
     """One application of an update to one document."""
 
-    def __init__(self, document: bytes, is_insert: bool, now_milliseconds: int) -> None:
+    def __init__(
+        self,
+        document: bytes,
+        is_insert: bool,
+        now_milliseconds: int,
+        filter: MatchExpression | None = None,
+    ) -> None:
         self.document = document
+        self._filter = filter
         self.is_insert = is_insert
         self.now_milliseconds = now_milliseconds
         self.root = MutableValue(TYPE_DOCUMENT, document)
@@ -51,6 +60,21 @@ class UpdateContext:
         """Whether this counts as a modification even if the bytes stay the same."""
         self.taken: list[bytes] = []
         """The path walked so far, names that do not exist yet included."""
+
+    def matched_position(self) -> bytes:
+        """Return what the positional operator stands for in this document.
+
+        :raises OperationFailure: the filter has not matched by an element of an array.
+        """
+        position = -1
+        if self._filter is not None and not self.is_insert:
+            position = self._filter.position_at(self.document, 0)
+        if position < 0:
+            raise refusal(
+                BAD_VALUE,
+                "The positional operator did not find the match needed from the query.",
+            )
+        return str(position).encode("ascii")
 
     def path_text(self) -> str:
         """Return the path walked so far as text."""
@@ -131,6 +155,11 @@ class ObjectNode(UpdateNode):
         self, name: bytes, target: MutableValue, missing: list[bytes], context: UpdateContext
     ) -> None:
         child = self.children[name]
+        if name == MATCHED:
+            name = context.matched_position()
+            fixed = self.children.get(name)
+            if fixed is not None:
+                child = child.merged(fixed, context.path_text() + "." + name.decode("ascii"))
         context.taken.append(name)
         place = target.find(name) if not missing else -1
         if place >= 0:

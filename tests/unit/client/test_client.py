@@ -119,14 +119,13 @@ def test_what_a_deployment_has_is_absent(client: Client) -> None:
         lambda c: c.shop.orders.rename("a", nonsense=True),
         lambda c: c.shop.orders.drop(encrypted_fields={"a": 1}),
         lambda c: c.shop.orders.update_one({}, {"$set": {"a": 1}}, collation={"locale": "en"}),
-        lambda c: c.shop.orders.update_many({}, {"$set": {"a": 1}}, let={"a": 1}),
+        lambda c: c.shop.orders.update_many({}, {"$set": {"a": 1}}, collation={"locale": "en"}),
         lambda c: c.shop.orders.replace_one({}, {}, collation={"locale": "en"}),
         lambda c: c.shop.orders.delete_one({}, collation={"locale": "en"}),
-        lambda c: c.shop.orders.delete_many({}, let={"a": 1}),
-        lambda c: c.shop.orders.find_one_and_delete({}, let={"a": 1}),
+        lambda c: c.shop.orders.delete_many({}, collation={"locale": "en"}),
+        lambda c: c.shop.orders.find_one_and_delete({}, maxTimeMS=5),
         lambda c: c.shop.orders.find_one_and_update({}, {"$set": {"a": 1}}, maxTimeMS=5),
         lambda c: c.shop.orders.find_one_and_replace({}, {}, collation={"locale": "en"}),
-        lambda c: c.shop.orders.bulk_write([], let={"a": 1}),
     ],
 )
 def test_what_is_not_there_yet_says_so(client: Client, call: Any) -> None:

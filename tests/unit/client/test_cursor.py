@@ -312,7 +312,6 @@ def test_count_and_skip_and_hint(orders: Orders) -> None:
         ("return_key", True),
         ("show_record_id", True),
         ("snapshot", True),
-        ("let", {"a": 1}),
         ("oplog_replay", True),
         ("cursor_type", CursorType.TAILABLE),
         ("cursor_type", CursorType.TAILABLE_AWAIT),

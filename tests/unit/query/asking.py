@@ -9,7 +9,7 @@ import pytest
 from bson.codec_options import CodecOptions
 from pymongo.errors import OperationFailure
 
-from cbdd.query import Projection, Update, parse_filter
+from cbdd.query import Update, parse_filter, parse_projection
 
 OPTIONS: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=True)
 
@@ -39,6 +39,6 @@ def update_refusal(document: dict[str, Any], update: dict[str, Any], *filters: A
 
 
 def projected(document: dict[str, Any], spec: dict[str, Any]) -> dict[str, Any]:
-    projection = Projection.compile(spec)
+    projection = parse_projection(spec)
     data = bson.encode(document)
     return bson.decode(data if projection is None else projection.apply(data), OPTIONS)

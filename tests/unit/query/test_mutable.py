@@ -7,8 +7,8 @@ from typing import Any
 import bson
 
 from cbdd.document.raw import TYPE_DOCUMENT
+from cbdd.expression.value import value_of
 from cbdd.query.mutable import MutableValue
-from cbdd.query.value import value_of
 
 
 def opened(document: Any) -> MutableValue:

@@ -48,8 +48,8 @@ def test_wrong_update_is_refused(update: dict[str, Any], code: int) -> None:
     assert update_refusal({"a": []}, update) == code
 
 
-def test_positional_operator_is_refused_by_name() -> None:
-    with pytest.raises(OperationFailure, match=r"positional operator \$ is not supported"):
+def test_positional_operator_needs_a_filter_that_matched_an_element() -> None:
+    with pytest.raises(OperationFailure, match="did not find the match needed"):
         updated({"a": [1]}, {"$set": {"a.$": 1}})
 
 

@@ -15,13 +15,13 @@ from bson.decimal128 import Decimal128
 from librt.strings import BytesWriter, read_f64_le, write_f64_le, write_i32_le, write_i64_le
 
 from cbdd.document.raw import TYPE_DECIMAL128, TYPE_DOUBLE, TYPE_INT32, TYPE_INT64
-from cbdd.query.value import Value, read_decimal, read_integer
+from cbdd.expression.value import Value, read_decimal, read_integer
 
 _INT32_LOW: Final = -(1 << 31)
 _INT32_HIGH: Final = 1 << 31
 _INT64_LOW: Final = -(1 << 63)
 _INT64_HIGH: Final = 1 << 63
-_DECIMAL_CONTEXT: Final = Context(
+DECIMAL_CONTEXT: Final = Context(
     prec=34, rounding=ROUND_HALF_EVEN, Emin=-6143, Emax=6144, clamp=1, traps=[]
 )
 _DOUBLE_DIGITS: Final = 15
@@ -30,24 +30,24 @@ _DOUBLE_DIGITS: Final = 15
 def add(left: Value, right: Value) -> Value | None:
     """Return left + right, or None when the int64 result does not fit."""
     if left.bson_type == TYPE_DECIMAL128 or right.bson_type == TYPE_DECIMAL128:
-        return decimal_value(_DECIMAL_CONTEXT.add(_decimal(left), _decimal(right)))
+        return decimal_value(DECIMAL_CONTEXT.add(decimal_of(left), decimal_of(right)))
     if left.bson_type == TYPE_DOUBLE or right.bson_type == TYPE_DOUBLE:
-        return double_value(_double(left) + _double(right))
-    return _integer_result(_integer(left) + _integer(right), left, right)
+        return double_value(double_of(left) + double_of(right))
+    return _integer_result(integer_of(left) + integer_of(right), left, right)
 
 
 def multiply(left: Value, right: Value) -> Value | None:
     """Return left * right, or None when the int64 result does not fit."""
     if left.bson_type == TYPE_DECIMAL128 or right.bson_type == TYPE_DECIMAL128:
-        return decimal_value(_DECIMAL_CONTEXT.multiply(_decimal(left), _decimal(right)))
+        return decimal_value(DECIMAL_CONTEXT.multiply(decimal_of(left), decimal_of(right)))
     if left.bson_type == TYPE_DOUBLE or right.bson_type == TYPE_DOUBLE:
-        return double_value(_double(left) * _double(right))
-    return _integer_result(_integer(left) * _integer(right), left, right)
+        return double_value(double_of(left) * double_of(right))
+    return _integer_result(integer_of(left) * integer_of(right), left, right)
 
 
 def bitwise(operator: str, left: Value, right: Value) -> Value:
     """Return left and/or/xor right for two integers."""
-    a, b = _integer(left), _integer(right)
+    a, b = integer_of(left), integer_of(right)
     if operator == "and":
         result = a & b
     elif operator == "or":
@@ -85,31 +85,36 @@ def decimal_value(number: Decimal) -> Value:
     return Value(TYPE_DECIMAL128, Decimal128(number).bid)
 
 
-def _integer(value: Value) -> int:
+def integer_of(value: Value) -> int:
+    """Return an int32 or int64 as an int."""
     return read_integer(value.data, value.bson_type, 0)
 
 
-def _double(value: Value) -> float:
+def double_of(value: Value) -> float:
+    """Return a number as a double."""
     if value.bson_type == TYPE_DOUBLE:
         return read_f64_le(value.data, 0)
-    return float(_integer(value))
+    if value.bson_type == TYPE_DECIMAL128:
+        return float(read_decimal(value.data, 0))
+    return float(integer_of(value))
 
 
-def _decimal(value: Value) -> Decimal:
+def decimal_of(value: Value) -> Decimal:
+    """Return a number as a Decimal; a double with its first 15 digits."""
     if value.bson_type == TYPE_DECIMAL128:
         return read_decimal(value.data, 0)
     if value.bson_type == TYPE_DOUBLE:
         return _decimal_of_double(read_f64_le(value.data, 0))
-    return Decimal(_integer(value))
+    return Decimal(integer_of(value))
 
 
 def _decimal_of_double(number: float) -> Decimal:
     """Return `number` with 15 digits, also where fewer would do, as MongoDB makes a decimal."""
-    decimal = _DECIMAL_CONTEXT.create_decimal_from_float(number)
+    decimal = DECIMAL_CONTEXT.create_decimal_from_float(number)
     if decimal.is_zero() or not decimal.is_finite():
         return decimal
     unit = Decimal((0, (1,), decimal.adjusted() - _DOUBLE_DIGITS + 1))
-    return decimal.quantize(unit, context=_DECIMAL_CONTEXT)
+    return decimal.quantize(unit, context=DECIMAL_CONTEXT)
 
 
 def _integer_result(result: int, left: Value, right: Value) -> Value | None:

@@ -25,8 +25,8 @@ from cbdd.document.raw import (
     TYPE_TIMESTAMP,
     TYPE_UNDEFINED,
 )
-from cbdd.query.regex import regex_parts
-from cbdd.query.value import Value, id_element, read_decimal
+from cbdd.expression.pattern import regex_parts
+from cbdd.expression.value import Value, id_element, read_decimal
 
 _MAX_TEXT: Final = 500
 _MAX_DEPTH: Final = 20

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bson import Decimal128, Int64
 
-from cbdd.query.number import add, bitwise, multiply
-from cbdd.query.value import value_of
+from cbdd.expression.number import add, bitwise, multiply
+from cbdd.expression.value import value_of
 
 
 def test_int64_that_does_not_fit_is_none() -> None:

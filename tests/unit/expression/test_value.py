@@ -8,7 +8,7 @@ import bson
 import pytest
 from bson import Decimal128, Int64
 
-from cbdd.query.value import Value, encode_document, id_element, value_of, wrap
+from cbdd.expression.value import Value, encode_document, id_element, value_of, wrap
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ import pytest
 from bson import Decimal128, MaxKey, MinKey, ObjectId, Regex, Timestamp
 from bson.code import Code
 
-from cbdd.query.describe import describe, describe_field, describe_id
-from cbdd.query.value import value_of
+from cbdd.expression.describe import describe, describe_field, describe_id
+from cbdd.expression.value import value_of
 
 
 @pytest.mark.parametrize(

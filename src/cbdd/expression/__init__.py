@@ -1,0 +1,1 @@
+"""Values of documents and expressions that compute them: $expr, computed fields, pipelines."""
