@@ -5,9 +5,17 @@ from __future__ import annotations
 import re
 import struct
 from pathlib import Path
+from typing import Any
 
+import pytest
 import xxhash
+from pymongo.errors import OperationFailure
 
+from cbdd.expression.parser import is_expression_operator
+from cbdd.expression.registry import NAMED, POSITIONAL, UNSUPPORTED
+from cbdd.query import Update, parse_filter
+from cbdd.query.operators import OPERATORS, UNSUPPORTED_OPERATORS
+from cbdd.query.update_parser import MODIFIERS
 from cbdd.storage.frame import (
     ANNOTATION,
     CHANGES,
@@ -316,3 +324,51 @@ def test_commit_payload() -> None:
             u32(4) + u32(deleted) + b"gone",
         ]
     )
+
+
+def operators_in(heading: str, state: str | None = None) -> set[str]:
+    """The operators a section of the query language's document names, with a state if given."""
+    rows = section("query-language.md", heading).splitlines()
+    kept = [row for row in rows if row.startswith("| ") and (state is None or state in row)]
+    return {name for row in kept for name in re.findall(r"`(\$\w+)`", row)}
+
+
+def test_filters_of_the_query_language() -> None:
+    for name in operators_in("Filters", "| yes"):
+        messages = [message_of({name: 1}), message_of({"a": {name: 1}})]
+        assert not all("unknown" in message for message in messages), name
+    for name in operators_in("Filters", "| refused"):
+        refused = f"{name} is not supported"
+        assert refused in message_of({name: 1}) or refused in message_of({"a": {name: 1}}), name
+    known = {*OPERATORS, *UNSUPPORTED_OPERATORS, "$and", "$or", "$nor", "$not", "$all", "$regex"}
+    assert known <= operators_in("Filters")
+
+
+def message_of(filter: dict[str, Any]) -> str:
+    try:
+        parse_filter(filter)
+    except OperationFailure as error:
+        return str(error)
+    return ""
+
+
+def test_expressions_of_the_query_language() -> None:
+    rows = section("query-language.md", "Expressions").splitlines()
+    refused = {name for row in rows if row.startswith("| refused") for name in names_in(row)}
+    known = {name for row in rows if row.startswith("| ") for name in names_in(row)} - refused
+    assert refused == set(UNSUPPORTED)
+    assert {*POSITIONAL, *NAMED} <= known
+    assert all(is_expression_operator(name) for name in known)
+
+
+def names_in(row: str) -> list[str]:
+    return re.findall(r"`(\$\w+)`", row)
+
+
+def test_updates_of_the_query_language() -> None:
+    modifiers = {"$each", "$position", "$slice", "$sort"}
+    for name in operators_in("Updates", "| yes") - modifiers:
+        with pytest.raises(OperationFailure) as raised:
+            Update.compile({name: 5})
+        assert "Unknown modifier" not in str(raised.value), name
+    assert set(MODIFIERS) <= operators_in("Updates")
