@@ -1,0 +1,245 @@
+"""Answers with an index, without one, and from a simple reference agree.
+
+Hypothesis draws a collection, its indexes and a list of questions; each question is one case.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import bson
+import pytest
+from bson.codec_options import CodecOptions
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+from pymongo.errors import OperationFailure
+
+from cbdd.query import Update, compile_sort, parse_filter
+from tests.property import reference
+from tests.unit.query.conftest import Items
+
+pytestmark = [pytest.mark.property, pytest.mark.query]
+
+AWARE: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=True)
+NAMES = ["a", "b", "c"]
+PATHS = ["a", "b", "c", "a.b", "b.a", "a.0", "a.b.c", "b.1", "c.a", "a.0.b"]
+SCALARS: list[Any] = [
+    None, True, False, 0, 1, 2, -1, 1.0, 2.5, -0.0, 2**40, float("nan"), float("inf"),
+    "", "a", "b", "ab", "é", datetime(2020, 1, 1, tzinfo=UTC), datetime(2021, 1, 1, tzinfo=UTC),
+]  # fmt: skip
+QUESTIONS = 25
+EXAMPLES = 1200
+WITHOUT_SHRINKING = (Phase.explicit, Phase.generate)  # a failure prints its small case itself
+
+
+def value(source: random.Random, depth: int) -> Any:
+    kind = source.random()
+    if depth == 0 or kind < 0.55:
+        return source.choice(SCALARS)
+    if kind < 0.8:
+        return [value(source, depth - 1) for _ in range(source.randrange(4))]
+    return {source.choice(NAMES): value(source, depth - 1) for _ in range(source.randrange(3))}
+
+
+def document(source: random.Random, number: int) -> dict[str, Any]:
+    fields = {name: value(source, 3) for name in NAMES if source.random() < 0.75}
+    return {"_id": number, **fields}
+
+
+def operand(source: random.Random, pool: list[Any]) -> Any:
+    return source.choice(pool) if source.random() < 0.6 else value(source, 1)
+
+
+def condition(source: random.Random, pool: list[Any], depth: int = 1) -> Any:
+    kind = source.randrange(15)
+    if kind < 3:
+        plain = operand(source, pool)
+        return plain
+    if kind < 7:
+        return {source.choice(["$eq", "$ne", "$gt", "$gte", "$lt", "$lte"]): operand(source, pool)}
+    if kind == 7:
+        low, high = operand(source, pool), operand(source, pool)
+        return {"$gte": low, "$lt": high}
+    if kind == 8:
+        wanted = [operand(source, pool) for _ in range(source.randrange(4))]
+        return {source.choice(["$in", "$nin"]): wanted}
+    if kind == 9:
+        return {"$exists": source.random() < 0.5}
+    if kind == 10:
+        return {
+            "$type": source.choice(
+                ["null", "bool", "int", "double", "string", "array", "object", "number", "date"]
+            )
+        }
+    if kind == 11:
+        return {"$size": source.randrange(3)}
+    if kind == 12:
+        return {"$all": [operand(source, pool) for _ in range(source.randrange(3))]}
+    if kind == 13 and depth:
+        inner = condition(source, pool, 0)
+        if reference.is_operators(inner):
+            return {"$not": inner}
+        return {"$mod": [source.choice([2, 3]), source.randrange(2)]}
+    if source.random() < 0.5:
+        return {"$elemMatch": {source.choice(["$gt", "$lte", "$eq"]): source.choice(SCALARS)}}
+    return {"$elemMatch": {source.choice(NAMES): source.choice(SCALARS)}}
+
+
+def question(source: random.Random, pool: list[Any], depth: int = 2) -> dict[str, Any]:
+    if depth and source.random() < 0.25:
+        parts = [question(source, pool, depth - 1) for _ in range(source.randrange(1, 4))]
+        return {source.choice(["$and", "$or", "$nor"]): parts}
+    paths = source.sample(PATHS, source.choice([1, 1, 2]))
+    return {path: condition(source, pool) for path in paths}
+
+
+def pool_of(documents: list[dict[str, Any]]) -> list[Any]:
+    found: list[Any] = []
+
+    def walk(item: Any) -> None:
+        found.append(item)
+        for inner in (
+            item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
+        ):
+            walk(inner)
+
+    for each in documents:
+        for name in NAMES:
+            if name in each:
+                walk(each[name])
+    return found or [None]
+
+
+def collection(
+    source: random.Random, path: Path
+) -> tuple[Items, list[dict[str, Any]], list[dict[str, int]]]:
+    """A collection of a few documents with some indexes, the documents and the index keys."""
+    items = Items(path)
+    documents = [document(source, number) for number in range(source.randrange(1, 14))]
+    indexes = []
+    for _ in range(source.randrange(1, 4)):
+        keys = {
+            p: source.choice([1, -1]) for p in source.sample(PATHS, source.choice([1, 1, 2, 3]))
+        }
+        indexes.append(keys)
+        options = {"sparse": True} if source.random() < 0.2 else {}
+        try:
+            items.create_index(keys, **options)
+        except OperationFailure as error:
+            assert error.code in (85, 86), error
+    kept = []
+    for each in documents:
+        try:
+            items.insert(each)
+        except OperationFailure as error:
+            assert error.code in (171, 16755), error  # parallel arrays
+            continue
+        kept.append(each)
+    return items, kept, indexes
+
+
+NUMBERS = itertools.count()
+
+
+@pytest.fixture
+def new_path(tmp_path: Path) -> Callable[[], Path]:
+    return lambda: tmp_path / f"{next(NUMBERS)}.cbdd"
+
+
+def test_filters_and_sorts(new_path: Callable[[], Path], record_property: Any) -> None:
+    cases = 0
+
+    @settings(max_examples=EXAMPLES, database=None, phases=WITHOUT_SHRINKING)
+    @given(st.randoms(use_true_random=False))
+    def run(source: random.Random) -> None:
+        nonlocal cases
+        path = new_path()
+        items, documents, indexes = collection(source, path)
+        pool = pool_of(documents)
+        try:
+            for _ in range(QUESTIONS):
+                filter = question(source, pool)
+                try:
+                    parse_filter(filter)
+                except OperationFailure:
+                    continue
+                expected = [each["_id"] for each in documents if reference.matches(each, filter)]
+                shown = (filter, documents, indexes)
+                assert sorted(items.ids(filter)) == expected, shown
+                assert items.ids(filter, hint={"$natural": 1}) == expected, shown
+                assert items.count(filter) == len(expected), shown
+                cases += 2
+                sort = [
+                    (p, source.choice([1, -1])) for p in source.sample(PATHS, source.choice([1, 2]))
+                ]
+                wanted = dict([*sort, ("_id", 1)])
+                try:
+                    compile_sort(wanted)
+                    found = items.ids(filter, sort=wanted)
+                except OperationFailure as error:
+                    assert error.code == 2, error  # parallel arrays in a sort
+                    continue
+                assert items.ids(filter, sort=wanted, hint={"$natural": 1}) == found, (
+                    wanted,
+                    *shown,
+                )
+                assert items.ids(filter, sort=wanted, skip=1, limit=2) == found[1:3], (
+                    wanted,
+                    *shown,
+                )
+                if len({p.split(".")[0] for p in wanted}) == len(wanted):
+                    matching = [each for each in documents if each["_id"] in expected]
+                    ordered = reference.sorted_ids(matching, [*sort, ("_id", 1)])
+                    assert found == ordered, (wanted, *shown)
+        finally:
+            items.engine.close()
+            for leftover in path.parent.glob(f"{path.name}*"):
+                leftover.unlink()
+
+    run()
+    record_property("query_cases", cases)
+    assert cases >= 50_000, cases
+
+
+def test_updates(record_property: Any) -> None:
+    @settings(max_examples=2000, database=None)
+    @given(st.randoms(use_true_random=False))
+    def run(source: random.Random) -> None:
+        before = {
+            "_id": 1,
+            "n": source.choice([0, 5, -2, 2.5, 2**31 - 1]),
+            "d": {"x": source.choice([1, "a", None])},
+            "list": [source.choice(SCALARS) for _ in range(source.randrange(3))],
+        }
+        update: dict[str, Any] = {}
+        numbers = [1, -3, 0.5, 2**31]
+        for operator, paths, operands in (
+            ("$set", ["s", "d.y", "new.deep"], SCALARS),
+            ("$unset", ["d.x", "gone.x"], [""]),
+            ("$inc", ["n", "d.count"], numbers),
+            ("$mul", ["n", "m"], numbers),
+            ("$min", ["n", "low"], [x for x in SCALARS if x is not None]),
+            ("$max", ["n", "high"], [x for x in SCALARS if x is not None]),
+            ("$push", ["list", "d.list"], SCALARS),
+            ("$addToSet", ["list", "tags"], SCALARS),
+        ):
+            if source.random() < 0.4:
+                update[operator] = {source.choice(paths): source.choice(operands)}
+        try:
+            compiled = Update.compile(update)
+        except OperationFailure as error:
+            assert error.code in (9, 40), error  # nothing to do; two operators on one path
+            return
+        expected = bson.encode(reference.updated(before, update))
+        after = compiled.apply(bson.encode(before))
+        assert bson.decode(after, AWARE) == bson.decode(expected, AWARE) or "nan" in repr(
+            before
+        ) + repr(update), update
+        assert list(bson.decode(after)) == list(bson.decode(expected)), update
+
+    run()
