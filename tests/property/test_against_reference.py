@@ -115,29 +115,50 @@ def pool_of(documents: list[dict[str, Any]]) -> list[Any]:
     return found or [None]
 
 
+def index(source: random.Random) -> tuple[dict[str, Any], dict[str, Any]]:
+    """An index of any kind: its keys and its options."""
+    kind = source.random()
+    if kind < 0.15:
+        return {source.choice(["$**", "a.$**", "b.$**"]): source.choice([1, -1])}, {}
+    keys: dict[str, Any] = {
+        p: source.choice([1, -1]) for p in source.sample(PATHS, source.choice([1, 1, 2, 3]))
+    }
+    if kind < 0.25:
+        keys[source.choice(list(keys))] = "hashed"
+    elif kind < 0.4:
+        return keys, {"sparse": True}
+    elif kind < 0.6:
+        operator = source.choice(["$eq", "$gt", "$lte", "$gte"])
+        condition: Any = {operator: source.choice(SCALARS)}
+        if source.random() < 0.3:
+            condition = source.choice(
+                [{"$exists": True}, {"$type": "number"}, {"$in": [1, 2, None]}]
+            )
+        return keys, {"partialFilterExpression": {source.choice(PATHS): condition}}
+    return keys, {}
+
+
 def collection(
     source: random.Random, path: Path
-) -> tuple[Items, list[dict[str, Any]], list[dict[str, int]]]:
-    """A collection of a few documents with some indexes, the documents and the index keys."""
+) -> tuple[Items, list[dict[str, Any]], list[tuple[dict[str, Any], dict[str, Any]]]]:
+    """A collection of a few documents with some indexes, the documents and the indexes."""
     items = Items(path)
     documents = [document(source, number) for number in range(source.randrange(1, 14))]
-    indexes = []
+    indexes: list[tuple[dict[str, Any], dict[str, Any]]] = []
     for _ in range(source.randrange(1, 4)):
-        keys = {
-            p: source.choice([1, -1]) for p in source.sample(PATHS, source.choice([1, 1, 2, 3]))
-        }
-        indexes.append(keys)
-        options = {"sparse": True} if source.random() < 0.2 else {}
+        keys, options = index(source)
         try:
             items.create_index(keys, **options)
         except OperationFailure as error:
             assert error.code in (85, 86), error
+        else:
+            indexes.append((keys, options))
     kept = []
     for each in documents:
         try:
             items.insert(each)
         except OperationFailure as error:
-            assert error.code in (171, 16755), error  # parallel arrays
+            assert error.code in (171, 16766), error  # parallel arrays; an array in a hashed index
             continue
         kept.append(each)
     return items, kept, indexes

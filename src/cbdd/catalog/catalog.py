@@ -12,16 +12,22 @@ does not know of would miss the change.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
-from cbdd.catalog.entry import ID_INDEX_NAME, CollectionEntry, decode_entry
+from cbdd.catalog.entry import (
+    ID_INDEX_NAME,
+    CollectionEntry,
+    compile_validator,
+    decode_entry,
+)
 from cbdd.catalog.index_build import build_index
 from cbdd.catalog.index_spec import IndexRequest, is_same_index
 from cbdd.catalog.namespace import catalog_key, check_new_namespace
 from cbdd.catalog.record_ids import RecordIdBlocks
 from cbdd.catalog.record_store import (
     CATALOG_TREE,
-    forget_reservation,
+    forget_collection,
     next_collection_id,
     next_tree_id,
 )
@@ -34,6 +40,7 @@ from cbdd.catalog.refusal import (
     refusal,
 )
 from cbdd.catalog.stored_document import TimestampSource
+from cbdd.document.filter import FilterCompiler
 from cbdd.index.definition import IndexDefinition
 from cbdd.storage import Clock, Randomness, ReadTransaction, StorageEngine, WriteTransaction
 
@@ -48,8 +55,15 @@ class Catalog:
         engine: StorageEngine,
         clock: Clock | None = None,
         randomness: Randomness | None = None,
+        filters: FilterCompiler | None = None,
     ) -> None:
+        """
+        :param filters: compiles the filters of partial indexes and validators.
+        """
         self.engine = engine
+        self.filters = filters
+        self.has_expiring = False
+        """Whether an index of a collection that was looked at lets documents expire."""
         self.timestamps = TimestampSource(clock or Clock())
         self.blocks = RecordIdBlocks(engine)
         self._randomness = randomness or Randomness()
@@ -91,6 +105,7 @@ class Catalog:
         if self.find(txn, database, name) is not None:
             raise refusal(NAMESPACE_EXISTS, f"Collection {database}.{name} already exists.")
         self._check_case(txn, database)
+        validator = compile_validator(options, self.filters)
         record_tree = next_tree_id(txn)
         id_index = IndexDefinition(
             name=ID_INDEX_NAME, fields=[("_id", 1)], tree_id=next_tree_id(txn), is_unique=True
@@ -103,6 +118,8 @@ class Catalog:
             record_tree,
             [id_index],
             options,
+            b"",
+            validator,
         )
         txn.create_tree(record_tree)
         txn.create_tree(id_index.tree_id)
@@ -114,7 +131,7 @@ class Catalog:
         for definition in entry.indexes:
             txn.drop_tree(definition.tree_id)
         txn.drop_tree(entry.record_tree)
-        forget_reservation(txn, entry.collection_id)
+        forget_collection(txn, entry.collection_id)
         txn.delete(CATALOG_TREE, entry.key)
 
     def rename(
@@ -145,16 +162,22 @@ class Catalog:
         return renamed
 
     def create_index(
-        self, txn: WriteTransaction, entry: CollectionEntry, request: IndexRequest
+        self,
+        txn: WriteTransaction,
+        entry: CollectionEntry,
+        request: IndexRequest,
+        progress: Callable[[int, int], None] | None = None,
     ) -> CollectionEntry:
         """Build an index over the records there are; the same index a second time is no change.
 
+        :param progress: called now and then with the number of records done and of all records.
         :raises OperationFailure: another index has its name or its key.
         :raises DuplicateKeyError: it is unique and two records share a key.
         """
         if is_same_index(entry, request):
             return entry
-        built = build_index(txn, entry, request.to_definition(next_tree_id(txn)))
+        definition = request.to_definition(next_tree_id(txn), self.filters)
+        built = build_index(txn, entry, definition, progress=progress)
         return self._put(txn, entry.with_indexes([*entry.indexes, built]))
 
     def drop_index(
@@ -172,6 +195,17 @@ class Catalog:
         """Remove every index but the one on `_id`."""
         others = [each for each in entry.indexes if each.name != ID_INDEX_NAME]
         return self._drop_indexes(txn, entry, others) if others else entry
+
+    def change(
+        self,
+        txn: WriteTransaction,
+        entry: CollectionEntry,
+        options: dict[str, object],
+        indexes: list[IndexDefinition],
+    ) -> CollectionEntry:
+        """Give a collection other options, or its indexes; the documents stay as they are."""
+        validator = compile_validator(options, self.filters)
+        return self._put(txn, entry.with_options(options, validator).with_indexes(indexes))
 
     def _drop_indexes(
         self, txn: WriteTransaction, entry: CollectionEntry, dropped: list[IndexDefinition]
@@ -191,7 +225,10 @@ class Catalog:
         cached = self._entries.get(key)
         if cached is not None and cached.record == record:
             return cached
-        entry = decode_entry(key, record)
+        entry = decode_entry(key, record, self.filters)
+        for definition in entry.indexes:
+            if definition.expires_after is not None:
+                self.has_expiring = True
         if len(self._entries) >= _CACHED_ENTRIES:
             self._entries.clear()
         self._entries[key] = entry

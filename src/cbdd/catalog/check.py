@@ -19,10 +19,12 @@ from cbdd.catalog.record_store import (
     CATALOG_TREE,
     FIRST_USER_TREE,
     RECORD_ID_BYTES,
+    capped_size,
     decode_record_id,
     peek_collection_id,
     peek_tree_id,
 )
+from cbdd.document.filter import FilterCompiler
 from cbdd.document.raw import find_field
 from cbdd.document.validate import validate_document
 from cbdd.errors import CorruptDataError
@@ -34,20 +36,24 @@ _ID_ELEMENT: Final = 4
 MAX_PROBLEMS_PER_COLLECTION: Final = 100
 
 
-def check_catalog(txn: ReadTransaction) -> list[Problem]:
+def check_catalog(txn: ReadTransaction, filters: FilterCompiler | None = None) -> list[Problem]:
     """Return what is wrong with the catalog and every collection of the file.
 
     Damaged pages are listed with what they belong to; what is behind them is not compared.
+
+    :param filters: compiles partial filters and validators.
     """
     problems: list[Problem] = []
     try:
-        _check_entries(txn, problems)
+        _check_entries(txn, problems, filters)
     except CorruptDataError as error:
         problems.append(_damage(error, "the catalog", CATALOG_TREE))
     return problems
 
 
-def _check_entries(txn: ReadTransaction, problems: list[Problem]) -> None:
+def _check_entries(
+    txn: ReadTransaction, problems: list[Problem], filters: FilterCompiler | None
+) -> None:
     owners: dict[int, str] = {}
     next_tree = peek_tree_id(txn)
     next_collection = peek_collection_id(txn)
@@ -55,7 +61,7 @@ def _check_entries(txn: ReadTransaction, problems: list[Problem]) -> None:
     more = cursor.first()
     while more:
         try:
-            entry = decode_entry(cursor.key, cursor.value)
+            entry = decode_entry(cursor.key, cursor.value, filters)
         except PyMongoError as error:
             problems.append(Problem("CATALOG_ENTRY", str(error), 0, CATALOG_TREE))
         else:
@@ -105,6 +111,7 @@ class _CollectionChecker:
         self.entry = entry
         self.problems: list[Problem] = []
         self.expected: list[int] = [0] * len(entry.indexes)
+        self.document_bytes = 0
 
     def check_records(self) -> None:
         """Check each record and its index entries, then the number of index entries."""
@@ -115,6 +122,14 @@ class _CollectionChecker:
             more = cursor.step()
         if self.problems:
             return
+        if self.entry.is_capped:
+            noted = capped_size(self.txn, self.entry.collection_id)
+            if noted != self.document_bytes:
+                self.note(
+                    "CAPPED_SIZE",
+                    f"its documents have {self.document_bytes} bytes, the catalog says {noted}",
+                    self.entry.record_tree,
+                )
         for position, definition in enumerate(self.entry.indexes):
             found = self.txn.count(definition.tree_id)
             if found != self.expected[position]:
@@ -143,6 +158,7 @@ class _CollectionChecker:
         if find_field(document, 0, b"_id") != _ID_ELEMENT:
             self.note("RECORD_WITHOUT_ID", f"record {record_id} does not begin with _id", tree_id)
             return
+        self.document_bytes += len(document)
         for position in range(len(self.entry.indexes)):
             self._check_keys(position, record_key, document)
 
@@ -162,13 +178,24 @@ class _CollectionChecker:
             )
         for key in extracted.keys:
             if definition.is_unique:
-                is_there = self.txn.get(definition.tree_id, key) == record_key
+                found = self.txn.get(definition.tree_id, key)
+                is_there = found is not None and found[:RECORD_ID_BYTES] == record_key
+                types = b"" if found is None else found[RECORD_ID_BYTES:]
             else:
-                is_there = self.txn.get(definition.tree_id, key + record_key) is not None
+                found = self.txn.get(definition.tree_id, key + record_key)
+                is_there = found is not None
+                types = found or b""
             if not is_there:
                 self.note(
                     "INDEX_ENTRY_MISSING",
                     f"index {definition.name} lacks a key of record {record_id}",
+                    definition.tree_id,
+                )
+            elif types != extracted.types:
+                self.note(
+                    "INDEX_ENTRY_TYPES",
+                    f"index {definition.name} tells the types {types.hex() or 'usual'} for record "
+                    f"{record_id}, its document {extracted.types.hex() or 'usual'}",
                     definition.tree_id,
                 )
         self.expected[position] += len(extracted.keys)

@@ -7,6 +7,8 @@ an index made half-way is used from then on.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from cbdd.catalog.catalog import Catalog
 from cbdd.catalog.entry import CollectionEntry
 from cbdd.catalog.index_spec import IndexRequest, is_same_index
@@ -26,6 +28,8 @@ class CollectionWriters:
         self.catalog = catalog
         self.txn = txn
         self.is_exclusive = is_exclusive
+        self.progress: Callable[[int, int], None] | None = None
+        """Told how far an index build is: records done, and all records."""
         self._made: set[bytes] = set()
         self._writers: dict[bytes, CollectionWriter] = {}
 
@@ -62,7 +66,7 @@ class CollectionWriters:
                 f"Cannot create new indexes on existing collection {entry.namespace} in a "
                 "multi-document transaction.",
             )
-        self.catalog.create_index(self.txn, entry, request)
+        self.catalog.create_index(self.txn, entry, request, self.progress)
         return True
 
     def _writer_of(self, entry: CollectionEntry) -> CollectionWriter:
@@ -72,6 +76,12 @@ class CollectionWriters:
                 writer.entry = entry
             return writer
         is_own = self.is_exclusive or entry.key in self._made
+        if entry.is_capped and not is_own:
+            raise refusal(
+                NOT_IN_TRANSACTION,
+                f"Collection '{entry.namespace}' is a capped collection. Writes in transactions "
+                "are not allowed on capped collections.",
+            )
         writer = CollectionWriter(self.txn, entry, None if is_own else self.catalog.blocks)
         self._writers[entry.key] = writer
         return writer

@@ -50,7 +50,7 @@ def duplicate_key_error(
         "index": 0,
         "code": DUPLICATE_KEY,
         "errmsg": message,
-        "keyPattern": dict(definition.fields),
+        "keyPattern": definition.key_pattern(),
         "keyValue": key_value,
     }
     return DuplicateKeyError(message, DUPLICATE_KEY, details)

@@ -4,7 +4,7 @@ A collection is one entry of the catalog tree (tree 1): key ``database NUL name`
 document:
 
     field     type      what
-    format    int32     layout of this document, 1
+    format    int32     1, or 2: has options that releases before 0.2 would not keep to
     db        string    database name, also in the key
     name      string    collection name, also in the key
     id        int64     collection id, never reused
@@ -14,28 +14,43 @@ document:
     indexes   array     one document per index, the _id index first
 
 Invariants: entries are immutable, so threads share them; a changed collection is a new entry.
+A collection without such options is written in format 1.
 Tree ids and collection ids are never reused, also not after a drop.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final, cast
 
 import bson
 from bson.binary import Binary
-from bson.codec_options import CodecOptions
+from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.errors import InvalidBSON
 from bson.int64 import Int64
 
+from cbdd.catalog.collection_options import (
+    CAPPED,
+    MAX,
+    SIZE,
+    VALIDATION_ACTION,
+    VALIDATION_LEVEL,
+    VALIDATOR,
+)
 from cbdd.catalog.namespace import catalog_key
+from cbdd.document.filter import DocumentFilter, FilterCompiler
 from cbdd.errors import CorruptDataError, NewerFormatError
-from cbdd.index.definition import IndexDefinition
+from cbdd.index.definition import SPARSE, IndexDefinition
 
-ENTRY_FORMAT: Final = 1
+ENTRY_FORMAT: Final = 2
+PLAIN_FORMAT: Final = 1
 UUID_SUBTYPE: Final = 4
 ID_INDEX_NAME: Final = "_id_"
 
-_CODEC_OPTIONS: Final[CodecOptions[dict[str, Any]]] = CodecOptions()
+_CODEC_OPTIONS: Final[CodecOptions[dict[str, Any]]] = CodecOptions(
+    datetime_conversion=DatetimeConversion.DATETIME_AUTO
+)
+"""Filters in options may hold any date; one that Python has no datetime for stays a number."""
 
 
 class CollectionEntry:
@@ -51,7 +66,11 @@ class CollectionEntry:
         indexes: list[IndexDefinition],
         options: dict[str, object],
         record: bytes = b"",
+        validator: DocumentFilter | None = None,
     ) -> None:
+        """
+        :param validator: the compiled validator of the options; needed when there is one.
+        """
         self.database = database
         self.name = name
         self.collection_id = collection_id
@@ -59,6 +78,12 @@ class CollectionEntry:
         self.record_tree = record_tree
         self.indexes = indexes
         self.options = options
+        self.validator = validator
+        self.is_capped = bool(options.get(CAPPED, False))
+        self.capped_bytes = cast("int", options.get(SIZE, 0))
+        self.capped_documents = cast("int", options.get(MAX, 0))
+        self.validation_level = str(options.get(VALIDATION_LEVEL, ""))
+        self.validation_action = str(options.get(VALIDATION_ACTION, ""))
         self.namespace = f"{database}.{name}"
         self.key = catalog_key(database, name)
         self.record = record or _encode(self)
@@ -80,6 +105,24 @@ class CollectionEntry:
             self.record_tree,
             indexes,
             self.options,
+            b"",
+            self.validator,
+        )
+
+    def with_options(
+        self, options: dict[str, object], validator: DocumentFilter | None
+    ) -> CollectionEntry:
+        """Return this collection with other options."""
+        return CollectionEntry(
+            self.database,
+            self.name,
+            self.collection_id,
+            self.uuid,
+            self.record_tree,
+            self.indexes,
+            options,
+            b"",
+            validator,
         )
 
     def renamed(self, database: str, name: str) -> CollectionEntry:
@@ -92,6 +135,8 @@ class CollectionEntry:
             self.record_tree,
             self.indexes,
             self.options,
+            b"",
+            self.validator,
         )
 
     def __repr__(self) -> str:
@@ -104,7 +149,7 @@ def _encode(entry: CollectionEntry) -> bytes:
         indexes.append(definition.to_document())
     return bson.encode(
         {
-            "format": ENTRY_FORMAT,
+            "format": _format_of(entry),
             "db": entry.database,
             "name": entry.name,
             "id": Int64(entry.collection_id),
@@ -116,20 +161,44 @@ def _encode(entry: CollectionEntry) -> bytes:
     )
 
 
-def decode_entry(key: bytes, record: bytes) -> CollectionEntry:
+def _format_of(entry: CollectionEntry) -> int:
+    if entry.options:
+        return ENTRY_FORMAT
+    for definition in entry.indexes:
+        for option in definition.options:
+            if option != SPARSE:
+                return ENTRY_FORMAT
+    return PLAIN_FORMAT
+
+
+def compile_validator(
+    options: Mapping[str, Any], filters: FilterCompiler | None
+) -> DocumentFilter | None:
+    """Return the compiled validator of a collection's options, None when there is none."""
+    validator = options.get(VALIDATOR)
+    if not validator:
+        return None
+    assert filters is not None, "a validator needs a filter compiler"
+    return filters.compile(bson.encode(validator))
+
+
+def decode_entry(
+    key: bytes, record: bytes, filters: FilterCompiler | None = None
+) -> CollectionEntry:
     """Read an entry of the catalog tree.
 
+    :param filters: compiles partial filters and validators.
     :raises CorruptDataError: the value is no entry, or belongs under another key.
     :raises NewerFormatError: a later release wrote it.
     """
     try:
         document = bson.decode(record, _CODEC_OPTIONS)
         entry_format = document["format"]
-        if entry_format != ENTRY_FORMAT:
+        if entry_format not in (PLAIN_FORMAT, ENTRY_FORMAT):
             raise _newer_format(key, entry_format)
         indexes: list[IndexDefinition] = []
         for index in document["indexes"]:
-            indexes.append(IndexDefinition.from_document(index))
+            indexes.append(IndexDefinition.from_document(index, filters))
         entry = CollectionEntry(
             cast("str", document["db"]),
             cast("str", document["name"]),
@@ -139,6 +208,7 @@ def decode_entry(key: bytes, record: bytes) -> CollectionEntry:
             indexes,
             dict(document["options"]),
             record,
+            compile_validator(document["options"], filters),
         )
     except (InvalidBSON, KeyError, TypeError, ValueError, AssertionError) as error:
         raise _bad_entry(key, f"{type(error).__name__}: {error}") from error

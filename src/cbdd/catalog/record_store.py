@@ -4,6 +4,7 @@ Record ids start at 1 and grow, so the order of the tree is the order of inserti
 must survive a drop or a crash live in tree 2:
 
     key                             value (8 bytes, big-endian)
+    "capped" NUL collection id      bytes of the documents of a capped collection
     "collection"                    next collection id
     "record-ids" NUL collection id  highest record id ever reserved for a transaction
     "tree"                          next tree id
@@ -29,6 +30,7 @@ RECORD_ID_BYTES: Final = 8
 _TREE_SEQUENCE: Final = b"tree"
 _COLLECTION_SEQUENCE: Final = b"collection"
 _RECORD_ID_SEQUENCE: Final = b"record-ids\0"
+_CAPPED_SEQUENCE: Final = b"capped\0"
 
 
 def encode_record_id(record_id: int) -> bytes:
@@ -84,9 +86,21 @@ def reserve_record_ids(txn: WriteTransaction, collection_id: int, highest: int) 
     txn.put(SEQUENCE_TREE, _reservation_key(collection_id), encode_record_id(highest))
 
 
-def forget_reservation(txn: WriteTransaction, collection_id: int) -> None:
-    """Drop the reservation of a collection that is dropped."""
+def forget_collection(txn: WriteTransaction, collection_id: int) -> None:
+    """Drop the sequences of a collection that is dropped."""
     txn.delete(SEQUENCE_TREE, _reservation_key(collection_id))
+    txn.delete(SEQUENCE_TREE, _CAPPED_SEQUENCE + encode_record_id(collection_id))
+
+
+def capped_size(txn: ReadTransaction, collection_id: int) -> int:
+    """Return the bytes of all documents of a capped collection."""
+    return _read(txn, _CAPPED_SEQUENCE + encode_record_id(collection_id), 0)
+
+
+def put_capped_size(txn: WriteTransaction, collection_id: int, size: int) -> None:
+    """Note the bytes of all documents of a capped collection."""
+    key = _CAPPED_SEQUENCE + encode_record_id(collection_id)
+    txn.put(SEQUENCE_TREE, key, encode_record_id(size))
 
 
 def _reservation_key(collection_id: int) -> bytes:

@@ -3,11 +3,16 @@
 An index is a tree of key strings:
 
     index        key                                value
-    unique       composite key string               record id, 8 bytes big-endian
-    not unique   composite key string + record id   empty
+    unique       composite key string               record id, 8 bytes big-endian, then types
+    not unique   composite key string + record id   types
 
-Each operation first extracts every key and checks every unique one, and only then writes. So a
-document that is refused leaves the transaction as it was.
+*Types* are what key strings leave open, see `index.key_types`; mostly nothing.
+
+Each operation first asks the validator, extracts every key and checks every unique one, and only
+then writes. So a document that is refused leaves the transaction as it was.
+
+A capped collection drops its oldest documents when it grows beyond its bytes or its number of
+documents; how many bytes it has is kept in the sequence tree.
 
 Invariants: every record has exactly the index entries its document asks for; an index that holds
 more than one key of some record is marked multikey in the catalog in the same transaction.
@@ -23,12 +28,16 @@ from cbdd.catalog.entry import CollectionEntry
 from cbdd.catalog.record_ids import RecordIdBlocks, first_free_record_id
 from cbdd.catalog.record_store import (
     CATALOG_TREE,
+    RECORD_ID_BYTES,
+    capped_size,
     encode_record_id,
     last_record_id,
+    put_capped_size,
 )
+from cbdd.catalog.validation import require_valid
 from cbdd.errors import CorruptDataError
 from cbdd.index.definition import IndexDefinition
-from cbdd.index.keys import extract_keys
+from cbdd.index.keys import KeySet, extract_keys
 from cbdd.storage import WriteTransaction
 
 
@@ -50,57 +59,74 @@ class CollectionWriter:
         self.entry = entry
         self._blocks = blocks
         self._next_record_id = 0
+        self.skips_validation = False
+        """Set by a statement that asks for it: documents need not match the validator."""
         txn.guard(CATALOG_TREE, entry.key)
 
     def insert(self, document: bytes) -> int:
         """Store a validated document with `_id` in front; return its record id.
 
         :raises DuplicateKeyError: a unique index holds one of its keys; nothing was written.
+        :raises WriteError: the validator refuses it; nothing was written.
         """
-        extracted: list[list[bytes]] = []
+        entry = self.entry
+        if entry.validator is not None and not self.skips_validation:
+            require_valid(entry, document, None)
+        extracted: list[KeySet] = []
         multikey: list[str] = []
-        for definition in self.entry.indexes:
+        for definition in entry.indexes:
             keys = extract_keys(definition, document)
             if definition.is_unique:
                 self._check_unique(definition, document, keys.keys, b"")
             if keys.is_multikey and not definition.is_multikey:
                 multikey.append(definition.name)
-            extracted.append(keys.keys)
+            extracted.append(keys)
         if multikey:
             self._mark_multikey(multikey)
         record_id = self._take_record_id()
         record_key = encode_record_id(record_id)
-        self.txn.put(self.entry.record_tree, record_key, document)
-        for position, definition in enumerate(self.entry.indexes):
-            self._put_keys(definition, extracted[position], record_key)
+        self.txn.put(entry.record_tree, record_key, document)
+        for position, definition in enumerate(entry.indexes):
+            keys = extracted[position]
+            self._put_keys(definition, keys.keys, keys.types, record_key)
+        if entry.is_capped:
+            self._resize(len(document))
+            self.drop_oldest(record_key)
         return record_id
 
     def update(self, record_id: int, old: bytes, new: bytes) -> bool:
         """Store `new` in place of `old`; return False when they are the same.
 
         :raises DuplicateKeyError: a unique index holds one of the new keys; nothing was written.
+        :raises WriteError: the validator refuses it; nothing was written.
         """
         if old == new:
             return False
+        if self.entry.validator is not None and not self.skips_validation:
+            require_valid(self.entry, new, old)
         record_key = encode_record_id(record_id)
-        changes: list[tuple[list[bytes], list[bytes]]] = []
+        changes: list[_IndexChange] = []
         multikey: list[str] = []
         for definition in self.entry.indexes:
-            before = extract_keys(definition, old).keys
+            before = extract_keys(definition, old)
             after = extract_keys(definition, new)
-            added = _missing_from(after.keys, before)
+            added = _missing_from(after.keys, before.keys)
             if definition.is_unique:
                 self._check_unique(definition, new, added, record_key)
             if after.is_multikey and not definition.is_multikey:
                 multikey.append(definition.name)
-            changes.append((_missing_from(before, after.keys), added))
+            if before.types != after.types:
+                added = after.keys
+            changes.append(_IndexChange(_missing_from(before.keys, after.keys), added, after.types))
         if multikey:
             self._mark_multikey(multikey)
         self.txn.put(self.entry.record_tree, record_key, new)
         for position, definition in enumerate(self.entry.indexes):
-            removed, added = changes[position]
-            self._delete_keys(definition, removed, record_key)
-            self._put_keys(definition, added, record_key)
+            change = changes[position]
+            self._delete_keys(definition, change.removed, record_key)
+            self._put_keys(definition, change.added, change.types, record_key)
+        if self.entry.is_capped:
+            self._resize(len(new) - len(old))
         return True
 
     def delete(self, record_id: int, old: bytes) -> None:
@@ -109,6 +135,29 @@ class CollectionWriter:
         for definition in self.entry.indexes:
             self._delete_keys(definition, extract_keys(definition, old).keys, record_key)
         self.txn.delete(self.entry.record_tree, record_key)
+        if self.entry.is_capped:
+            self._resize(-len(old))
+
+    def _resize(self, added: int) -> None:
+        """Note that the documents of a capped collection have `added` bytes more."""
+        collection_id = self.entry.collection_id
+        put_capped_size(self.txn, collection_id, capped_size(self.txn, collection_id) + added)
+
+    def drop_oldest(self, newest: bytes) -> None:
+        """Delete from the front until a capped collection is within its limits.
+
+        :param newest: the key of a record that stays in any case.
+        """
+        entry = self.entry
+        while True:
+            is_within = capped_size(self.txn, entry.collection_id) <= entry.capped_bytes
+            most = entry.capped_documents
+            if is_within and (most == 0 or self.txn.count(entry.record_tree) <= most):
+                return
+            cursor = self.txn.cursor(entry.record_tree)
+            if not cursor.first() or cursor.key == newest:
+                return
+            self.delete(int.from_bytes(cursor.key, "big"), cursor.value)
 
     def _take_record_id(self) -> int:
         if self._blocks is None:
@@ -128,15 +177,17 @@ class CollectionWriter:
         """Raise unless no record but `owner` (a record key, or b"") holds any of the keys."""
         for key in keys:
             holder = self.txn.get(definition.tree_id, key)
-            if holder is not None and holder != owner:
+            if holder is not None and holder[:RECORD_ID_BYTES] != owner:
                 raise duplicate_key_error(self.entry.namespace, definition, document, key)
 
-    def _put_keys(self, definition: IndexDefinition, keys: list[bytes], record_key: bytes) -> None:
+    def _put_keys(
+        self, definition: IndexDefinition, keys: list[bytes], types: bytes, record_key: bytes
+    ) -> None:
         for key in keys:
             if definition.is_unique:
-                self.txn.put(definition.tree_id, key, record_key)
+                self.txn.put(definition.tree_id, key, record_key + types if types else record_key)
             else:
-                self.txn.put(definition.tree_id, key + record_key, b"")
+                self.txn.put(definition.tree_id, key + record_key, types)
 
     def _delete_keys(
         self, definition: IndexDefinition, keys: list[bytes], record_key: bytes
@@ -155,6 +206,15 @@ class CollectionWriter:
                 indexes.append(definition)
         self.entry = self.entry.with_indexes(indexes)
         self.txn.put(CATALOG_TREE, self.entry.key, self.entry.record)
+
+
+class _IndexChange:
+    """What an update changes in one index."""
+
+    def __init__(self, removed: list[bytes], added: list[bytes], types: bytes) -> None:
+        self.removed = removed
+        self.added = added
+        self.types = types
 
 
 def _missing_from(keys: list[bytes], others: list[bytes]) -> list[bytes]:

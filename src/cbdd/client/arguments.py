@@ -13,6 +13,9 @@ from bson.codec_options import CodecOptions
 from bson.objectid import ObjectId
 from bson.raw_bson import RawBSONDocument
 from pymongo import ASCENDING
+from pymongo.collation import Collation
+
+from cbdd.catalog.index_options import check_collation as catalog_check
 
 IndexKeys = str | Sequence[str | tuple[str, Any]] | Mapping[str, Any]
 """What PyMongo takes for the keys of an index, a sort or a hint."""
@@ -141,6 +144,13 @@ def check_let(let: object) -> None:
     """Raise `TypeError` unless the variables of a statement are a mapping or None."""
     if let is not None:
         check_mapping("let", let)
+
+
+def check_collation(collation: object) -> None:
+    """Accept None and the simple collation, which compares bytes; refuse every other by name."""
+    if isinstance(collation, Collation):
+        collation = collation.document
+    catalog_check(collation, "a query")
 
 
 def projection_of(projection: object) -> Mapping[str, Any] | None:

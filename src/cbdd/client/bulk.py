@@ -17,6 +17,7 @@ from pymongo.errors import InvalidOperation, OperationFailure
 
 from cbdd.catalog import CollectionWriters
 from cbdd.client.arguments import (
+    check_collation,
     check_document,
     check_let,
     check_replacement,
@@ -32,7 +33,6 @@ from cbdd.client.statements import (
     WriteTarget,
     decode_id,
 )
-from cbdd.client.unsupported import refuse_arguments
 from cbdd.client.write_errors import BulkOutcome
 from cbdd.document.validate import validate_document
 
@@ -236,7 +236,7 @@ class BulkWrite:
     def _add(
         self, kind: str, operation: dict[str, Any], collation: object, hint: object, sort: object
     ) -> None:
-        refuse_arguments("bulk_write", collation=collation)
+        check_collation(collation)
         if hint is not None:
             operation["hint"] = hint
         if sort is not None:

@@ -78,7 +78,15 @@ class Client(Settings, Generic[DocumentT]):
             engine.close()
             raise
         durability = parsed.storage.durability
-        self._store = Store(engine.path, engine, durability, self._clock, self._randomness)
+        self._store = Store(
+            engine.path,
+            engine,
+            durability,
+            self._clock,
+            self._randomness,
+            parsed.storage.read_only,
+        )
+        self._store.look_for_expiry()
 
     # -- the file --------------------------------------------------------------------------
 
@@ -106,6 +114,21 @@ class Client(Settings, Generic[DocumentT]):
         []
         """
         return self._store.check()
+
+    def expire_documents(self) -> int:
+        """Delete now what has expired by TTL indexes, and return the number of documents.
+
+        A thread does the same once a minute while the file is open.
+
+        >>> import cbdd, datetime
+        >>> with cbdd.connect("shop.cbdd") as client:
+        ...     _ = client.shop.carts.create_index("left", expireAfterSeconds=3600)
+        ...     _ = client.shop.carts.insert_one({"left": datetime.datetime(2020, 1, 1)})
+        ...     _ = client.expire_documents()
+        ...     client.shop.carts.count_documents({})
+        0
+        """
+        return self._store.expire_documents()
 
     def statistics(self) -> dict[str, object]:
         """Return counts and sizes of the storage engine."""

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
+import bson
 from bson.codec_options import CodecOptions
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
@@ -164,9 +165,11 @@ class Collection(
     ) -> MutableMapping[str, Any]:
         """Return the options this collection was made with."""
 
-        def read(txn: ReadTransaction) -> dict[str, Any]:
+        def read(txn: ReadTransaction) -> MutableMapping[str, Any]:
             entry = self._entry(txn)
-            return {} if entry is None else dict(entry.options)
+            if entry is None or not entry.options:
+                return {}
+            return bson.decode(bson.encode(entry.options), self.codec_options)
 
         return self._store.read(self._session(session), read)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any, Final, NoReturn, TypeVar
 
+import bson
 from pymongo.operations import IndexModel
 
 from cbdd.catalog import CollectionWriters, parse_index
@@ -14,7 +15,8 @@ from cbdd.client.commands import index_document
 from cbdd.client.core import CollectionCore
 from cbdd.client.session import ClientSession
 from cbdd.client.unsupported import refuse_keywords, unsupported
-from cbdd.index.definition import default_index_name
+from cbdd.index.definition import IndexDefinition
+from cbdd.index.key_pattern import default_index_name
 from cbdd.storage import ReadTransaction
 
 DocumentT = TypeVar("DocumentT", bound=Mapping[str, Any])
@@ -36,7 +38,10 @@ class CollectionIndexes(CollectionCore[DocumentT]):
         """Build an index over the documents there are, and keep it from then on.
 
         :param keys: a field name, or a list of (field, direction) pairs or names.
-        :param kwargs: ``name``, ``unique``, ``sparse``; options of other kinds of indexes raise.
+        :param kwargs: ``name``, ``unique``, ``sparse``, ``partialFilterExpression``,
+            ``expireAfterSeconds``, ``hidden``, ``wildcardProjection``; options of other kinds of
+            indexes raise. ``progress`` is a function that is told how many documents are done and
+            how many there are.
         :return: the name of the index.
         :raises DuplicateKeyError: it is unique and two documents share a key; nothing is changed.
 
@@ -47,7 +52,9 @@ class CollectionIndexes(CollectionCore[DocumentT]):
         """
         for option in _COMMAND_OPTIONS:
             kwargs.pop(option, None)
-        return self.create_indexes([IndexModel(keys, **kwargs)], session, comment)[0]
+        progress = kwargs.pop("progress", None)
+        models = [IndexModel(keys, **kwargs)]
+        return self.create_indexes(models, session, comment, progress=progress)[0]
 
     def create_indexes(
         self,
@@ -59,8 +66,10 @@ class CollectionIndexes(CollectionCore[DocumentT]):
         """Build several indexes, all or none of them.
 
         :param indexes: a list of `pymongo.IndexModel`.
+        :param kwargs: ``progress``, as for `create_index`.
         """
         check_list("indexes", indexes)
+        progress = kwargs.pop("progress", None)
         for option in _COMMAND_OPTIONS:
             kwargs.pop(option, None)
         refuse_keywords("create_indexes", kwargs)
@@ -74,6 +83,7 @@ class CollectionIndexes(CollectionCore[DocumentT]):
         session = self._session(session)
 
         def build(writers: CollectionWriters) -> None:
+            writers.progress = progress
             for request in requests:
                 writers.create_index(self._database.name, self._name, request)
 
@@ -112,7 +122,7 @@ class CollectionIndexes(CollectionCore[DocumentT]):
 
         def read(txn: ReadTransaction) -> list[MutableMapping[str, Any]]:
             entry = self._store.catalog.find(txn, self._database.name, self._name)
-            return [] if entry is None else [index_document(each) for each in entry.indexes]
+            return [] if entry is None else [self._shown(each) for each in entry.indexes]
 
         return CommandCursor(self._store.read(session, read), session)
 
@@ -176,6 +186,13 @@ class CollectionIndexes(CollectionCore[DocumentT]):
     ) -> NoReturn:
         """Not supported by this release."""
         raise unsupported("Collection.drop_search_index")
+
+    def _shown(self, definition: IndexDefinition) -> MutableMapping[str, Any]:
+        """Return an index as listIndexes shows it, its values decoded as this collection does."""
+        shown: MutableMapping[str, Any] = index_document(definition)
+        if definition.options:
+            shown = bson.decode(bson.encode(shown), self.codec_options)
+        return shown
 
     def _drop(self, name: str, session: ClientSession | None, keywords: dict[str, Any]) -> None:
         for option in _COMMAND_OPTIONS:

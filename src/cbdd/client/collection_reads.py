@@ -11,7 +11,7 @@ from pymongo.errors import ConfigurationError
 
 from cbdd.catalog import CollectionEntry
 from cbdd.catalog.refusal import refusal
-from cbdd.client.arguments import IndexKeys, check_mapping, hint_of
+from cbdd.client.arguments import IndexKeys, check_collation, check_mapping, hint_of
 from cbdd.client.core import CollectionCore
 from cbdd.client.cursor import Cursor, RawBatchCursor
 from cbdd.client.session import ClientSession
@@ -65,6 +65,14 @@ class CollectionReads(CollectionCore[DocumentT]):
         :param hint: the index to use, by name or by its keys.
         :param batch_size: how many documents to read at a time.
         :param max_time_ms: how long reading may take before `ExecutionTimeout` is raised.
+        :param min: the first key to read of the hinted index: pairs of field and value.
+        :param max: the first key that is not read any more.
+        :param return_key: whether to return the keys of the index instead of the documents.
+        :param show_record_id: whether to add the record id as ``$recordId``.
+        :param allow_disk_use: whether a sort that outgrows memory may use a temporary file;
+            default: it may.
+        :param cursor_type: ``CursorType.TAILABLE`` or ``TAILABLE_AWAIT`` follows a capped
+            collection.
         :param session: a session, to read inside its transaction or from its snapshot.
 
         >>> import cbdd
@@ -129,7 +137,7 @@ class CollectionReads(CollectionCore[DocumentT]):
     ) -> int:
         """Count the documents that match.
 
-        :param kwargs: ``skip``, ``limit``, ``hint``.
+        :param kwargs: ``skip``, ``limit``, ``hint``, ``maxTimeMS``, the simple ``collation``.
         """
         check_mapping("filter", filter)
         query = Query.compile(
@@ -139,15 +147,19 @@ class CollectionReads(CollectionCore[DocumentT]):
             hint=hint_of(kwargs.pop("hint", None)),
             codec_options=self.codec_options,
         )
+        limit = kwargs.pop("maxTimeMS", None)
+        check_collation(kwargs.pop("collation", None))
         refuse_arguments("count_documents", **kwargs)
-        return self._store.read(
-            self._session(session), lambda txn: count(txn, self._entry(txn), query)
-        )
+        with self._store.time_limit(limit):
+            return self._store.read(
+                self._session(session), lambda txn: count(txn, self._entry(txn), query)
+            )
 
     def estimated_document_count(self, comment: object = None, **kwargs: Any) -> int:
         """Count all documents; here the count is exact and takes no reading."""
         if "session" in kwargs:
             raise ConfigurationError("estimated_document_count does not support sessions")
+        kwargs.pop("maxTimeMS", None)
         refuse_arguments("estimated_document_count", **kwargs)
 
         def read(txn: ReadTransaction) -> int:
@@ -177,11 +189,14 @@ class CollectionReads(CollectionCore[DocumentT]):
             filter = kwargs.pop("query")
         if filter is not None:
             check_mapping("filter", filter)
+        limit = kwargs.pop("maxTimeMS", None)
+        check_collation(kwargs.pop("collation", None))
         refuse_arguments("distinct", **kwargs)
         query = Query.compile(filter, hint=hint_of(hint), codec_options=self.codec_options)
-        found = self._store.read(
-            self._session(session), lambda txn: distinct(txn, self._entry(txn), key, query)
-        )
+        with self._store.time_limit(limit):
+            found = self._store.read(
+                self._session(session), lambda txn: distinct(txn, self._entry(txn), key, query)
+            )
         values: list[Any] = bson.decode(found, self.codec_options)["values"]
         return values
 

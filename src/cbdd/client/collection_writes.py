@@ -26,6 +26,7 @@ from cbdd.catalog import CollectionWriters
 from cbdd.client.arguments import (
     IndexKeys,
     check_boolean,
+    check_collation,
     check_document,
     check_let,
     check_list,
@@ -87,7 +88,7 @@ class CollectionWrites(CollectionCore[DocumentT]):
         encoded = encode(document, self.codec_options)
         validate_document(encoded)
         statement = InsertStatement(encoded)
-        self._run(session, "insert", statement.run)
+        self._run(session, "insert", statement.run, bypass_document_validation)
         return InsertOneResult(inserted_id, self._is_acknowledged(session))
 
     def insert_many(
@@ -118,7 +119,7 @@ class CollectionWrites(CollectionCore[DocumentT]):
             identity = bulk.add_insert(document)
             if type(document) is dict or not isinstance(document, RawBSONDocument):
                 inserted_ids.append(identity)
-        self._run_bulk(session, bulk)
+        self._run_bulk(session, bulk, bypass_document_validation)
         return InsertManyResult(inserted_ids, self._is_acknowledged(session))
 
     def replace_one(
@@ -141,7 +142,7 @@ class CollectionWrites(CollectionCore[DocumentT]):
         """
         check_mapping("filter", filter)
         check_replacement(replacement)
-        refuse_arguments("replace_one", collation=collation)
+        check_collation(collation)
         return self._update(
             filter,
             replacement,
@@ -151,6 +152,7 @@ class CollectionWrites(CollectionCore[DocumentT]):
             hint=hint,
             sort=sort,
             let=let,
+            bypass=bypass_document_validation,
         )
 
     def update_one(
@@ -184,7 +186,7 @@ class CollectionWrites(CollectionCore[DocumentT]):
         check_update(update)
         if array_filters is not None:
             check_list("array_filters", array_filters)
-        refuse_arguments("update_one", collation=collation)
+        check_collation(collation)
         return self._update(
             filter,
             update,
@@ -194,6 +196,7 @@ class CollectionWrites(CollectionCore[DocumentT]):
             hint=hint,
             sort=sort,
             let=let,
+            bypass=bypass_document_validation,
         )
 
     def update_many(
@@ -217,7 +220,7 @@ class CollectionWrites(CollectionCore[DocumentT]):
         check_update(update)
         if array_filters is not None:
             check_list("array_filters", array_filters)
-        refuse_arguments("update_many", collation=collation)
+        check_collation(collation)
         return self._update(
             filter,
             update,
@@ -227,6 +230,7 @@ class CollectionWrites(CollectionCore[DocumentT]):
             array_filters=array_filters,
             hint=hint,
             let=let,
+            bypass=bypass_document_validation,
         )
 
     def delete_one(
@@ -239,7 +243,7 @@ class CollectionWrites(CollectionCore[DocumentT]):
         comment: object = None,
     ) -> DeleteResult:
         """Delete the first document that matches."""
-        refuse_arguments("delete_one", collation=collation)
+        check_collation(collation)
         return self._delete(filter, 1, hint, session, let)
 
     def delete_many(
@@ -252,7 +256,7 @@ class CollectionWrites(CollectionCore[DocumentT]):
         comment: object = None,
     ) -> DeleteResult:
         """Delete every document that matches, in one commit."""
-        refuse_arguments("delete_many", collation=collation)
+        check_collation(collation)
         return self._delete(filter, 0, hint, session, let)
 
     def find_one_and_delete(
@@ -372,7 +376,7 @@ class CollectionWrites(CollectionCore[DocumentT]):
         bulk = BulkWrite(self.codec_options, ordered, let)
         for request in requests:
             bulk.add(request)
-        result = self._run_bulk(session, bulk)
+        result = self._run_bulk(session, bulk, bypass_document_validation)
         return BulkWriteResult(result or {}, self._is_acknowledged(session))
 
     # -- inside ----------------------------------------------------------------------------
@@ -380,7 +384,7 @@ class CollectionWrites(CollectionCore[DocumentT]):
     def _is_acknowledged(self, session: ClientSession | None) -> bool:
         return self._write_concern_for(self._session(session)).acknowledged
 
-    def _target(self, session: ClientSession | None) -> WriteTarget:
+    def _target(self, session: ClientSession | None, bypass: bool | None = None) -> WriteTarget:
         session = self._session(session)
         write_concern = self._write_concern_for(session)
         if session is not None and not write_concern.acknowledged:
@@ -389,7 +393,12 @@ class CollectionWrites(CollectionCore[DocumentT]):
                 f"{write_concern!r}"
             )
         return WriteTarget(
-            self._store, session, durability_of(write_concern), self._database.name, self._name
+            self._store,
+            session,
+            durability_of(write_concern),
+            self._database.name,
+            self._name,
+            bool(bypass),
         )
 
     def _run(
@@ -397,9 +406,10 @@ class CollectionWrites(CollectionCore[DocumentT]):
         session: ClientSession | None,
         operation: str,
         run: Callable[[WriteTarget, CollectionWriters], T],
+        bypass: bool | None = None,
     ) -> T | None:
         """Run a statement of one write; None when it was refused and nobody asked to know."""
-        target = self._target(session)
+        target = self._target(session, bypass)
         try:
             return target.write(operation, partial(run, target))
         except OperationFailure as error:
@@ -409,9 +419,11 @@ class CollectionWrites(CollectionCore[DocumentT]):
                 return None
             raise write_error(error) from error
 
-    def _run_bulk(self, session: ClientSession | None, bulk: BulkWrite) -> dict[str, Any] | None:
+    def _run_bulk(
+        self, session: ClientSession | None, bulk: BulkWrite, bypass: bool | None
+    ) -> dict[str, Any] | None:
         """Run a statement of many writes; None when some were refused and nobody asked to know."""
-        target = self._target(session)
+        target = self._target(session, bypass)
         try:
             return bulk.run(target)
         except BulkWriteError:
@@ -431,6 +443,7 @@ class CollectionWrites(CollectionCore[DocumentT]):
         is_replacement: bool = False,
         array_filters: Sequence[Mapping[str, Any]] | None = None,
         let: Mapping[str, Any] | None = None,
+        bypass: bool | None = None,
     ) -> UpdateResult:
         check_boolean("upsert", upsert)
         check_let(let)
@@ -455,7 +468,7 @@ class CollectionWrites(CollectionCore[DocumentT]):
             )
             return statement.run(target, writers)
 
-        counts = self._run(session, "update", run)
+        counts = self._run(session, "update", run, bypass)
         if counts is None or not self._is_acknowledged(session):
             return UpdateResult(None, False)
         if counts.error is not None:
@@ -513,6 +526,11 @@ class CollectionWrites(CollectionCore[DocumentT]):
                 "return_document must be ReturnDocument.BEFORE or ReturnDocument.AFTER, not "
                 f"{type(return_new)}"
             )
+        bypass = keywords.pop(
+            "bypass_document_validation", keywords.pop("bypassDocumentValidation", None)
+        )
+        check_collation(keywords.pop("collation", None))
+        limit = keywords.pop("maxTimeMS", None)
         refuse_arguments(method, **keywords)
         check_let(let)
         options = self.codec_options
@@ -536,8 +554,9 @@ class CollectionWrites(CollectionCore[DocumentT]):
                 self._store.catalog.timestamps,
             )
         statement = ModifyStatement(query, change, upsert, return_new)
-        target = self._target(session)
-        found = target.write("findAndModify", partial(statement.run, target))
+        target = self._target(session, bypass)
+        with self._store.time_limit(limit):
+            found = target.write("findAndModify", partial(statement.run, target))
         if found is None:
             return None
         document: DocumentT = bson.decode(found, options)

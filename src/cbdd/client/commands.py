@@ -120,7 +120,7 @@ def index_document(definition: IndexDefinition) -> dict[str, Any]:
     """Return an index as listIndexes shows it."""
     document: dict[str, Any] = {
         "v": INDEX_VERSION,
-        "key": dict(definition.fields),
+        "key": definition.key_pattern(),
         "name": definition.name,
     }
     if definition.is_unique and not definition.is_id_index:
@@ -173,7 +173,7 @@ def _collection_stats(
         "ns": f"{database}.{name}",
         "count": 0 if entry is None else txn.count(entry.record_tree),
         "nindexes": 0 if entry is None else len(entry.indexes),
-        "capped": False,
+        "capped": entry is not None and entry.is_capped,
         "ok": 1.0,
     }
 

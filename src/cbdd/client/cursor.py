@@ -25,6 +25,7 @@ from pymongo.errors import InvalidOperation
 from cbdd.client.arguments import (
     IndexKeys,
     check_boolean,
+    check_collation,
     check_int,
     check_let,
     check_mapping,
@@ -36,8 +37,10 @@ from cbdd.client.arguments import (
 )
 from cbdd.client.results import BufferedResults, EndedResults, Results, run_query
 from cbdd.client.session import ClientSession, session_for
+from cbdd.client.tailing import tail_query
 from cbdd.client.unsupported import refuse_arguments, unsupported
 from cbdd.query.executor import Query
+from cbdd.query.key_range import parse_key_range
 
 if TYPE_CHECKING:
     from cbdd.client.collection import Collection
@@ -47,6 +50,7 @@ DocumentT = TypeVar("DocumentT", bound=Mapping[str, Any])
 FIRST_BATCH_DOCUMENTS: Final = 101
 BATCH_DOCUMENTS: Final = 1000
 BATCH_BYTES: Final = 1 << 20
+_DEFAULT_AWAIT_SECONDS: Final = 1.0
 _TAILABLE: Final = CursorType.TAILABLE
 _EXHAUST: Final = CursorType.EXHAUST
 _QUERY_FLAGS: Final = 2 | 4 | 8 | 16 | 32 | 64 | 128
@@ -105,21 +109,10 @@ class Cursor(Generic[DocumentT]):
             check_boolean("allow_disk_use", allow_disk_use)
         if cursor_type not in (0, _TAILABLE, CursorType.TAILABLE_AWAIT, _EXHAUST):
             raise ValueError("not a valid value for cursor_type")
-        if cursor_type & _TAILABLE:
-            raise unsupported("find: a tailable cursor")
         if cursor_type == _EXHAUST and limit:
             raise InvalidOperation("Can't use limit and exhaust together.")
-        refuse_arguments(
-            "find",
-            oplog_replay=oplog_replay,
-            collation=collation,
-            max_scan=max_scan,
-            max=max,
-            min=min,
-            return_key=return_key,
-            show_record_id=show_record_id,
-            snapshot=snapshot,
-        )
+        refuse_arguments("find", oplog_replay=oplog_replay, max_scan=max_scan, snapshot=snapshot)
+        check_collation(collation)
         check_let(let)
         self._let = let
         self._session = session
@@ -133,6 +126,11 @@ class Cursor(Generic[DocumentT]):
         self._max_time_ms = max_time_ms
         self._allow_disk_use = allow_disk_use
         self._comment = comment
+        self._min = None if min is None else _key_pairs("min", min)
+        self._max = None if max is None else _key_pairs("max", max)
+        self._return_key = bool(return_key)
+        self._show_record_id = bool(show_record_id)
+        self._max_await_time_ms: int | None = None
         self._flags = cursor_type
         self._id: int | None = None
         self._data: deque[DocumentT] = deque()
@@ -190,10 +188,12 @@ class Cursor(Generic[DocumentT]):
         return self
 
     def max_await_time_ms(self, max_await_time_ms: int | None) -> Cursor[DocumentT]:
-        """Accepted and without effect: it only concerns tailable cursors."""
+        """Say how long a `TAILABLE_AWAIT` cursor waits for the next document; default 1000."""
         if max_await_time_ms is not None:
             check_int("max_await_time_ms", max_await_time_ms)
         self._check_not_started()
+        if self._flags & CursorType.TAILABLE_AWAIT:
+            self._max_await_time_ms = max_await_time_ms
         return self
 
     def comment(self, comment: object) -> Cursor[DocumentT]:
@@ -218,9 +218,9 @@ class Cursor(Generic[DocumentT]):
         return self
 
     def collation(self, collation: object) -> Cursor[DocumentT]:
-        """Not supported by this release; None is accepted."""
+        """Accept the simple collation, which compares bytes, and refuse every other."""
         self._check_not_started()
-        refuse_arguments("find", collation=collation)
+        check_collation(collation)
         return self
 
     def max_scan(self, max_scan: int | None) -> Cursor[DocumentT]:
@@ -229,22 +229,26 @@ class Cursor(Generic[DocumentT]):
         refuse_arguments("find", max_scan=max_scan)
         return self
 
-    def max(self, spec: IndexKeys) -> NoReturn:
-        """Not supported by this release."""
-        raise unsupported("find: the argument 'max'")
+    def max(self, spec: IndexKeys) -> Cursor[DocumentT]:
+        """End before this key of the hinted index: a list of (field, value) pairs."""
+        self._check_not_started()
+        self._max = _key_pairs("max", spec)
+        return self
 
-    def min(self, spec: IndexKeys) -> NoReturn:
-        """Not supported by this release."""
-        raise unsupported("find: the argument 'min'")
+    def min(self, spec: IndexKeys) -> Cursor[DocumentT]:
+        """Begin at this key of the hinted index: a list of (field, value) pairs."""
+        self._check_not_started()
+        self._min = _key_pairs("min", spec)
+        return self
 
     def add_option(self, mask: int) -> Cursor[DocumentT]:
-        """Set query flags; tailable cursors are not supported."""
+        """Set query flags."""
         if not isinstance(mask, int):
             raise TypeError(f"mask must be an int, not {type(mask)}")
         self._check_not_started()
         if mask & _EXHAUST and self._limit:
             raise InvalidOperation("Can't use limit and exhaust together.")
-        if mask & ~_QUERY_FLAGS or mask & (_TAILABLE | CursorType.TAILABLE_AWAIT):
+        if mask & ~_QUERY_FLAGS:
             raise unsupported(f"find: the query flags {mask}")
         self._flags |= mask
         return self
@@ -424,21 +428,34 @@ class Cursor(Generic[DocumentT]):
         clone._max_time_ms = self._max_time_ms
         clone._allow_disk_use = self._allow_disk_use
         clone._comment = self._comment
+        clone._min = copy.deepcopy(self._min)
+        clone._max = copy.deepcopy(self._max)
+        clone._return_key = self._return_key
+        clone._show_record_id = self._show_record_id
+        clone._max_await_time_ms = self._max_await_time_ms
         clone._flags = self._flags
         clone._empty = self._empty
         return clone
 
     def _compile(self) -> Query:
-        return Query.compile(
+        options = self._collection.codec_options
+        query = Query.compile(
             self._filter,
             self._projection,
             self._sort,
             self._skip,
             self._limit,
             self._hint,
-            self._collection.codec_options,
+            options,
             self._let,
         )
+        if self._min or self._max:
+            has_hint = self._hint is not None
+            query.key_range = parse_key_range(self._min, self._max, has_hint, options)
+        query.returns_key = self._return_key
+        query.shows_record_id = self._show_record_id
+        query.may_use_disk = self._allow_disk_use is not False
+        return query
 
     def _refresh(self) -> bool:
         """Read the next batch; return whether there are documents."""
@@ -456,17 +473,25 @@ class Cursor(Generic[DocumentT]):
     def _start(self) -> None:
         client = self._collection.database.client
         session = session_for(client, self._session)
-        self._results = run_query(
-            client._store,
-            session,
-            self._collection.database.name,
-            self._collection.name,
-            self._compile(),
-            self._max_time_ms,
-        )
+        database, name = self._collection.database.name, self._collection.name
+        if self._flags & _TAILABLE:
+            self._results = tail_query(
+                client._store, session, database, name, self._compile(), self._await_seconds()
+            )
+        else:
+            self._results = run_query(
+                client._store, session, database, name, self._compile(), self._max_time_ms
+            )
         if session is not None and self._results.is_shared:
             session._watch(self)
         self._id = id(self)
+
+    def _await_seconds(self) -> float:
+        """Return how long a tailable cursor waits for documents."""
+        if self._flags & CursorType.TAILABLE_AWAIT == _TAILABLE:
+            return 0.0
+        wait_ms = self._max_await_time_ms
+        return _DEFAULT_AWAIT_SECONDS if wait_ms is None else wait_ms / 1000
 
     def _read_batch(self) -> None:
         results = self._results
@@ -499,6 +524,16 @@ class Cursor(Generic[DocumentT]):
         """Stop: the transaction this cursor reads from is over."""
         if self._results is not None:
             self._results = EndedResults()
+
+
+def _key_pairs(option: str, spec: object) -> list[tuple[str, Any]]:
+    """Return a bound of an index as pairs of field and value."""
+    if not isinstance(spec, (list, tuple, Mapping)):
+        raise TypeError(f"{option} must be an instance of list or tuple, not {type(spec)}")
+    if not spec:
+        raise ValueError(f"{option} must not be empty")
+    pairs = list(spec.items()) if isinstance(spec, Mapping) else list(spec)
+    return [(str(field), value) for field, value in pairs]
 
 
 class RawBatchCursor(Cursor[Any]):

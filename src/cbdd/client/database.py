@@ -12,12 +12,14 @@ from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from cbdd.catalog import CollectionWriters
+from cbdd.catalog.collection_options import create_options
 from cbdd.catalog.namespace import check_database_name
 from cbdd.catalog.refusal import NOT_IN_TRANSACTION, refusal
 from cbdd.client.arguments import check_mapping
 from cbdd.client.collection import Collection
 from cbdd.client.command_cursor import CommandCursor
 from cbdd.client.commands import list_collections, run_command
+from cbdd.client.modify_collection import modify_collection
 from cbdd.client.session import ClientSession, session_for
 from cbdd.client.settings import ReadPreferenceMode, Settings, durability_of
 from cbdd.client.unsupported import refuse_arguments, unsupported
@@ -26,9 +28,6 @@ if TYPE_CHECKING:
     from cbdd.client.client import Client
 
 DocumentT = TypeVar("DocumentT", bound=Mapping[str, Any])
-
-_DEFAULTS_OF_CREATE = {"capped": False, "autoIndexId": True}
-"""Options of create whose default value may be given, because it is what happens anyway."""
 
 
 class Database(Settings, Generic[DocumentT]):
@@ -130,15 +129,15 @@ class Database(Settings, Generic[DocumentT]):
     ) -> Collection[DocumentT]:
         """Make a collection; inserting makes one too.
 
+        :param kwargs: ``capped`` with ``size`` (bytes) and ``max`` (documents): a collection that
+            drops its oldest documents; ``validator`` with ``validationLevel`` and
+            ``validationAction``: a filter that documents must match.
         :raises CollectionInvalid: it exists already.
         """
         collection = self.get_collection(
             name, codec_options, read_preference, write_concern, read_concern
         )
-        kwargs.pop("comment", None)
-        for option, value in kwargs.items():
-            if value is not None and _DEFAULTS_OF_CREATE.get(option) != value:
-                raise unsupported(f"create_collection: the option {option!r}")
+        options = create_options(kwargs)
         session = session_for(self._client, session)
         is_plain = session is None or not session.in_transaction
         if check_exists and is_plain and name in self.list_collection_names(session):
@@ -147,7 +146,7 @@ class Database(Settings, Generic[DocumentT]):
             session,
             "create",
             durability_of(collection._write_concern_for(session)),
-            lambda writers: writers.create(self._name, name, {}),
+            lambda writers: writers.create(self._name, name, options),
         )
         return collection
 
@@ -269,7 +268,8 @@ class Database(Settings, Generic[DocumentT]):
         comment: object = None,
         **kwargs: Any,
     ) -> dict[str, Any]:
-        """Run a command: ping, buildInfo, hello, listDatabases, dbStats, collStats or validate.
+        """Run a command: ping, buildInfo, hello, listDatabases, dbStats, collStats, validate or
+        collMod.
 
         :param check: whether an error raises; else its document is returned.
         :raises OperationFailure: code 59 for any other command.
@@ -279,6 +279,14 @@ class Database(Settings, Generic[DocumentT]):
         session = session_for(self._client, session)
         store = self._client._store
         try:
+            if next(iter(document)).lower() == "collmod":
+                self._session_outside_transaction(session, "collMod")
+                return store.write(
+                    session,
+                    "collMod",
+                    durability_of(self.write_concern),
+                    lambda writers: modify_collection(writers, self._name, document),
+                )
             return store.read(
                 session, lambda txn: run_command(store.catalog, txn, self._name, document)
             )

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from pymongo.errors import CursorNotFound, ExecutionTimeout
+from pymongo.errors import CursorNotFound
 
 from cbdd.query.executor import Execution, Query
 from cbdd.storage import ReadTransaction
+from cbdd.storage.yield_point import time_limit
 
 if TYPE_CHECKING:
     from cbdd.client.session import ClientSession
     from cbdd.client.store import Store
 
 CURSOR_NOT_FOUND: Final = 43
-MAX_TIME_EXPIRED: Final = 50
 _ALL: Final = 1 << 62
 
 
@@ -55,20 +56,16 @@ class QueryResults(Results):
     def next_batch(self, documents: int, size_bytes: int) -> list[bytes]:
         self._store.require_open()
         started = self._store.clock.monotonic()
+        check = None
+        if self._seconds_left is not None:
+            check = self._store.time_check(self._seconds_left)
         batch: list[bytes] = []
-        size = 0
         try:
-            while len(batch) < documents:
-                if not self._execution.step():
-                    self.is_exhausted = True
-                    break
-                document = self._execution.result()
-                batch.append(document)
-                size += len(document)
-                if size_bytes and size >= size_bytes:
-                    break
-                if self._seconds_left is not None:
-                    self._check_time(started)
+            if check is None:
+                self._fill(batch, documents, size_bytes, None)
+            else:
+                with time_limit(check):
+                    self._fill(batch, documents, size_bytes, check)
         except BaseException:
             if self.is_shared and self._session is not None:
                 self._session._statement_failed()
@@ -79,25 +76,30 @@ class QueryResults(Results):
             self.close()
         return batch
 
+    def _fill(
+        self,
+        batch: list[bytes],
+        documents: int,
+        size_bytes: int,
+        check: Callable[[], None] | None,
+    ) -> None:
+        size = 0
+        while len(batch) < documents:
+            if not self._execution.step():
+                self.is_exhausted = True
+                return
+            document = self._execution.result()
+            batch.append(document)
+            size += len(document)
+            if size_bytes and size >= size_bytes:
+                return
+            if check is not None:
+                check()
+
     def close(self) -> None:
         self.is_exhausted = True
         if not self.is_shared:
             self._txn.close()
-
-    def _check_time(self, started: float) -> None:
-        assert self._seconds_left is not None
-        if self._store.clock.monotonic() - started > self._seconds_left:
-            message = "operation exceeded time limit"
-            raise ExecutionTimeout(
-                message,
-                MAX_TIME_EXPIRED,
-                {
-                    "ok": 0.0,
-                    "errmsg": message,
-                    "code": MAX_TIME_EXPIRED,
-                    "codeName": "MaxTimeMSExpired",
-                },
-            )
 
 
 class BufferedResults(Results):

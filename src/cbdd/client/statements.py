@@ -38,7 +38,12 @@ class WriteTarget:
         durability: str | None,
         database: str,
         name: str,
+        bypass: bool = False,
     ) -> None:
+        """
+        :param bypass: whether documents need not match the validator of the collection.
+        """
+        self._bypass = bypass
         self._store = store
         self._session = session
         self._durability = durability
@@ -51,11 +56,16 @@ class WriteTarget:
 
     def find(self, writers: CollectionWriters) -> CollectionWriter | None:
         """Return the writer of the collection, None when there is no such collection."""
-        return writers.find(self.database, self.name)
+        writer = writers.find(self.database, self.name)
+        if writer is not None:
+            writer.skips_validation = self._bypass
+        return writer
 
     def find_or_create(self, writers: CollectionWriters) -> CollectionWriter:
         """Return the writer of the collection, which is made when it is not there."""
-        return writers.find_or_create(self.database, self.name)
+        writer = writers.find_or_create(self.database, self.name)
+        writer.skips_validation = self._bypass
+        return writer
 
 
 class InsertStatement:

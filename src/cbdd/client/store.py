@@ -10,19 +10,39 @@ Concurrency: any number of threads; each call has its own transaction.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from pymongo.errors import InvalidOperation
+from pymongo.errors import ExecutionTimeout, InvalidOperation
 
 from cbdd.catalog import Catalog, CollectionWriters
 from cbdd.catalog.check import check_catalog
+from cbdd.catalog.refusal import BAD_VALUE, refusal
+from cbdd.client.expiry import ExpirySweeper
+from cbdd.query.implication import QueryFilters
 from cbdd.storage import Clock, Randomness, ReadTransaction, StorageEngine, WriteTransaction
 from cbdd.storage.check import CheckReport
+from cbdd.storage.yield_point import time_limit
 
 if TYPE_CHECKING:
     from cbdd.client.session import ClientSession
 
 T = TypeVar("T")
+
+
+MAX_TIME_EXPIRED: Final = 50
+
+
+def time_expired() -> ExecutionTimeout:
+    """Return (not raise) the error of a query that took too long."""
+    message = "operation exceeded time limit"
+    details = {
+        "ok": 0.0,
+        "errmsg": message,
+        "code": MAX_TIME_EXPIRED,
+        "codeName": "MaxTimeMSExpired",
+    }
+    return ExecutionTimeout(message, MAX_TIME_EXPIRED, details)
 
 
 class Store:
@@ -35,14 +55,37 @@ class Store:
         durability: str,
         clock: Clock,
         randomness: Randomness,
+        read_only: bool = False,
     ) -> None:
         self.path = path
         self.engine = engine
         self.durability = durability
-        self.catalog = Catalog(engine, clock, randomness)
+        self.catalog = Catalog(engine, clock, randomness, QueryFilters())
         self.clock = clock
         self.randomness = randomness
         self.is_closed = False
+        self._sweeper = ExpirySweeper(self)
+        self._may_sweep = engine.options.background and not read_only
+
+    def expire_documents(self) -> int:
+        """Delete the documents whose time is over by their TTL indexes; return how many."""
+        self.require_open()
+        return self._sweeper.sweep()
+
+    def watch_expiry(self) -> None:
+        """Sweep from now on if some collection seen so far has a TTL index."""
+        if self._may_sweep and self.catalog.has_expiring:
+            self._may_sweep = False
+            self._sweeper.start()
+
+    def look_for_expiry(self) -> None:
+        """Look through the catalog for TTL indexes, once, when the file is opened."""
+        if not self._may_sweep:
+            return
+        with self.engine.begin_read() as txn:
+            for database in self.catalog.list_databases(txn):
+                self.catalog.list_collections(txn, database)
+        self.watch_expiry()
 
     def require_open(self) -> None:
         """Raise what PyMongo raises when a closed client is used."""
@@ -72,6 +115,8 @@ class Store:
         finally:
             if txn is not None:
                 txn.close()
+            if self._may_sweep and self.catalog.has_expiring:
+                self.watch_expiry()
 
     def write(
         self,
@@ -102,17 +147,41 @@ class Store:
         finally:
             if txn is not None:
                 txn.abort()
+            if self._may_sweep and self.catalog.has_expiring:
+                self.watch_expiry()
+
+    def time_limit(self, milliseconds: object) -> AbstractContextManager[None]:
+        """Raise `ExecutionTimeout` when what is done inside takes longer; None or 0 is no limit."""
+        if milliseconds is None:
+            return time_limit(None)
+        if not isinstance(milliseconds, (int, float)):
+            raise TypeError(f"max_time_ms must be an integer, not {type(milliseconds)}")
+        if milliseconds < 0:
+            raise refusal(BAD_VALUE, f"{milliseconds} value for maxTimeMS is out of range")
+        return time_limit(self.time_check(milliseconds / 1000) if milliseconds else None)
+
+    def time_check(self, seconds: float) -> Callable[[], None]:
+        """Return a function that raises `ExecutionTimeout` once the seconds are over."""
+        clock = self.clock
+        end = clock.monotonic() + seconds
+
+        def check() -> None:
+            if clock.monotonic() > end:
+                raise time_expired()
+
+        return check
 
     def check(self) -> CheckReport:
         """Check the pages and trees, then the documents and indexes in them."""
         self.require_open()
         report = self.engine.check()
         with self.engine.begin_read() as txn:
-            report.problems.extend(check_catalog(txn))
+            report.problems.extend(check_catalog(txn, self.catalog.filters))
         return report
 
     def close(self) -> None:
         """Close the engine; calling it again does nothing."""
         if not self.is_closed:
             self.is_closed = True
+            self._sweeper.stop()
             self.engine.close()

@@ -3,30 +3,40 @@
 A definition travels as a document in the catalog entry of its collection:
 
     name, key: {field: direction, ...}, unique, multikey, tree, keyString, options: {...}
+
+`options` has, as far as they are given, MongoDB's: sparse, hidden, expireAfterSeconds,
+partialFilterExpression, wildcardProjection.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
+import bson
 from pymongo.errors import OperationFailure
 
+from cbdd.document.filter import DocumentFilter, FilterCompiler
 from cbdd.errors import NewerFormatError
+from cbdd.index.key_pattern import HASHED, HASHED_NAME, WILDCARD, is_wildcard_path
 from cbdd.index.key_string import KEY_STRING_VERSION
 
-MAX_INDEX_FIELDS: Final = 32
+SPARSE: Final = "sparse"
+HIDDEN: Final = "hidden"
+EXPIRE_AFTER: Final = "expireAfterSeconds"
+PARTIAL_FILTER: Final = "partialFilterExpression"
+WILDCARD_PROJECTION: Final = "wildcardProjection"
 
-_CANNOT_CREATE_INDEX: Final = 67
-_REFERENCE_NAMES: Final = ("$id", "$ref", "$db")
+_TYPES_SINCE_VERSION: Final = 2
+_UNSUPPORTED: Final = 238
 
 
 class IndexDefinition:
     """One index of one collection. Treated as immutable: a change makes a new one (`replaced`).
 
-    `fields` are (dotted path, direction), direction below 0 is descending. `is_multikey` says that
-    some document had an array on an indexed path, and stays true. `paths` and `descending` are the
-    same fields taken apart for key extraction.
+    `fields` are (dotted path, direction), direction below 0 is descending, 0 hashed. `is_multikey`
+    says that some document had an array on an indexed path, and stays true. `paths` and
+    `descending` are the same fields taken apart for key extraction.
     """
 
     def __init__(
@@ -38,7 +48,11 @@ class IndexDefinition:
         tree_id: int = 0,
         key_string_version: int = KEY_STRING_VERSION,
         options: dict[str, object] | None = None,
+        filter: DocumentFilter | None = None,
     ) -> None:
+        """
+        :param filter: the compiled `partialFilterExpression`; needed when there is one.
+        """
         self.name: str = name
         self.fields: list[tuple[str, int]] = fields
         self.is_unique: bool = is_unique
@@ -46,13 +60,44 @@ class IndexDefinition:
         self.tree_id: int = tree_id
         self.key_string_version: int = key_string_version
         self.options: dict[str, object] = {} if options is None else options
-        self.is_sparse: bool = bool(self.options.get("sparse", False))
+        self.is_sparse: bool = bool(self.options.get(SPARSE, False))
+        self.is_hidden: bool = bool(self.options.get(HIDDEN, False))
+        self.is_partial: bool = PARTIAL_FILTER in self.options
+        self.filter: DocumentFilter | None = filter
+        self.is_wildcard: bool = is_wildcard_path(fields[0][0])
+        self.hashed_field: int = -1
+        for position in range(len(fields)):
+            if fields[position][1] == HASHED:
+                self.hashed_field = position
         self.paths: list[list[bytes]] = [path.encode().split(b".") for path, _ in fields]
         self.descending: list[bool] = [direction < 0 for _, direction in fields]
         self.is_id_index: bool = fields == [("_id", 1)]
+        self.keeps_types: bool = (
+            key_string_version >= _TYPES_SINCE_VERSION
+            and not self.is_wildcard
+            and self.hashed_field < 0
+        )
+        """Whether entries tell the types that key strings leave open, see `key_types`."""
+
+    @property
+    def expires_after(self) -> float | None:
+        """Seconds after the indexed date at which a document is to be deleted; None for never."""
+        seconds = self.options.get(EXPIRE_AFTER)
+        return float(seconds) if isinstance(seconds, (int, float)) else None
+
+    def key_pattern(self) -> dict[str, object]:
+        """Return the fields as MongoDB shows them: a direction or "hashed"."""
+        return pattern_of(self.fields)
+
+    def wildcard_root(self) -> str:
+        """Return the path below which a wildcard index holds everything, '' for the document."""
+        return self.fields[0][0][: -len(WILDCARD)].rstrip(".")
 
     def replaced(
-        self, is_multikey: bool | None = None, tree_id: int | None = None
+        self,
+        is_multikey: bool | None = None,
+        tree_id: int | None = None,
+        options: dict[str, object] | None = None,
     ) -> IndexDefinition:
         """Return a copy with some of its values replaced."""
         return IndexDefinition(
@@ -62,13 +107,14 @@ class IndexDefinition:
             self.is_multikey if is_multikey is None else is_multikey,
             self.tree_id if tree_id is None else tree_id,
             self.key_string_version,
-            self.options,
+            self.options if options is None else options,
+            self.filter,
         )
 
     def to_document(self) -> dict[str, object]:
         return {
             "name": self.name,
-            "key": dict(self.fields),
+            "key": self.key_pattern(),
             "unique": self.is_unique,
             "multikey": self.is_multikey,
             "tree": self.tree_id,
@@ -77,8 +123,13 @@ class IndexDefinition:
         }
 
     @staticmethod
-    def from_document(document: Mapping[str, object]) -> IndexDefinition:
-        """Read a definition that `to_document` wrote; refuse key strings of a later release."""
+    def from_document(
+        document: Mapping[str, object], filters: FilterCompiler | None = None
+    ) -> IndexDefinition:
+        """Read a definition that `to_document` wrote; refuse key strings of a later release.
+
+        :param filters: compiles the filter of a partial index.
+        """
         name, key, options = document["name"], document["key"], document["options"]
         tree_id, version = document["tree"], document["keyString"]
         assert isinstance(name, str)
@@ -95,7 +146,7 @@ class IndexDefinition:
             )
         fields: list[tuple[str, int]] = []
         for path, direction in key.items():
-            fields.append((str(path), int(direction)))
+            fields.append((str(path), HASHED if direction == HASHED_NAME else int(direction)))
         return IndexDefinition(
             name,
             fields,
@@ -104,69 +155,28 @@ class IndexDefinition:
             int(tree_id),
             int(version),
             dict(options),
+            compile_filter(options, filters),
         )
 
 
-def default_index_name(fields: list[tuple[str, int]]) -> str:
-    """Return the name MongoDB's drivers give an index without one: a_1_b.c_-1."""
-    return "_".join([f"{path}_{direction}" for path, direction in fields])
+def pattern_of(fields: list[tuple[str, int]]) -> dict[str, object]:
+    """Return index fields as a key pattern."""
+    pattern: dict[str, object] = {}
+    for path, direction in fields:
+        pattern[path] = HASHED_NAME if direction == HASHED else direction
+    return pattern
 
 
-def check_index_fields(keys: list[tuple[str, object]]) -> list[tuple[str, int]]:
-    """Return the key pattern as index fields, or raise `OperationFailure` 67 as MongoDB would.
+def compile_filter(
+    options: Mapping[str, Any], filters: FilterCompiler | None
+) -> DocumentFilter | None:
+    """Return the compiled filter of a partial index, None for any other.
 
-    Only ascending and descending fields exist so far: a pattern that names another kind of index
-    is refused by that name.
+    :raises OperationFailure: there is a filter and nothing to compile it with.
     """
-    if not keys:
-        raise OperationFailure("Index keys cannot be empty.", _CANNOT_CREATE_INDEX)
-    if len(keys) > MAX_INDEX_FIELDS:
-        raise OperationFailure(
-            f"Index key pattern has {len(keys)} fields, the limit is {MAX_INDEX_FIELDS}",
-            _CANNOT_CREATE_INDEX,
-        )
-    fields: list[tuple[str, int]] = []
-    for path, direction in keys:
-        _check_path(path)
-        fields.append((path, _check_direction(path, direction)))
-    return fields
-
-
-def _check_path(path: str) -> None:
-    if not path:
-        raise OperationFailure("Index keys cannot be an empty field.", _CANNOT_CREATE_INDEX)
-    if "\0" in path:
-        raise OperationFailure("Index keys cannot contain a NUL character.", _CANNOT_CREATE_INDEX)
-    parts = path.split(".")
-    if parts[-1] == "$**":
-        raise OperationFailure("Wildcard indexes are not supported.", _CANNOT_CREATE_INDEX)
-    for position, part in enumerate(parts):
-        if not part:
-            raise OperationFailure(
-                "Index keys cannot contain an empty field.", _CANNOT_CREATE_INDEX
-            )
-        if part.startswith("$") and (position == 0 or part not in _REFERENCE_NAMES):
-            raise OperationFailure(
-                "Index key contains an illegal field name: field name starts with '$'.",
-                _CANNOT_CREATE_INDEX,
-            )
-
-
-def _check_direction(path: str, direction: object) -> int:
-    if isinstance(direction, str):
-        raise OperationFailure(
-            f"Index kind '{direction}' of field '{path}' is not supported.", _CANNOT_CREATE_INDEX
-        )
-    if type(direction) is bool or not isinstance(direction, (int, float)):
-        raise OperationFailure(
-            "Values in v:2 index key pattern cannot be of type "
-            f"{type(direction).__name__}. Only numbers > 0, numbers < 0, and strings are allowed.",
-            _CANNOT_CREATE_INDEX,
-        )
-    if direction > 0:
-        return 1
-    if direction < 0:
-        return -1
-    raise OperationFailure(
-        "Values in the index key pattern cannot be 0 or NaN.", _CANNOT_CREATE_INDEX
-    )
+    expression = options.get(PARTIAL_FILTER)
+    if expression is None:
+        return None
+    if filters is None:
+        raise OperationFailure("a partial index needs a filter compiler", _UNSUPPORTED)
+    return filters.compile_partial(bson.encode(expression))

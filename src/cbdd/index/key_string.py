@@ -90,7 +90,7 @@ from cbdd.document.raw import (
 from cbdd.index.decimal_key import append_decimal
 from cbdd.index.number_key import NUMBER_INFINITY, TWO_TO_61, append_double, append_integer
 
-KEY_STRING_VERSION: Final = 1
+KEY_STRING_VERSION: Final = 2
 
 CLASS_MIN_KEY: Final = 0x04
 CLASS_UNDEFINED: Final = 0x08

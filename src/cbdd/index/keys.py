@@ -11,11 +11,16 @@ An array on the way makes the index multikey, with one key per element, by Mongo
   as missing; a numeric part may also name a position: `a.0.b` reads the first element of `a`;
 - several fields may lead through the same array, they advance together; two different arrays in
   one compound index (parallel arrays) are refused;
-- in a sparse index a document without any of the fields has no key at all.
+- in a sparse index a document without any of the fields has no key at all;
+- in a partial index neither has one that its filter does not match.
+
+A hashed field has the key string of a 64-bit hash of its value's key string, and no arrays. The
+keys of wildcard indexes are in `wildcard`.
 """
 
 from __future__ import annotations
 
+import hashlib
 from typing import Final
 
 from librt.strings import BytesWriter
@@ -25,6 +30,7 @@ from pymongo.errors import OperationFailure
 from cbdd.document.raw import (
     TYPE_ARRAY,
     TYPE_DOCUMENT,
+    TYPE_INT64,
     find_field,
     skip_name,
     skip_value,
@@ -38,32 +44,62 @@ from cbdd.index.key_string import (
     encode_value,
     invert,
 )
+from cbdd.index.key_types import USUAL, type_code
+from cbdd.index.wildcard import WildcardKeys
 
 _CANNOT_INDEX_PARALLEL_ARRAYS: Final = 171
 _AMBIGUOUS_POSITION: Final = 16746
+_ARRAY_IN_HASHED_INDEX: Final = 16766
 _NOWHERE: Final = -1
 
 
 class KeySet:
-    """The composite keys of one document in one index, distinct and ascending."""
+    """The composite keys of one document in one index, distinct and ascending.
 
-    def __init__(self, keys: list[bytes], is_multikey: bool) -> None:
+    `types` is what an entry says about the types of the values, see `key_types`.
+    """
+
+    def __init__(self, keys: list[bytes], is_multikey: bool, types: bytes = b"") -> None:
         self.keys: list[bytes] = keys
         self.is_multikey: bool = is_multikey
+        self.types: bytes = types
 
 
 def extract_keys(definition: IndexDefinition, document: bytes) -> KeySet:
-    """Return the keys of `document`; raises `OperationFailure` 171 for parallel arrays."""
-    key = _extract_single_key(definition, document)
-    if key is not None:
-        return KeySet([key] if key else [], False)
+    """Return the keys of `document`.
+
+    :raises OperationFailure: 171 for parallel arrays, 16766 for an array in a hashed index.
+    """
+    filter = definition.filter
+    if filter is not None and not filter.matches(document):
+        return KeySet([], False)
+    if definition.is_wildcard:
+        wildcard = WildcardKeys(definition, document)
+        keys = wildcard.run()
+        return KeySet(keys, wildcard.is_multikey)
+    found = _extract_single_key(definition, document)
+    if found is not None:
+        return found
+    if definition.hashed_field >= 0:
+        raise OperationFailure(
+            "hashed indexes do not currently support array values. Found an array on a path of "
+            f"the index {definition.name}",
+            _ARRAY_IN_HASHED_INDEX,
+        )
     return _Expansion(definition, document).run()
 
 
-def _extract_single_key(definition: IndexDefinition, document: bytes) -> bytes | None:
-    """Return the only key, b"" when a sparse index leaves the document out, None at an array."""
+def hash_key(key: bytes) -> bytes:
+    """Return the key string of the hash of a value, given the value's own key string."""
+    digest = hashlib.blake2b(key, digest_size=8).digest()
+    return encode_value(digest, TYPE_INT64, 0, 8)
+
+
+def _extract_single_key(definition: IndexDefinition, document: bytes) -> KeySet | None:
+    """Return the only key, none when a sparse index leaves the document out, None at an array."""
     writer = BytesWriter()
     missing = 0
+    codes: bytearray | None = None
     for i in range(len(definition.paths)):
         path = definition.paths[i]
         bson_type: i64 = TYPE_DOCUMENT
@@ -82,16 +118,28 @@ def _extract_single_key(definition: IndexDefinition, document: bytes) -> bytes |
             value = element + len(name) + 2
         if bson_type == 0:
             missing += 1
-            writer.append(CLASS_NULL if not definition.descending[i] else 0xFF - CLASS_NULL)
+            if i == definition.hashed_field:
+                writer.write(hash_key(NULL_KEY))
+            else:
+                writer.append(CLASS_NULL if not definition.descending[i] else 0xFF - CLASS_NULL)
             continue
         end: i64 = skip_value(document, bson_type, value)
-        if definition.descending[i]:
+        if i == definition.hashed_field:
+            writer.write(hash_key(encode_value(document, bson_type, value, end)))
+        elif definition.descending[i]:
             writer.write(invert(encode_value(document, bson_type, value, end)))
         else:
             append_value(writer, document, bson_type, value, end, 0)
+        code: i64 = type_code(document, bson_type, value)
+        if code != USUAL:
+            if codes is None:
+                codes = bytearray(len(definition.paths))
+            codes[i] = code
     if definition.is_sparse and missing == len(definition.paths):
-        return b""
-    return writer.getvalue()
+        return KeySet([], False)
+    if codes is None or not definition.keeps_types:
+        return KeySet([writer.getvalue()], False)
+    return KeySet([writer.getvalue()], False, bytes(codes))
 
 
 class _Position:

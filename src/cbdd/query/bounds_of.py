@@ -174,8 +174,8 @@ def _type_bounds(expression: HasType) -> FieldBounds:
 
 
 def _element_bounds(expression: ElementMatch) -> FieldBounds:
-    if expression.is_object:
-        return all_bounds()
+    if expression.is_object or any([part.isdigit() for part in expression.path.text.split(".")]):
+        return all_bounds()  # an array that a number leads to is in the index as a whole
     bounds = all_bounds()
     for child in conjuncts_of(expression.condition):
         if isinstance(child, (Comparison, In)):

@@ -19,27 +19,22 @@ from typing import Any
 from bson.codec_options import CodecOptions
 
 from cbdd.catalog.entry import CollectionEntry
-from cbdd.expression.context import ExpressionContext
+from cbdd.expression.context import EMPTY_DOCUMENT, ExpressionContext
+from cbdd.index.keys import extract_keys
 from cbdd.query.bounds_of import conjuncts_of
 from cbdd.query.computed import FOR_UPSERT
 from cbdd.query.distinct import DistinctValues
+from cbdd.query.index_stages import Covered, Fetch, IdLookup, IndexScan, IndexUnion, find_scan
+from cbdd.query.key_range import KeyRange
 from cbdd.query.matcher import MatchExpression
 from cbdd.query.parser import parse_filter
-from cbdd.query.planner import Hint, Plan, Planner
+from cbdd.query.planner import Hint, Plan, Planner, Wanted
 from cbdd.query.projection import Projection
 from cbdd.query.projection_parser import parse_projection
+from cbdd.query.returned_key import returned_key, with_record_id
 from cbdd.query.sort import SortPattern, SortSpec, compile_sort
-from cbdd.query.stages import (
-    CollectionScan,
-    Empty,
-    Fetch,
-    IdLookup,
-    IndexScan,
-    Limit,
-    Skip,
-    Sort,
-    Stage,
-)
+from cbdd.query.sort_stage import Sort
+from cbdd.query.stages import CollectionScan, Empty, Limit, Skip, Stage
 from cbdd.storage import ReadTransaction
 
 
@@ -49,11 +44,11 @@ class Query:
     def __init__(
         self,
         filter: MatchExpression,
-        projection: Projection | None,
-        sort: SortPattern | None,
-        skip: int,
-        limit: int,
-        hint: Hint | None,
+        projection: Projection | None = None,
+        sort: SortPattern | None = None,
+        skip: int = 0,
+        limit: int = 0,
+        hint: Hint | None = None,
     ) -> None:
         self.filter = filter
         self.projection = projection
@@ -61,6 +56,11 @@ class Query:
         self.skip = skip
         self.limit = limit
         self.hint = hint
+        self.key_range: KeyRange | None = None
+        self.returns_key = False
+        """Whether the key of the index that was read is returned in place of each document."""
+        self.shows_record_id = False
+        self.may_use_disk = True
 
     @staticmethod
     def compile(
@@ -86,14 +86,7 @@ class Query:
         condition = parse_filter(filter, codec_options, context)
         shown = parse_projection(projection, codec_options, condition, context)
         context.require_sound()
-        return Query(
-            condition,
-            shown,
-            compile_sort(sort),
-            skip,
-            abs(limit),
-            hint,
-        )
+        return Query(condition, shown, compile_sort(sort), skip, abs(limit), hint)
 
     def matches_everything(self) -> bool:
         """Tell whether the filter is empty."""
@@ -112,9 +105,7 @@ class Execution:
         if entry is None:
             self.root: Stage = Empty()
         else:
-            needed = query.skip + query.limit if query.limit else 0
-            planner = Planner(txn, entry)
-            self.plan = planner.plan(query.filter, query.sort, needed, query.hint)
+            self.plan = Planner(txn, entry).plan(query.filter, _wanted_of(query))
             self.root = build_stages(txn, entry, query, self.plan)
 
     def step(self) -> bool:
@@ -136,9 +127,24 @@ class Execution:
 
     def result(self) -> bytes:
         """Return the current document as the projection wants it."""
-        projection = self.query.projection
+        query = self.query
         document = self.root.document
-        return document if projection is None else projection.apply(document)
+        if query.returns_key:
+            document = self._index_key()
+        elif query.projection is not None:
+            document = query.projection.apply(document)
+        return with_record_id(document, self.record_id) if query.shows_record_id else document
+
+    def _index_key(self) -> bytes:
+        """Return the current entry of the index that is read; no fields when none is."""
+        scan = find_scan(self.root)
+        if self.plan is None or self.plan.choice is None or scan is None:
+            return EMPTY_DOCUMENT
+        definition = self.plan.choice.definition
+        document = self.root.document
+        if self.plan.sort is None:
+            return returned_key(definition, scan.key, document)
+        return returned_key(definition, extract_keys(definition, document).keys[0], document)
 
     def record_ids(self) -> array[int]:
         """Run to the end and return the record ids, in order, 8 bytes each."""
@@ -148,6 +154,13 @@ class Execution:
         return found
 
 
+def _wanted_of(query: Query) -> Wanted:
+    needed = query.skip + query.limit if query.limit else 0
+    is_whole = query.returns_key or query.projection is None
+    projection = None if is_whole else query.projection
+    return Wanted(query.sort, needed, query.hint, projection, query.key_range)
+
+
 def build_stages(txn: ReadTransaction, entry: CollectionEntry, query: Query, plan: Plan) -> Stage:
     """Return the topmost stage of a plan."""
     filter = None if query.matches_everything() else plan.filter
@@ -155,9 +168,18 @@ def build_stages(txn: ReadTransaction, entry: CollectionEntry, query: Query, pla
     stage: Stage
     if plan.id_key is not None:
         stage = IdLookup(txn, entry, plan.id_key, _rest_of(filter))
+    elif plan.union:
+        stage = Fetch(txn, entry, IndexUnion([IndexScan(txn, each) for each in plan.union]), filter)
     elif plan.choice is not None:
-        scan = IndexScan(txn, plan.choice)
-        stage = Fetch(txn, entry, scan, filter if plan.needs_filter() else None)
+        rest = filter if plan.needs_filter() else None
+        skipped = 0
+        if rest is None and plan.sort is None and not plan.choice.definition.is_multikey:
+            skipped, skip = skip, 0
+        scan = IndexScan(txn, plan.choice, skipped)
+        if plan.is_covered:
+            stage = Covered(txn, entry, scan, rest)
+        else:
+            stage = Fetch(txn, entry, scan, rest)
     elif filter is None and plan.sort is None:
         stage = CollectionScan(txn, entry.record_tree, None, plan.is_reverse, skip)
         skip = 0
@@ -165,7 +187,7 @@ def build_stages(txn: ReadTransaction, entry: CollectionEntry, query: Query, pla
         stage = CollectionScan(txn, entry.record_tree, filter, plan.is_reverse)
     if plan.sort is not None:
         needed = query.skip + query.limit if query.limit else 0
-        stage = Sort(txn, entry, stage, plan.sort, needed)
+        stage = Sort(txn, entry, stage, plan.sort, needed, query.may_use_disk)
     if skip:
         stage = Skip(stage, skip)
     if query.limit:
@@ -186,7 +208,7 @@ def count(txn: ReadTransaction, entry: CollectionEntry | None, query: Query) -> 
         return 0
     total = _exact_count(txn, entry, query)
     if total is None:
-        plain = Query(query.filter, None, None, query.skip, query.limit, query.hint)
+        plain = Query(query.filter, skip=query.skip, limit=query.limit, hint=query.hint)
         execution = Execution(txn, entry, plain)
         while execution.step():
             pass

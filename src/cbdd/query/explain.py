@@ -3,8 +3,9 @@
     {"queryPlanner": {"namespace", "winningPlan": {"stage", ..., "inputStage"}, "rejectedPlans"},
      "executionStats": {"nReturned", "totalKeysExamined", "totalDocsExamined", "executionStages"}}
 
-Stages are MongoDB's: COLLSCAN, IXSCAN, FETCH, EXPRESS_IXSCAN (a look-up by `_id`), SORT, SKIP,
-LIMIT, PROJECTION_DEFAULT, EOF.
+Stages are MongoDB's: COLLSCAN, IXSCAN, FETCH, OR (several IXSCANs, as `inputStages`),
+EXPRESS_IXSCAN (a look-up by `_id`), SORT, SKIP, LIMIT, PROJECTION_COVERED (documents made of index
+keys), PROJECTION_DEFAULT, EOF.
 """
 
 from __future__ import annotations
@@ -16,17 +17,10 @@ from cbdd.catalog.entry import CollectionEntry
 from cbdd.index.definition import IndexDefinition
 from cbdd.query.bounds_text import bounds_text
 from cbdd.query.executor import Execution, Query
-from cbdd.query.planner import IndexChoice
-from cbdd.query.stages import (
-    CollectionScan,
-    Fetch,
-    IdLookup,
-    IndexScan,
-    Limit,
-    Skip,
-    Sort,
-    Stage,
-)
+from cbdd.query.index_choice import IndexChoice
+from cbdd.query.index_stages import Covered, Fetch, IdLookup, IndexScan, IndexUnion
+from cbdd.query.sort_stage import Sort
+from cbdd.query.stages import CollectionScan, Limit, Skip, Stage
 from cbdd.storage import ReadTransaction
 
 QUERY_PLANNER: Final = "queryPlanner"
@@ -47,7 +41,8 @@ def explain(
         "explainVersion": "1",
         "queryPlanner": {
             "namespace": entry.namespace if entry is not None else namespace,
-            "winningPlan": _projected(query, _describe(execution.root, False), None),
+            "indexFilterSet": False,
+            "winningPlan": _projected(execution, _describe(execution.root, False), None),
             "rejectedPlans": _rejected(execution),
         },
     }
@@ -56,7 +51,7 @@ def explain(
         while execution.step():
             pass
         milliseconds = int((time.perf_counter() - started) * 1000)
-        stages = _projected(query, _describe(execution.root, True), execution.returned)
+        stages = _projected(execution, _describe(execution.root, True), execution.returned)
         answer["executionStats"] = {
             "executionSuccess": True,
             "nReturned": execution.returned,
@@ -69,8 +64,8 @@ def explain(
     return answer
 
 
-def _projected(query: Query, below: dict[str, Any], returned: int | None) -> dict[str, Any]:
-    if query.projection is None:
+def _projected(execution: Execution, below: dict[str, Any], returned: int | None) -> dict[str, Any]:
+    if execution.query.projection is None or (execution.plan and execution.plan.is_covered):
         return below
     stage: dict[str, Any] = {"stage": "PROJECTION_DEFAULT"}
     if returned is not None:
@@ -96,7 +91,9 @@ def _total(stage: Stage, what: str) -> int:
         found = stage.examined if what == "documents" else stage.keys_examined
     elif isinstance(stage, IndexScan):
         found = stage.keys_examined if what == "keys" else 0
-    elif isinstance(stage, Fetch):
+    elif isinstance(stage, IndexUnion):
+        return sum([_total(scan, what) for scan in stage.scans])
+    elif isinstance(stage, (Fetch, Covered)):
         found = stage.examined if what == "documents" else 0
     return found if stage.child is None else found + _total(stage.child, what)
 
@@ -108,7 +105,9 @@ def _describe(stage: Stage, with_counts: bool) -> dict[str, Any]:
         described["works"] = stage.works
         described["advanced"] = stage.advanced
     _add_details(described, stage, with_counts)
-    if stage.child is not None:
+    if isinstance(stage, IndexUnion):
+        described["inputStages"] = [_describe(scan, with_counts) for scan in stage.scans]
+    elif stage.child is not None:
         described["inputStage"] = _describe(stage.child, with_counts)
     return described
 
@@ -122,6 +121,10 @@ def _stage_name(stage: Stage) -> str:
         return "IXSCAN"
     if isinstance(stage, Fetch):
         return "FETCH"
+    if isinstance(stage, IndexUnion):
+        return "OR"
+    if isinstance(stage, Covered):
+        return "PROJECTION_COVERED"
     if isinstance(stage, Sort):
         return "SORT"
     if isinstance(stage, Skip):
@@ -146,7 +149,10 @@ def _add_details(described: dict[str, Any], stage: Stage, with_counts: bool) -> 
             described["keysExamined"] = stage.keys_examined
             described["seeks"] = stage.seeks
             described["dupsDropped"] = stage.duplicates
-    elif isinstance(stage, Fetch):
+    elif isinstance(stage, IndexUnion):
+        if with_counts:
+            described["dupsDropped"] = stage.duplicates
+    elif isinstance(stage, (Fetch, Covered)):
         described["hasFilter"] = stage.filter is not None
         if with_counts:
             described["docsExamined"] = stage.examined
@@ -154,6 +160,11 @@ def _add_details(described: dict[str, Any], stage: Stage, with_counts: bool) -> 
         described["sortPattern"] = dict(stage.pattern.fields)
         if stage.needed:
             described["limitAmount"] = stage.needed
+        described["memLimit"] = stage.memory_bytes
+        if with_counts:
+            described["totalDataSizeSorted"] = stage.sorted_bytes
+            described["usedDisk"] = stage.spills > 0
+            described["spills"] = stage.spills
     elif isinstance(stage, Skip):
         described["skipAmount"] = stage.count
     elif isinstance(stage, Limit):
@@ -165,11 +176,12 @@ def describe_index(choice: IndexChoice) -> dict[str, Any]:
     definition = choice.definition
     return {
         "stage": "IXSCAN",
-        "keyPattern": dict(definition.fields),
+        "keyPattern": definition.key_pattern(),
         "indexName": definition.name,
         "isMultiKey": definition.is_multikey,
         "isUnique": definition.is_unique,
         "isSparse": definition.is_sparse,
+        "isPartial": definition.is_partial,
         "direction": "backward" if choice.is_reverse else "forward",
         "indexBounds": _field_texts(choice, definition),
     }

@@ -1,12 +1,14 @@
 """Choosing how to find the documents of a query.
 
 For each index that the filter or the sort can use there is a candidate: the intervals to read and,
-because trees count their entries, the exact number of keys in them. The candidate with the lowest
-cost wins; reading the whole collection is one of them.
+because trees count their entries, the exact number of keys in them. An $or each of whose clauses
+has such an index is one more candidate: the union of their intervals. The candidate with the
+lowest cost wins; reading the whole collection is one of them.
 
     cost          per
     1             record read in order (COLLSCAN)
     6             key read and record fetched (IXSCAN + FETCH)
+    1             key read that says everything the query asks for (covered)
     4             document sorted in memory
 
 A limit without a sort in memory ends the reading early; how early is estimated from the narrowest
@@ -15,7 +17,9 @@ an index with bounds always comes before a collection scan.
 
 Invariants: every plan of a query gives the same documents, only their order may differ where the
 sort leaves it open. An index is used only if it holds all documents that can match, unless a hint
-asks for a sparse one: then, as in MongoDB, documents that are not in it are not found.
+asks for a sparse or partial one: then, as in MongoDB, documents that are not in it are not found.
+
+`switch_planner(False)` makes every query without a hint read its collection: tests run both ways.
 """
 
 from __future__ import annotations
@@ -25,40 +29,47 @@ from typing import Any, Final
 
 from cbdd.catalog.entry import CollectionEntry
 from cbdd.catalog.refusal import BAD_VALUE, refusal
-from cbdd.index.bounds import CompositeBounds, FieldBounds, composite_bounds
-from cbdd.index.definition import IndexDefinition
-from cbdd.query.bounds_of import IndexBounds, conjuncts_of, index_bounds
+from cbdd.index.key_pattern import HASHED, HASHED_NAME
+from cbdd.query.bounds_of import conjuncts_of
 from cbdd.query.comparison import EQ, Comparison
-from cbdd.query.matcher import MatchExpression
+from cbdd.query.coverage import is_covering
+from cbdd.query.index_choice import IndexChoice, index_choices, read_index
+from cbdd.query.key_range import KeyRange
+from cbdd.query.matcher import MatchExpression, Or
+from cbdd.query.projection import Projection
 from cbdd.query.sort import NATURAL, SortPattern
 from cbdd.storage import ReadTransaction
 
 _SMALL_COLLECTION: Final = 1000
+_SCAN_COST: Final = 1.0
 _FETCH_COST: Final = 6.0
+_COVERED_COST: Final = 1.0
 _SORT_COST: Final = 4.0
 _MAX_COUNTED_INTERVALS: Final = 200
+_MAX_UNION_CLAUSES: Final = 200
+_NO_QUERY_PLANS: Final = 291
 
 Hint = str | Sequence[tuple[str, Any]] | Mapping[str, Any]
 
 
-class IndexChoice:
-    """An index with the intervals a query reads of it."""
+class _Switch:
+    """Whether queries without a hint may use indexes."""
 
-    def __init__(
-        self, definition: IndexDefinition, bounds: IndexBounds, composite: CompositeBounds
-    ) -> None:
-        self.definition = definition
-        self.fields: list[FieldBounds | None] = bounds.fields
-        self.expressions = bounds.expressions
-        self.composite = composite
-        self.is_exact = bounds.is_complete and composite.is_exact
-        """Whether a key inside the intervals proves that its document matches."""
-        self.provides_sort = False
-        self.is_reverse = False
-        self.key_count = 0
+    def __init__(self) -> None:
+        self.is_on = True
 
-    def has_bounds(self) -> bool:
-        return self.composite.field_count > 0
+
+_SWITCH: Final = _Switch()
+
+
+def switch_planner(is_on: bool) -> None:
+    """Let queries use indexes of their own accord, or not: for tests that ask both ways."""
+    _SWITCH.is_on = is_on
+
+
+def is_planner_on() -> bool:
+    """Tell whether queries may use indexes of their own accord."""
+    return _SWITCH.is_on
 
 
 class Plan:
@@ -69,9 +80,13 @@ class Plan:
     ) -> None:
         self.filter = filter
         self.choice = choice
+        self.union: list[IndexChoice] = []
+        """Set for an $or: the indexes whose records are put together."""
         self.id_key: bytes | None = None
         """Set for a look-up by `_id` alone: the key string of the value."""
         self.is_reverse = False
+        self.is_covered = False
+        """Whether keys say everything, so that records need not be fetched."""
         self.sort = sort
         """What must be sorted in memory; None when the order is right already."""
         self.rejected: list[IndexChoice] = []
@@ -85,6 +100,30 @@ class Plan:
         return self.choice is None or not self.choice.is_exact
 
 
+class Wanted:
+    """What a query asks of a plan beside its filter."""
+
+    def __init__(
+        self,
+        sort: SortPattern | None = None,
+        needed: int = 0,
+        hint: Hint | None = None,
+        projection: Projection | None = None,
+        key_range: KeyRange | None = None,
+    ) -> None:
+        """
+        :param needed: how many documents will be asked for (skip + limit), 0 for all.
+        :param hint: the index to use, by name or key pattern, or {"$natural": 1}.
+        :param projection: what is returned; None for whole documents.
+        :param key_range: which keys of the hinted index to read.
+        """
+        self.sort = sort
+        self.needed = needed
+        self.hint = hint
+        self.projection = projection
+        self.key_range = key_range
+
+
 class Planner:
     """Plans one query on one collection, as a transaction sees it."""
 
@@ -92,23 +131,16 @@ class Planner:
         self.txn = txn
         self.entry = entry
 
-    def plan(
-        self,
-        filter: MatchExpression,
-        sort: SortPattern | None = None,
-        needed: int = 0,
-        hint: Hint | None = None,
-    ) -> Plan:
-        """Return the cheapest plan.
-
-        :param needed: how many documents will be asked for (skip + limit), 0 for all.
-        :param hint: the index to use, by name or key pattern, or {"$natural": 1}.
-        """
+    def plan(self, filter: MatchExpression, wanted: Wanted) -> Plan:
+        """Return the cheapest plan."""
+        sort = wanted.sort
         if sort is not None and sort.is_natural():
             return _collection_plan(filter, None, sort.fields[0][1] < 0)
         conjuncts = conjuncts_of(filter)
-        if hint is not None:
-            return self._hinted(filter, sort, conjuncts, hint)
+        if wanted.hint is not None:
+            return self._hinted(filter, conjuncts, wanted, wanted.hint)
+        if not _SWITCH.is_on:
+            return _collection_plan(filter, sort, False)
         id_key = _id_key(conjuncts)
         if id_key is not None:
             plan = Plan(filter, None, None)
@@ -116,12 +148,14 @@ class Planner:
             return plan
         choices: list[IndexChoice] = []
         for definition in self.entry.indexes:
-            choice = self.choose(definition, conjuncts, sort)
-            if is_usable(choice) and (choice.has_bounds() or choice.provides_sort):
-                choices.append(choice)
-        if not choices:
+            for choice in index_choices(definition, conjuncts, sort):
+                choice.is_covering = is_covering(choice, conjuncts, wanted.projection)
+                if choice.has_bounds() or choice.provides_sort:
+                    choices.append(choice)
+        union = self._union(conjuncts)
+        if not choices and not union:
             return _collection_plan(filter, sort, False)
-        return self._cheapest(filter, sort, choices, needed)
+        return self._cheapest(filter, wanted, choices, union)
 
     def exact_choice(self, filter: MatchExpression, hint: Hint | None) -> IndexChoice | None:
         """Return an index whose keys inside the intervals are just the documents that match.
@@ -130,77 +164,129 @@ class Planner:
         """
         conjuncts = conjuncts_of(filter)
         if hint is not None:
-            choice = self._hinted(filter, None, conjuncts, hint).choice
+            choice = self._hinted(filter, conjuncts, Wanted(), hint).choice
             is_exact = choice is not None and choice.is_exact
             return choice if is_exact else None
+        if not _SWITCH.is_on:
+            return None
         for definition in self.entry.indexes:
-            choice = self.choose(definition, conjuncts, None)
-            if choice.has_bounds() and choice.is_exact and is_usable(choice):
-                return choice
+            for each in index_choices(definition, conjuncts, None):
+                if each.has_bounds() and each.is_exact:
+                    return each
         return None
-
-    def choose(
-        self,
-        definition: IndexDefinition,
-        conjuncts: list[MatchExpression],
-        sort: SortPattern | None,
-    ) -> IndexChoice:
-        """Return what reading `definition` would mean for the query."""
-        bounds = index_bounds(definition, conjuncts)
-        choice = IndexChoice(definition, bounds, composite_bounds(definition, bounds.fields))
-        if sort is not None:
-            _match_sort(choice, sort)
-        return choice
 
     def _hinted(
         self,
         filter: MatchExpression,
-        sort: SortPattern | None,
         conjuncts: list[MatchExpression],
+        wanted: Wanted,
         hint: Hint,
     ) -> Plan:
         name, fields = _read_hint(hint)
+        sort = wanted.sort
         if fields and fields[0][0] == NATURAL:
             return _collection_plan(filter, sort, fields[0][1] < 0)
         for definition in self.entry.indexes:
-            if definition.name == name or (fields and definition.fields == fields):
-                choice = self.choose(definition, conjuncts, sort)
-                choice.key_count = self._count_keys(choice)
-                return Plan(filter, sort, choice)
+            is_named = definition.name == name or (fields and definition.fields == fields)
+            if definition.is_hidden or not is_named:
+                continue
+            if definition.is_wildcard:
+                choices = index_choices(definition, conjuncts, sort)
+                if not choices:
+                    raise refusal(
+                        _NO_QUERY_PLANS,
+                        "error processing query: planner returned error :: caused by :: hint"
+                        " provided does not correspond to an index that can answer the query",
+                    )
+                choice = choices[0]
+            else:
+                choice = read_index(definition, conjuncts, sort)
+            if wanted.key_range is not None:
+                choice = wanted.key_range.choice(definition, sort)
+            choice.key_count = self._count_keys(choice)
+            choice.is_covering = is_covering(choice, conjuncts, wanted.projection)
+            plan = Plan(filter, sort, choice)
+            plan.is_covered = choice.is_covering
+            return plan
         raise refusal(
             BAD_VALUE,
             "error processing query: planner returned error :: caused by :: hint provided does not"
             " correspond to an existing index",
         )
 
+    def _union(self, conjuncts: list[MatchExpression]) -> list[IndexChoice]:
+        """Return an index for every clause of the $or that is cheapest to read; [] for none."""
+        best: list[IndexChoice] = []
+        best_count = 0
+        for position in range(len(conjuncts)):
+            clause = conjuncts[position]
+            if not isinstance(clause, Or) or len(clause.children) > _MAX_UNION_CLAUSES:
+                continue
+            others = conjuncts[:position] + conjuncts[position + 1 :]
+            found: list[IndexChoice] = []
+            count = 0
+            for child in clause.children:
+                choice = self._narrowest(conjuncts_of(child) + others)
+                if choice is None:
+                    break
+                found.append(choice)
+                count += choice.key_count
+            if len(found) == len(clause.children) and (not best or count < best_count):
+                best = found
+                best_count = count
+        return best
+
+    def _narrowest(self, conjuncts: list[MatchExpression]) -> IndexChoice | None:
+        """Return the choice that reads the fewest keys for one clause of an $or."""
+        best: IndexChoice | None = None
+        for definition in self.entry.indexes:
+            for choice in index_choices(definition, conjuncts, None):
+                if not choice.has_bounds():
+                    continue
+                choice.key_count = self._count_keys(choice)
+                if best is None or choice.key_count < best.key_count:
+                    best = choice
+        return best
+
     def _cheapest(
         self,
         filter: MatchExpression,
-        sort: SortPattern | None,
+        wanted: Wanted,
         choices: list[IndexChoice],
-        needed: int,
+        union: list[IndexChoice],
     ) -> Plan:
+        sort, needed = wanted.sort, wanted.needed
         record_count = self.txn.count(self.entry.record_tree)
         matches = record_count
         for choice in choices:
             choice.key_count = self._count_keys(choice)
             if choice.has_bounds() and choice.key_count < matches:
                 matches = choice.key_count
+        union_count = sum([choice.key_count for choice in union])
+        if union:
+            matches = min(matches, union_count)
         best: IndexChoice | None = None
-        best_cost = _cost(1.0, record_count, matches, sort is not None, needed)
+        best_cost = _cost(_SCAN_COST, record_count, matches, sort is not None, needed)
         for choice in choices:
             is_sorting = sort is not None and not choice.provides_sort
-            cost = _cost(_FETCH_COST, choice.key_count, matches, is_sorting, needed)
-            is_narrow = choice.has_bounds() and (
-                choice.key_count * 4 <= record_count or record_count < _SMALL_COLLECTION
-            )
+            unit = _COVERED_COST if choice.is_covering else _FETCH_COST
+            cost = _cost(unit, choice.key_count, matches, is_sorting, needed)
+            is_narrow = choice.has_bounds() and _is_narrow(choice.key_count, record_count)
             if cost < best_cost or (best is None and is_narrow):
                 best = choice
                 best_cost = cost
+        if union:
+            cost = _cost(_FETCH_COST, union_count, matches, sort is not None, needed)
+            if cost < best_cost or (best is None and _is_narrow(union_count, record_count)):
+                plan = Plan(filter, sort, None)
+                plan.union = union
+                plan.rejected = choices
+                return plan
         if best is None:
             plan = _collection_plan(filter, sort, False)
         else:
             plan = Plan(filter, sort, best)
+            plan.is_covered = best.is_covering
         plan.rejected = [choice for choice in choices if choice is not best]
         return plan
 
@@ -214,6 +300,11 @@ class Planner:
         if len(intervals) > _MAX_COUNTED_INTERVALS:
             counted = counted * len(intervals) // _MAX_COUNTED_INTERVALS
         return counted
+
+
+def _is_narrow(key_count: int, record_count: int) -> bool:
+    """Tell whether an index leaves so much out that it always comes before a collection scan."""
+    return key_count * 4 <= record_count or record_count < _SMALL_COLLECTION
 
 
 def _collection_plan(filter: MatchExpression, sort: SortPattern | None, is_reverse: bool) -> Plan:
@@ -233,20 +324,6 @@ def _cost(unit: float, available: int, matches: int, is_sorting: bool, needed: i
     return unit * read
 
 
-def is_usable(choice: IndexChoice) -> bool:
-    """Tell whether the index holds every document that can match.
-
-    A sparse index lacks documents without any of its fields, unless the bounds rule them out.
-    """
-    if not choice.definition.is_sparse:
-        return True
-    for i in range(choice.composite.field_count):
-        bounds = choice.fields[i]
-        if bounds is not None and not bounds.includes_missing:
-            return True
-    return False
-
-
 def _id_key(conjuncts: list[MatchExpression]) -> bytes | None:
     """Return the key of `_id` when some conjunct compares it for equality."""
     for conjunct in conjuncts:
@@ -257,68 +334,16 @@ def _id_key(conjuncts: list[MatchExpression]) -> bytes | None:
     return None
 
 
-def _match_sort(choice: IndexChoice, sort: SortPattern) -> None:
-    """Note in `choice` whether its keys come in the order of `sort`, and in which direction."""
-    fields = choice.definition.fields
-    at = 0
-    direction = 0
-    for path, wanted in sort.fields:
-        while at < len(fields) and fields[at][0] != path and _is_constant(choice, at):
-            at += 1
-        if at < len(fields) and fields[at][0] == path:
-            if not _is_sortable(choice, at):
-                return
-            needed = wanted * fields[at][1]
-            if direction != 0 and needed != direction and not _is_constant(choice, at):
-                return
-            if not _is_constant(choice, at):
-                direction = needed
-            at += 1
-        elif not _is_constant_path(choice, path):
-            return
-    choice.provides_sort = True
-    choice.is_reverse = direction < 0
-
-
-def _is_constant(choice: IndexChoice, at: int) -> bool:
-    """Tell whether all keys that are read have the same value in field `at`."""
-    bounds = choice.fields[at]
-    if bounds is None or at >= choice.composite.point_count:
-        return False
-    return len(bounds.intervals) == 1
-
-
-def _is_constant_path(choice: IndexChoice, path: str) -> bool:
-    if choice.definition.is_multikey:
-        return False
-    for at in range(len(choice.definition.fields)):
-        if choice.definition.fields[at][0] == path and _is_constant(choice, at):
-            return True
-    return False
-
-
-def _is_sortable(choice: IndexChoice, at: int) -> bool:
-    """Tell whether keys in the order of field `at` are documents in that order.
-
-    In a multikey index a document sorts by its lowest (or highest) key of all; bounds on the field,
-    or on another field of the same array, could hide that key.
-    """
-    definition = choice.definition
-    if not definition.is_multikey:
-        return True
-    for other in range(choice.composite.field_count):
-        if other == at or definition.paths[other][0] == definition.paths[at][0]:
-            return False
-    return True
-
-
 def _read_hint(hint: Hint) -> tuple[str, list[tuple[str, int]]]:
     if isinstance(hint, str):
         return hint, []
     pairs = list(hint.items()) if isinstance(hint, Mapping) else list(hint)
     fields: list[tuple[str, int]] = []
     for path, direction in pairs:
-        if type(direction) is bool or not isinstance(direction, (int, float)):
+        if direction == HASHED_NAME:
+            fields.append((str(path), HASHED))
+        elif type(direction) is bool or not isinstance(direction, (int, float)):
             raise refusal(BAD_VALUE, f"a hint must give a direction for '{path}'")
-        fields.append((str(path), 1 if direction > 0 else -1))
+        else:
+            fields.append((str(path), 1 if direction > 0 else -1))
     return "", fields

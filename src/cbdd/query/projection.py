@@ -202,6 +202,13 @@ class Projection:
         self.cuts = cuts
         self.context = context
 
+    def included_paths(self) -> list[str] | None:
+        """Return the paths that are kept, None when that is not all there is to it."""
+        if not self.is_inclusion or self.cuts or self.root.computing:
+            return None
+        found: list[str] = []
+        return found if _add_included(self.root, "", found) else None
+
     def apply(self, document: bytes) -> bytes:
         """Return the projected document."""
         result = self._document(document, 0, self.root)
@@ -258,6 +265,20 @@ class Projection:
             parts.append(content)
             count += 1
         return _join(parts)
+
+
+def _add_included(node: ProjectionNode, prefix: str, found: list[str]) -> bool:
+    """Add the paths kept below a node; False when a field is computed."""
+    for name, child in node.children.items():
+        path = prefix + name.decode("utf-8")
+        if child.computing:
+            return False
+        if not child.is_leaf:
+            if not _add_included(child, path + ".", found):
+                return False
+        elif child.is_kept:
+            found.append(path)
+    return True
 
 
 def _join(parts: list[bytes]) -> bytes:

@@ -167,6 +167,10 @@ class StorageEngine:
         self._state.require_usable()
         return statistics_of(self._state)
 
+    def record_event(self, event: str, facts: dict[str, object]) -> None:
+        """Note something in the flight recorder; no user data, and never an error."""
+        self._state.events.record(event, facts)
+
     def close(self) -> None:
         """Close; the last user in the last process leaves a clean file without a log.
 

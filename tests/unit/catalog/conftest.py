@@ -11,6 +11,7 @@ import pytest
 
 from cbdd.catalog import Catalog, CollectionWriters, parse_index
 from cbdd.catalog.check import check_catalog
+from cbdd.query.implication import QueryFilters
 from cbdd.storage import ReadTransaction, StorageEngine, StorageOptions
 
 
@@ -20,7 +21,7 @@ class Shop:
     def __init__(self, path: Path) -> None:
         options = StorageOptions(durability="off", background=False, flight_recorder=False)
         self.engine = StorageEngine.open(str(path), options)
-        self.catalog = Catalog(self.engine)
+        self.catalog = Catalog(self.engine, filters=QueryFilters())
 
     def write(self, work: Callable[[CollectionWriters], Any]) -> Any:
         txn = self.engine.begin_write("test")
@@ -65,7 +66,7 @@ class Shop:
         return self.read(lambda txn: self.catalog.find(txn, "shop", name))
 
     def problems(self) -> list[str]:
-        found = self.read(check_catalog)
+        found = self.read(lambda txn: check_catalog(txn, self.catalog.filters))
         return [problem.message for problem in found]
 
 

@@ -36,7 +36,7 @@ def test_layout_of_the_entry_is_what_the_docstring_says() -> None:
     assert list(document) == [
         "format", "db", "name", "id", "uuid", "records", "options", "indexes",
     ]  # fmt: skip
-    assert document["format"] == 1
+    assert document["format"] == 2  # it has options
     assert document["indexes"][0]["key"] == {"_id": 1}
 
 
@@ -57,6 +57,28 @@ def test_what_is_no_entry_is_damage(record: bytes) -> None:
 
 def test_entry_of_a_later_format_is_refused_as_such() -> None:
     document = bson.decode(entry().record)
-    document["format"] = 2
-    with pytest.raises(NewerFormatError, match="format 2"):
+    document["format"] = 3
+    with pytest.raises(NewerFormatError, match="format 3"):
         decode_entry(entry().key, bson.encode(document))
+
+
+@pytest.mark.parametrize(
+    ("options", "index_options", "format"),
+    [
+        ({}, {}, 1),
+        ({}, {"sparse": True}, 1),
+        ({}, {"hidden": True}, 2),
+        ({}, {"expireAfterSeconds": 1}, 2),
+        ({"capped": True, "size": 4096}, {}, 2),
+    ],
+)
+def test_format_2_is_written_only_for_what_format_1_did_not_have(
+    options: dict[str, object], index_options: dict[str, object], format: int
+) -> None:
+    indexes = [
+        IndexDefinition("_id_", [("_id", 1)], is_unique=True, tree_id=17),
+        IndexDefinition("a", [("a", 1)], tree_id=18, options=index_options),
+    ]
+    written = CollectionEntry("shop", "orders", 3, bytes(16), 16, indexes, options)
+    assert bson.decode(written.record)["format"] == format
+    assert decode_entry(written.key, written.record).record == written.record

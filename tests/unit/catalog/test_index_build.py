@@ -19,7 +19,7 @@ def build(shop: Shop, keys: dict[str, int], run_bytes: int, tree_id: int, **opti
     txn = shop.engine.begin_write("test")
     try:
         entry = CollectionWriters(shop.catalog, txn, True).find_or_create("shop", "orders").entry
-        definition = build_index(txn, entry, request.to_definition(tree_id), run_bytes)
+        definition = build_index(txn, entry, request.to_definition(tree_id, None), run_bytes)
         cursor = txn.cursor(definition.tree_id)
         found = []
         more = cursor.first()

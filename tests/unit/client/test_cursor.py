@@ -307,14 +307,8 @@ def test_count_and_skip_and_hint(orders: Orders) -> None:
     [
         ("collation", {"locale": "en"}),
         ("max_scan", 5),
-        ("max", [("a", 1)]),
-        ("min", [("a", 1)]),
-        ("return_key", True),
-        ("show_record_id", True),
         ("snapshot", True),
         ("oplog_replay", True),
-        ("cursor_type", CursorType.TAILABLE),
-        ("cursor_type", CursorType.TAILABLE_AWAIT),
     ],
 )
 def test_option_that_is_not_carried_out_is_refused(orders: Orders, option: str, value: Any) -> None:

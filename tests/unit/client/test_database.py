@@ -53,8 +53,11 @@ def test_collection_is_created_once(shop: Shop) -> None:
     [
         ("capped", True),
         ("size", 1000),
+        ("max", 5),
         ("timeseries", {"timeField": "t"}),
-        ("validator", {"a": 1}),
+        ("validator", 5),
+        ("validationLevel", "nonsense"),
+        ("validationAction", "nonsense"),
         ("viewOn", "orders"),
         ("collation", {"locale": "en"}),
         ("nonsense", 1),

@@ -9,11 +9,9 @@ from pymongo.errors import OperationFailure
 
 from cbdd.errors import NewerFormatError
 from cbdd.index.definition import (
-    MAX_INDEX_FIELDS,
     IndexDefinition,
-    check_index_fields,
-    default_index_name,
 )
+from cbdd.index.key_pattern import MAX_INDEX_FIELDS, check_index_fields, default_index_name
 from cbdd.index.key_string import KEY_STRING_VERSION
 
 
@@ -73,14 +71,16 @@ def test_any_number_is_a_direction() -> None:
         [("$a", 1)],
         [("a.$b", 1)],
         [("a\0b", 1)],
-        [("$**", 1)],
-        [("a.$**", 1)],
+        [("$**", "hashed")],
+        [("$**", 1), ("a", 1)],
+        [("a..$**", 1)],
         [("a", 0)],
         [("a", float("nan"))],
         [("a", True)],
         [("a", None)],
         [("a", "text")],
-        [("a", "hashed")],
+        [("a", "2d")],
+        [("a", "nonsense")],
         [(f"f{i}", 1) for i in range(MAX_INDEX_FIELDS + 1)],
     ],
 )

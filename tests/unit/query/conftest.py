@@ -12,6 +12,7 @@ from bson.codec_options import CodecOptions
 
 from cbdd.catalog import Catalog, CollectionEntry, CollectionWriters, parse_index
 from cbdd.query import Execution, Query, count, distinct, explain
+from cbdd.query.implication import QueryFilters
 from cbdd.storage import ReadTransaction, StorageEngine, StorageOptions
 
 AWARE: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=True)
@@ -23,7 +24,7 @@ class Items:
     def __init__(self, path: Path) -> None:
         options = StorageOptions(durability="off", background=False, flight_recorder=False)
         self.engine = StorageEngine.open(str(path), options)
-        self.catalog = Catalog(self.engine)
+        self.catalog = Catalog(self.engine, filters=QueryFilters())
 
     def insert(self, *documents: dict[str, Any]) -> None:
         txn = self.engine.begin_write("insert")

@@ -9,6 +9,7 @@ import pytest
 from cbdd.index.definition import IndexDefinition
 from cbdd.query import parse_filter
 from cbdd.query.bounds_of import common_path, conjuncts_of, index_bounds, literal_prefix
+from tests.unit.query.conftest import Items
 
 PLAIN = IndexDefinition("n", [("a", 1), ("b", 1)])
 MULTIKEY = IndexDefinition("n", [("a", 1), ("b", 1)], is_multikey=True)
@@ -80,3 +81,11 @@ def test_ranges_on_one_element_join_even_in_arrays() -> None:
     filter = {"a": {"$elemMatch": {"$gt": 1, "$lt": 5}}}
     interval = bounds(filter, MULTIKEY).fields[0].intervals[0]
     assert interval.low is not None and interval.high is not None
+
+
+def test_elements_of_an_array_reached_by_number_are_no_keys(items: Items) -> None:
+    items.insert({"_id": 1, "a": [["b", 1]]}, {"_id": 2, "a": [1]})
+    items.create_index({"a.0": 1})
+    filter = {"a.0": {"$elemMatch": {"$eq": "b"}}}
+    assert items.ids(filter) == items.ids(filter, hint={"$natural": 1}) == [1]
+    assert items.ids(filter, hint="a.0_1") == [1]

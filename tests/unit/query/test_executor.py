@@ -10,7 +10,8 @@ import pytest
 from pymongo.errors import OperationFailure
 
 from cbdd.query import Execution, Query, count
-from cbdd.query.stages import CollectionScan, Sort
+from cbdd.query.sort_stage import Sort
+from cbdd.query.stages import CollectionScan
 from tests.unit.query.conftest import Items
 
 
