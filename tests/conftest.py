@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from cbdd.build_info import build_kind
+from cbdd.query.planner import is_planner_on, switch_planner
 
 settings.register_profile(
     "default",
@@ -23,15 +24,22 @@ settings.load_profile(os.environ.get("CBDD_HYPOTHESIS_PROFILE", "default"))
 
 
 def pytest_report_header() -> str:
-    return f"cbdd: {build_kind()}"
+    planner = "on" if is_planner_on() else "off: every query without a hint is a scan"
+    return f"cbdd: {build_kind()}, planner: {planner}"
 
 
 def pytest_configure() -> None:
+    switch_planner(not os.environ.get("CBDD_TEST_PLANNER_OFF"))
     if os.environ.get("CBDD_REQUIRE_COMPILED") and build_kind() != "compiled":
         raise pytest.UsageError("these tests must run against the compiled build")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if not is_planner_on():
+        plans = pytest.mark.skip(reason="looks at plans or at what they cost")
+        for item in items:
+            if item.get_closest_marker("plan"):
+                item.add_marker(plans)
     if os.environ.get("CBDD_SOAK"):
         return
     skip = pytest.mark.skip(reason="minutes long; run `make soak`")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 import cbdd
 from cbdd.storage.version import VERSION
 from tests.unit.cli.conftest import DOCUMENTS, Shop
@@ -39,6 +41,7 @@ def test_find_counts(full_shop: Shop) -> None:
     assert full_shop.json(*arguments) == {"count": 4}
 
 
+@pytest.mark.plan
 def test_find_explains_the_plan(full_shop: Shop) -> None:
     explained = full_shop.json("find", full_shop.path, "items", '{"qty": 1}', "--explain")
     assert "IXSCAN" in json.dumps(explained["queryPlanner"]["winningPlan"])

@@ -49,6 +49,7 @@ def test_create_indexes_makes_all_or_none(orders: Orders) -> None:
     assert list(orders.index_information()) == ["_id_", "a_1", "b_-1"]
 
 
+@pytest.mark.plan
 def test_index_is_built_over_existing_documents_and_used(orders: Orders) -> None:
     orders.insert_many({"_id": n, "a": n % 100, "tags": [n % 7, "x"]} for n in range(3000))
     orders.create_index([("a", 1)])

@@ -276,6 +276,7 @@ def test_hint_by_name_or_keys_chooses_the_index(orders: Orders) -> None:
     assert raised.value.code == 2
 
 
+@pytest.mark.plan
 def test_explain_tells_a_scan_from_an_index(orders: Orders) -> None:
     plan = orders.find({"n": 3}).explain()
     assert plan["queryPlanner"]["namespace"] == "shop.orders"

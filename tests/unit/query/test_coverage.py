@@ -26,6 +26,7 @@ def people(items: Items) -> Items:
     return items
 
 
+@pytest.mark.plan
 @pytest.mark.parametrize(
     ("filter", "projection"),
     [
@@ -66,6 +67,7 @@ def test_documents_are_read_where_the_index_does_not_say_it(
     assert examined(people, filter, projection)[1] > 0
 
 
+@pytest.mark.plan
 def test_sorted_and_cut_results_are_covered(people: Items) -> None:
     keys, documents, stages = examined(
         people, {"age": {"$gte": 48}}, {"name": 1, "_id": 0}, sort=[("age", -1)], limit=3, skip=1
@@ -74,6 +76,7 @@ def test_sorted_and_cut_results_are_covered(people: Items) -> None:
     assert stages == ["LIMIT", "SKIP", "PROJECTION_COVERED", "IXSCAN"] or stages[-1] == "IXSCAN"
 
 
+@pytest.mark.plan
 def test_id_index_covers(items: Items) -> None:
     items.insert(*[{"_id": i, "x": i} for i in range(100)])
     keys, documents, _ = examined(items, {"_id": {"$gt": 95}}, {"_id": 1})
@@ -96,6 +99,7 @@ def test_types_are_those_that_were_stored(items: Items, value: Any) -> None:
     assert items.find({"k": 1}, projection=projection).count({}) == 1
 
 
+@pytest.mark.plan
 def test_type_that_changes_is_seen(items: Items) -> None:
     items.create_index({"k": 1, "a": 1}, unique=True)
     items.insert({"_id": 1, "a": 1, "k": 1})
@@ -117,6 +121,7 @@ def test_type_that_changes_is_seen(items: Items) -> None:
     )
 
 
+@pytest.mark.plan
 def test_nested_fields_are_put_back_into_documents(items: Items) -> None:
     items.insert({"_id": 1, "a": {"b": 1, "c": {"d": "x"}, "e": 0}, "z": 2})
     items.create_index({"a.b": 1, "z": 1, "a.c.d": 1})

@@ -100,6 +100,7 @@ def test_counts_with_and_without_an_index(numbers: Items) -> None:
         numbers.create_index({"n": 1})
 
 
+@pytest.mark.plan
 def test_count_by_index_range_reads_no_document(numbers: Items) -> None:
     numbers.create_index({"odd": 1, "n": 1})
     with numbers.engine.begin_read() as txn:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from cbdd.query import Query, explain
 from tests.unit.query.conftest import Items
 
@@ -25,6 +27,7 @@ def test_collection_scan(items: Items) -> None:
     assert stats["executionStages"]["docsExamined"] == 100
 
 
+@pytest.mark.plan
 def test_index_scan(items: Items) -> None:
     fill(items)
     answer = items.explain({"a": 3, "b": {"$gt": 50}})
@@ -42,6 +45,7 @@ def test_index_scan(items: Items) -> None:
     assert [plan["inputStage"]["indexName"] for plan in answer["queryPlanner"]["rejectedPlans"]]
 
 
+@pytest.mark.plan
 def test_lookup_by_id(items: Items) -> None:
     fill(items)
     answer = items.explain({"_id": 5})

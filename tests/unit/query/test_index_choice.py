@@ -39,6 +39,7 @@ def test_hidden_index_is_kept_up_and_not_used(many: Items) -> None:
     assert raised.value.code == 2
 
 
+@pytest.mark.plan
 @pytest.mark.parametrize(
     ("filter", "is_used"),
     [
@@ -64,6 +65,7 @@ def test_hint_on_a_partial_index_finds_what_is_in_it(many: Items) -> None:
     assert len(many.ids({}, hint="a_1")) == 10
 
 
+@pytest.mark.plan
 def test_indexes_on_one_key_may_have_different_filters(many: Items) -> None:
     many.create_index({"a": 1}, partialFilterExpression={"a": {"$gt": 30}})
     many.create_index({"a": 1}, name="low", partialFilterExpression={"a": {"$lt": 10}})
@@ -84,6 +86,7 @@ def test_partial_unique_index_only_minds_its_own(items: Items) -> None:
     assert raised.value.code == 11000
 
 
+@pytest.mark.plan
 @pytest.mark.parametrize(
     ("filter", "is_used"),
     [
@@ -110,6 +113,7 @@ def test_hashed_index_orders_nothing(many: Items) -> None:
     assert "SORT" in many.stages({"a": {"$in": [1, 2]}}, sort=[("a", 1)])
 
 
+@pytest.mark.plan
 def test_compound_hashed_index(many: Items) -> None:
     many.create_index({"b.c": 1, "a": "hashed"})
     assert uses_index(many, {"b.c": "s05", "a": 5})
@@ -117,6 +121,7 @@ def test_compound_hashed_index(many: Items) -> None:
     assert not uses_index(many, {"a": 5})
 
 
+@pytest.mark.plan
 @pytest.mark.parametrize(
     ("filter", "is_used"),
     [
@@ -149,6 +154,7 @@ def test_wildcard_index_answers_for_any_path(
     assert ("IXSCAN" in stages or "OR" in stages) is is_used
 
 
+@pytest.mark.plan
 def test_wildcard_index_is_shown_as_one_on_the_path(many: Items) -> None:
     many.create_index({"$**": 1})
     plan = many.explain({"a": 5})["queryPlanner"]["winningPlan"]["inputStage"]
@@ -156,6 +162,7 @@ def test_wildcard_index_is_shown_as_one_on_the_path(many: Items) -> None:
     assert plan["indexName"] == "$**_1"
 
 
+@pytest.mark.plan
 def test_wildcard_index_orders_the_values_of_its_path(many: Items) -> None:
     many.create_index({"b.$**": 1})
     query: dict[str, Any] = {"sort": [("b.c", -1)], "limit": 5}
@@ -172,6 +179,7 @@ def test_hint_on_a_wildcard_index_needs_a_path(many: Items) -> None:
     assert raised.value.code == 291
 
 
+@pytest.mark.plan
 @pytest.mark.parametrize("options", [{}, {"sparse": True}])
 def test_union_of_indexes_gives_each_document_once(many: Items, options: dict[str, Any]) -> None:
     many.create_index({"a": 1}, **options)
@@ -189,6 +197,7 @@ def test_union_of_indexes_gives_each_document_once(many: Items, options: dict[st
     assert explained["totalKeysExamined"] >= explained["nReturned"] == len(scanned)
 
 
+@pytest.mark.plan
 def test_skip_in_an_index_range_visits_nothing(many: Items) -> None:
     many.create_index({"a": 1, "_id": 1})
     for query in ({"sort": [("a", 1), ("_id", 1)]}, {"sort": [("a", -1), ("_id", -1)]}):

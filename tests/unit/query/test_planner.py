@@ -28,6 +28,7 @@ def people(items: Items) -> Items:
     return items
 
 
+@pytest.mark.plan
 @pytest.mark.parametrize(
     ("filter", "query", "stages"),
     [
@@ -62,6 +63,7 @@ def test_plan_is_the_cheapest(
     assert people.stages(filter, **query) == stages
 
 
+@pytest.mark.plan
 def test_index_is_always_used_in_a_small_collection(items: Items) -> None:
     items.insert(*PEOPLE[:10])
     items.create_index({"age": 1})
@@ -75,6 +77,7 @@ def test_unknown_hint_is_refused(people: Items) -> None:
         assert raised.value.code == 2
 
 
+@pytest.mark.plan
 def test_two_bounds_on_an_array_are_not_joined(people: Items) -> None:
     people.insert({"_id": "both", "tags": [-5, 5]})
     assert people.ids({"tags": {"$gt": 3, "$lt": -3}}) == ["both"]
@@ -98,6 +101,7 @@ def test_sort_by_an_array_index_takes_the_lowest_or_highest_element(items: Items
     assert items.ids({"a": {"$gt": 2}}, **query) == [1, 3, 2]
 
 
+@pytest.mark.plan
 def test_sparse_index_is_not_used_where_it_lacks_documents(items: Items) -> None:
     items.insert({"_id": 1}, {"_id": 2, "a": 5})
     items.create_index({"a": 1}, sparse=True)
