@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from types import TracebackType
 from typing import Annotated, Any
 
 import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from cbdd.cli.arguments import (
     CollectionArgument,
@@ -13,10 +15,11 @@ from cbdd.cli.arguments import (
     FileArgument,
     JsonOption,
     WaitOption,
+    parse_document,
     parse_keys,
 )
 from cbdd.cli.opening import existing_collection, open_for_writing
-from cbdd.cli.output import print_json, stdout_console
+from cbdd.cli.output import print_json, stderr_console, stdout_console
 
 
 def create_index(
@@ -34,25 +37,67 @@ def create_index(
     name: Annotated[
         str | None, typer.Option("--name", help="Default: made of the keys.", show_default=False)
     ] = None,
+    options: Annotated[
+        str | None,
+        typer.Option(
+            "--options",
+            metavar="JSON",
+            help="Other options: '{\"expireAfterSeconds\": 3600}'.",
+            show_default=False,
+        ),
+    ] = None,
     database: DatabaseOption = None,
     wait: WaitOption = 30.0,
     json: JsonOption = False,
 ) -> None:
     """Build an index on the documents that are there; it follows every later change.
 
-    Nothing is changed when it cannot be built.
+    Nothing is changed when it cannot be built, or when Ctrl-C ends it.
     """
     pairs = parse_keys(keys, "KEYS")
-    options: dict[str, Any] = {"name": name} if name else {}
+    wanted: dict[str, Any] = parse_document(options, "--options") if options else {}
+    if name:
+        wanted["name"] = name
     if unique:
-        options["unique"] = True
+        wanted["unique"] = True
     started = time.perf_counter()
     with open_for_writing(file, wait) as client:
         target = existing_collection(client, database, collection)
-        made = target.create_index(pairs, **options)
+        with _ProgressBar() as bar:
+            made = target.create_index(pairs, progress=bar.show, **wanted)
         documents = target.estimated_document_count()
     seconds = time.perf_counter() - started
     if json:
         print_json({"name": made, "documents": documents, "seconds": seconds})
     else:
         stdout_console().print(f"index {made} on {documents:,} documents in {seconds:.2f} s")
+
+
+class _ProgressBar:
+    """How many documents are done, on standard error when that is a terminal."""
+
+    def __init__(self) -> None:
+        console = stderr_console()
+        self._is_shown = console.is_terminal
+        columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self._progress = Progress(*columns, console=console, transient=True)
+        self._task = self._progress.add_task("", total=None)
+
+    def show(self, done: int, total: int) -> None:
+        """Show how far the build is."""
+        if self._is_shown:
+            self._progress.update(self._task, completed=done, total=total)
+
+    def __enter__(self) -> _ProgressBar:
+        if self._is_shown:
+            self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._is_shown:
+            self._progress.stop()

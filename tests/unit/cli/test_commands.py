@@ -134,3 +134,19 @@ def test_reading_commands_change_nothing(full_shop: Shop) -> None:
     for command in ("stats", "info", "check"):
         assert full_shop.run(command, full_shop.path).exit_code == 0
     assert {path.name: path.read_bytes() for path in full_shop.folder.iterdir()} == before
+
+
+def test_index_with_options(full_shop: Shop) -> None:
+    made = full_shop.json(
+        "create-index", full_shop.path, "items", "qty",
+        "--options", '{"partialFilterExpression": {"qty": {"$gt": 1}}, "hidden": true}',
+    )  # fmt: skip
+    assert made["name"] == "qty_1"
+    listed = full_shop.run("indexes", full_shop.path, "items").stdout
+    assert "partialFilterExpression" in listed and "hidden" in listed
+
+
+def test_index_with_wrong_options_is_refused(full_shop: Shop) -> None:
+    result = full_shop.run("create-index", full_shop.path, "items", "qty", "--options", '{"x": 1}')
+    assert result.exit_code != 0
+    assert "x" in result.stderr and "Traceback" not in result.stderr
