@@ -49,14 +49,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how many crash states the run has checked."""
-    states = sum(
-        value
-        for reports in terminalreporter.stats.values()
-        for report in reports
-        if getattr(report, "when", "") == "call"
-        for name, value in report.user_properties
-        if name == "crash_states"
-    )
-    if states:
-        terminalreporter.write_line(f"crash states checked: {states}")
+    """Say how many crash states and query cases the run has checked."""
+    for counted in ("crash_states", "query_cases"):
+        total = sum(
+            value
+            for reports in terminalreporter.stats.values()
+            for report in reports
+            if getattr(report, "when", "") == "call"
+            for name, value in report.user_properties
+            if name == counted
+        )
+        if total:
+            terminalreporter.write_line(f"{counted.replace('_', ' ')} checked: {total}")
