@@ -34,6 +34,7 @@ from cbdd.catalog.record_store import (
     last_record_id,
     put_capped_size,
 )
+from cbdd.catalog.refusal import BAD_VALUE, refusal
 from cbdd.catalog.validation import require_valid
 from cbdd.errors import CorruptDataError
 from cbdd.index.definition import IndexDefinition
@@ -68,10 +69,17 @@ class CollectionWriter:
 
         :raises DuplicateKeyError: a unique index holds one of its keys; nothing was written.
         :raises WriteError: the validator refuses it; nothing was written.
+        :raises OperationFailure: code 2, it is larger than the capped collection.
         """
         entry = self.entry
         if entry.validator is not None and not self.skips_validation:
             require_valid(entry, document, None)
+        if entry.is_capped and len(document) > entry.capped_bytes:
+            raise refusal(
+                BAD_VALUE,
+                f"object to insert exceeds cappedMaxSize: {len(document)} bytes of "
+                f"{entry.capped_bytes}",
+            )
         extracted: list[KeySet] = []
         multikey: list[str] = []
         for definition in entry.indexes:

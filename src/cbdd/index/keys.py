@@ -100,6 +100,7 @@ def _extract_single_key(definition: IndexDefinition, document: bytes) -> KeySet 
     writer = BytesWriter()
     missing = 0
     codes: bytearray | None = None
+    keeps_types = definition.keeps_types
     for i in range(len(definition.paths)):
         path = definition.paths[i]
         bson_type: i64 = TYPE_DOCUMENT
@@ -130,16 +131,16 @@ def _extract_single_key(definition: IndexDefinition, document: bytes) -> KeySet 
             writer.write(invert(encode_value(document, bson_type, value, end)))
         else:
             append_value(writer, document, bson_type, value, end, 0)
-        code: i64 = type_code(document, bson_type, value)
-        if code != USUAL:
-            if codes is None:
-                codes = bytearray(len(definition.paths))
-            codes[i] = code
+        if keeps_types:
+            code: i64 = type_code(document, bson_type, value)
+            if code != USUAL:
+                if codes is None:
+                    codes = bytearray(len(definition.paths))
+                codes[i] = code
     if definition.is_sparse and missing == len(definition.paths):
         return KeySet([], False)
-    if codes is None or not definition.keeps_types:
-        return KeySet([writer.getvalue()], False)
-    return KeySet([writer.getvalue()], False, bytes(codes))
+    types = b"" if codes is None else bytes(codes)
+    return KeySet([writer.getvalue()], False, types)
 
 
 class _Position:

@@ -23,6 +23,8 @@ from cbdd.index.key_string import CLASS_STRING, UNDEFINED_KEY, append_text, enco
 
 PATH_FIELD: Final = "$_path"
 _ID: Final = b"_id"
+_VERSION_WITHOUT_TYPES: Final = 1
+"""Entries of wildcard indexes tell no types, whatever version their key strings are of."""
 _NESTED: Final = (TYPE_DOCUMENT, TYPE_ARRAY)
 
 
@@ -42,7 +44,7 @@ def virtual_definition(definition: IndexDefinition, path: str) -> IndexDefinitio
         False,
         definition.is_multikey,
         definition.tree_id,
-        definition.key_string_version,
+        _VERSION_WITHOUT_TYPES,
         definition.options,
         definition.filter,
     )

@@ -81,7 +81,8 @@ def _range_text(expressions: list[MatchExpression]) -> list[str]:
     high: Comparison | None = None
     for expression in expressions:
         if not isinstance(expression, Comparison):
-            return [" and ".join(_expression_text(each)[0] for each in expressions)]
+            parts = [" or ".join(_expression_text(each)) for each in expressions]
+            return [" and ".join([part for part in parts if part])]
         if expression.operator == EQ:
             return [_point(expression.value)]
         if expression.operator in (GT, GTE):

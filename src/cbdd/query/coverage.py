@@ -27,6 +27,8 @@ def is_covering(
         if path not in held:
             return False
     for path in held:
+        if any([part.isdigit() for part in path.split(".")]):
+            return False  # a part may be a position: then there is an array around the value
         if any([other.startswith(path + ".") for other in held]):
             return False  # a field and one below it make no document
     for conjunct in conjuncts:

@@ -20,6 +20,7 @@ from bson.codec_options import CodecOptions
 
 from cbdd.catalog.entry import CollectionEntry
 from cbdd.expression.context import EMPTY_DOCUMENT, ExpressionContext
+from cbdd.expression.value import id_element
 from cbdd.index.keys import extract_keys
 from cbdd.query.bounds_of import conjuncts_of
 from cbdd.query.computed import FOR_UPSERT
@@ -137,6 +138,9 @@ class Execution:
 
     def _index_key(self) -> bytes:
         """Return the current entry of the index that is read; no fields when none is."""
+        if self.plan is not None and self.plan.id_key is not None:
+            identity = id_element(self.root.document) + b"\0"
+            return (len(identity) + 4).to_bytes(4, "little") + identity
         scan = find_scan(self.root)
         if self.plan is None or self.plan.choice is None or scan is None:
             return EMPTY_DOCUMENT

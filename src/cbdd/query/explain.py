@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from cbdd.catalog.entry import CollectionEntry
 from cbdd.index.definition import IndexDefinition
+from cbdd.index.wildcard import PATH_FIELD
 from cbdd.query.bounds_text import bounds_text
 from cbdd.query.executor import Execution, Query
 from cbdd.query.index_choice import IndexChoice
@@ -191,6 +192,10 @@ def _field_texts(choice: IndexChoice, definition: IndexDefinition) -> dict[str, 
     texts: dict[str, list[str]] = {}
     for i in range(len(definition.fields)):
         path, direction = definition.fields[i]
+        if path == PATH_FIELD:
+            wanted = definition.fields[i + 1][0]
+            texts[path] = [f'["{wanted}", "{wanted}"]']
+            continue
         expressions = choice.expressions[i] if i < choice.composite.field_count else []
         texts[path] = bounds_text(expressions, direction < 0)
     return texts

@@ -44,6 +44,8 @@ class KeyRange:
 
         :raises OperationFailure: the index has other fields, or the range is upside down.
         """
+        if sort is not None and sort.is_natural():
+            raise refusal(NOT_COMPATIBLE, "min() and max() cannot go with a $natural sort")
         low = self._key(definition, self.low)
         high = self._key(definition, self.high)
         if low is not None and high is not None and low >= high:

@@ -34,7 +34,7 @@ from cbdd.query.bounds_of import conjuncts_of
 from cbdd.query.comparison import EQ, Comparison
 from cbdd.query.coverage import is_covering
 from cbdd.query.index_choice import IndexChoice, index_choices, read_index
-from cbdd.query.key_range import KeyRange
+from cbdd.query.key_range import HINT_NEEDED, KeyRange
 from cbdd.query.matcher import MatchExpression, Or
 from cbdd.query.projection import Projection
 from cbdd.query.sort import NATURAL, SortPattern
@@ -134,7 +134,7 @@ class Planner:
     def plan(self, filter: MatchExpression, wanted: Wanted) -> Plan:
         """Return the cheapest plan."""
         sort = wanted.sort
-        if sort is not None and sort.is_natural():
+        if sort is not None and sort.is_natural() and wanted.key_range is None:
             return _collection_plan(filter, None, sort.fields[0][1] < 0)
         conjuncts = conjuncts_of(filter)
         if wanted.hint is not None:
@@ -185,6 +185,8 @@ class Planner:
         name, fields = _read_hint(hint)
         sort = wanted.sort
         if fields and fields[0][0] == NATURAL:
+            if wanted.key_range is not None:
+                raise refusal(HINT_NEEDED, "min() and max() need the hint of an index")
             return _collection_plan(filter, sort, fields[0][1] < 0)
         for definition in self.entry.indexes:
             is_named = definition.name == name or (fields and definition.fields == fields)

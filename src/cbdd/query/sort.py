@@ -36,7 +36,8 @@ class SortPattern:
 
     def __init__(self, fields: list[tuple[str, int]]) -> None:
         self.fields = fields
-        self.definition = IndexDefinition("sort", fields)
+        # Of the first version: types are of no use for an order.
+        self.definition = IndexDefinition("sort", fields, key_string_version=1)
 
     def key(self, document: bytes) -> bytes:
         """Return the sort key of `document`; smaller keys come first."""

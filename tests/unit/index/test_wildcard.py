@@ -85,3 +85,4 @@ def test_virtual_definition_is_an_index_on_path_and_field() -> None:
     virtual = virtual_definition(wildcard, "a.b")
     assert virtual.fields == [("$_path", 1), ("a.b", -1)]
     assert (virtual.tree_id, virtual.is_multikey, virtual.is_wildcard) == (9, True, False)
+    assert not virtual.keeps_types

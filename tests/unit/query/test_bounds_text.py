@@ -10,6 +10,7 @@ from bson import Regex
 from cbdd.query import parse_filter
 from cbdd.query.bounds_of import conjuncts_of
 from cbdd.query.bounds_text import bounds_text
+from tests.unit.query.conftest import Items
 
 
 @pytest.mark.parametrize(
@@ -39,3 +40,10 @@ def test_descending_fields_are_read_from_the_high_end() -> None:
     assert bounds_text([], True) == ["[MaxKey, MinKey]"]
     points = conjuncts_of(parse_filter({"a": {"$in": [1, 3]}}))
     assert bounds_text(points, True) == ["[3, 3]", "[1, 1]"]
+
+
+def test_bounds_of_nothing_and_something(items: Items) -> None:
+    items.insert(*[{"_id": i, "a": i} for i in range(10)])
+    items.create_index({"a": 1})
+    for condition in ({"$in": [], "$gt": 1}, {"$in": [1, 2], "$gt": 1}, {"$nin": [], "$gt": 1}):
+        assert items.explain({"a": condition})["queryPlanner"]["winningPlan"]

@@ -142,3 +142,18 @@ def test_field_and_a_field_below_it_do_not_cover(items: Items) -> None:
     items.insert({"_id": 1, "a": {"b": 1}})
     items.create_index({"a": 1, "a.b": 1})
     assert items.find({"a": {"b": 1}}, projection={"a": 1, "_id": 0}) == [{"a": {"b": 1}}]
+
+
+def test_position_in_an_array_is_not_taken_for_a_field(items: Items) -> None:
+    items.insert({"_id": 1, "a": [5, {"b": 2}]})
+    items.create_index({"a.0": 1})
+    for filter in ({"a.0": 5}, {"a.0": {"$gt": 1}}):
+        found = items.find(filter, projection={"a.0": 1, "_id": 0}, hint="a.0_1")
+        assert found == [{"a": [{}]}]
+
+
+def test_wildcard_index_does_not_cover(items: Items) -> None:
+    items.insert({"_id": 1, "a": 1}, {"_id": 2, "a": Decimal128("1")}, {"_id": 3, "a": 1.0})
+    items.create_index({"$**": 1})
+    found = items.find({"a": {"$type": "int"}}, projection={"a": 1, "_id": 0}, hint="$**_1")
+    assert found == [{"a": 1}]

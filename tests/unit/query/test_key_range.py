@@ -97,3 +97,17 @@ def test_record_id_comes_last(pairs: Items) -> None:
     found = ask(pairs, {"a": 0}, None, None, HINT, shows_record_id=True, returns_key=True)
     assert found[0] == {"a": 0, "b": 3, "$recordId": 4}
     assert isinstance(RawBSONDocument(bson.encode(found[0])), RawBSONDocument)
+
+
+@pytest.mark.plan
+def test_key_of_a_lookup_by_id(pairs: Items) -> None:
+    assert ask(pairs, {"_id": 3}, None, None, None, returns_key=True) == [{"_id": 3}]
+
+
+@pytest.mark.parametrize(
+    ("hint", "query"), [({"$natural": 1}, {}), (HINT, {"sort": {"$natural": 1}})]
+)
+def test_range_without_an_index_is_refused(pairs: Items, hint: Any, query: Any) -> None:
+    with pytest.raises(OperationFailure) as raised:
+        ask(pairs, {}, {"a": 1, "b": 1}, None, hint, query=query)
+    assert raised.value.code in (51173, 51174)
