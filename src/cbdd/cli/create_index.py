@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import time
-from types import TracebackType
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from cbdd.cli.arguments import (
     CollectionArgument,
@@ -19,7 +17,8 @@ from cbdd.cli.arguments import (
     parse_keys,
 )
 from cbdd.cli.opening import existing_collection, open_for_writing
-from cbdd.cli.output import print_json, stderr_console, stdout_console
+from cbdd.cli.output import print_json, stdout_console
+from cbdd.cli.progress import DocumentBar
 
 
 def create_index(
@@ -63,7 +62,7 @@ def create_index(
     started = time.perf_counter()
     with open_for_writing(file, wait) as client:
         target = existing_collection(client, database, collection)
-        with _ProgressBar() as bar:
+        with DocumentBar() as bar:
             made = target.create_index(pairs, progress=bar.show, **wanted)
         documents = target.estimated_document_count()
     seconds = time.perf_counter() - started
@@ -71,33 +70,3 @@ def create_index(
         print_json({"name": made, "documents": documents, "seconds": seconds})
     else:
         stdout_console().print(f"index {made} on {documents:,} documents in {seconds:.2f} s")
-
-
-class _ProgressBar:
-    """How many documents are done, on standard error when that is a terminal."""
-
-    def __init__(self) -> None:
-        console = stderr_console()
-        self._is_shown = console.is_terminal
-        columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self._progress = Progress(*columns, console=console, transient=True)
-        self._task = self._progress.add_task("", total=None)
-
-    def show(self, done: int, total: int) -> None:
-        """Show how far the build is."""
-        if self._is_shown:
-            self._progress.update(self._task, completed=done, total=total)
-
-    def __enter__(self) -> _ProgressBar:
-        if self._is_shown:
-            self._progress.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._is_shown:
-            self._progress.stop()

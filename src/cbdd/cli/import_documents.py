@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
-from types import TracebackType
 from typing import Any, Final
 
 import typer
 from rich.progress import (
     BarColumn,
-    Progress,
     SpinnerColumn,
     TaskProgressColumn,
     TextColumn,
@@ -43,7 +41,8 @@ from cbdd.cli.import_options import (
 )
 from cbdd.cli.loading import Loader
 from cbdd.cli.opening import database_of, open_for_writing
-from cbdd.cli.output import print_json, stderr_console, stdout_console
+from cbdd.cli.output import print_json, stdout_console
+from cbdd.cli.progress import TerminalProgress
 from cbdd.cli.readers import Format, Record, Source, format_of, open_source
 from cbdd.cli.readers.csv_rows import CsvOptions
 from cbdd.cli.readers.source import STANDARD_INPUT
@@ -166,13 +165,11 @@ class _Import:
         sys.stderr.write(f"cbdd: {record.place}: {record.error}\n")
 
 
-class _ProgressLine:
+class _ProgressLine(TerminalProgress):
     """A bar with rate and remaining time on standard error, when that is a terminal."""
 
     def __init__(self, source: Source) -> None:
-        console = stderr_console()
         self._source = source
-        self._is_shown = console.is_terminal
         self._next = 0.0
         columns: list[Any] = [
             SpinnerColumn(),
@@ -183,41 +180,27 @@ class _ProgressLine:
         if source.size_bytes is not None:
             columns.insert(2, TaskProgressColumn())
             columns += [TextColumn("left"), TimeRemainingColumn()]
-        self._progress = Progress(*columns, console=console, transient=True)
+        super().__init__(*columns)
         self._started = time.monotonic()
-        self._task = self._progress.add_task("", total=source.size_bytes, documents=0, rate=0.0)
+        self._task = self.progress.add_task("", total=source.size_bytes, documents=0, rate=0.0)
 
     def show(self, documents: int) -> None:
         """Show how far it is; costs next to nothing when it was shown a moment ago."""
-        if not self._is_shown:
+        if not self.is_shown:
             return
         now = time.monotonic()
         if now < self._next:
             return
         self._next = now + 0.1
         rate = documents / max(now - self._started, 0.001)
-        self._progress.update(
+        self.progress.update(
             self._task, completed=self._source.bytes_read(), documents=documents, rate=rate
         )
 
     def clear(self) -> None:
         """Make room for a line of text."""
-        if self._is_shown:
-            self._progress.console.print(end="")
-
-    def __enter__(self) -> _ProgressLine:
-        if self._is_shown:
-            self._progress.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._is_shown:
-            self._progress.stop()
+        if self.is_shown:
+            self.progress.console.print(end="")
 
 
 def _names(text: str | None) -> list[str]:
