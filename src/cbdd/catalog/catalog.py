@@ -174,7 +174,7 @@ class Catalog:
         :raises OperationFailure: another index has its name or its key.
         :raises DuplicateKeyError: it is unique and two records share a key.
         """
-        if is_same_index(entry, request):
+        if is_same_index(entry, request, self.filters):
             return entry
         definition = request.to_definition(next_tree_id(txn), self.filters)
         built = build_index(txn, entry, definition, progress=progress)
@@ -219,16 +219,20 @@ class Catalog:
 
     def _put(self, txn: WriteTransaction, entry: CollectionEntry) -> CollectionEntry:
         txn.put(CATALOG_TREE, entry.key, entry.record)
+        self._note_expiring(entry)
         return entry
+
+    def _note_expiring(self, entry: CollectionEntry) -> None:
+        for definition in entry.indexes:
+            if definition.expires_after is not None:
+                self.has_expiring = True
 
     def _decode(self, key: bytes, record: bytes) -> CollectionEntry:
         cached = self._entries.get(key)
         if cached is not None and cached.record == record:
             return cached
         entry = decode_entry(key, record, self.filters)
-        for definition in entry.indexes:
-            if definition.expires_after is not None:
-                self.has_expiring = True
+        self._note_expiring(entry)
         if len(self._entries) >= _CACHED_ENTRIES:
             self._entries.clear()
         self._entries[key] = entry

@@ -12,7 +12,7 @@ Source of the rules and codes: MongoDB's create and collMod commands.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import isnan
+from math import isfinite
 from typing import Any, Final
 
 from cbdd.catalog.index_options import check_collation
@@ -43,6 +43,7 @@ MIN_CAPPED_BYTES: Final = 4096
 MAX_CAPPED_BYTES: Final = 1 << 50
 MAX_CAPPED_DOCUMENTS: Final = (1 << 31) - 1
 _CAPPED_STEP: Final = 256
+_OUT_OF_RANGE: Final = 51024
 
 _VALIDATION: Final = (VALIDATOR, VALIDATION_LEVEL, VALIDATION_ACTION)
 _IGNORED: Final = ("autoIndexId", "comment", "writeConcern", "flags")
@@ -78,6 +79,8 @@ def create_options(given: Mapping[str, Any]) -> dict[str, Any]:
     check_collation(given.get("collation"), "a collection")
     _add_capped(given, options)
     options.update(validation_options(given))
+    if not options.get(VALIDATOR, True):
+        del options[VALIDATOR]
     return options
 
 
@@ -95,6 +98,10 @@ def validation_options(given: Mapping[str, Any]) -> dict[str, Any]:
         value = given.get(name)
         if value is None:
             continue
+        if not isinstance(value, str):
+            raise refusal(
+                TYPE_MISMATCH, f"BSON field '{name}' is the wrong type, expected type 'string'"
+            )
         if value not in allowed:
             raise refusal(
                 BAD_VALUE,
@@ -111,7 +118,9 @@ def capped_bytes(value: object, name: str = SIZE) -> int:
     """Return the bytes a capped collection may hold: at least 4096, a multiple of 256."""
     size = _whole(value, name)
     if not 0 < size <= MAX_CAPPED_BYTES:
-        raise refusal(BAD_VALUE, f"Invalid value {value!r} for '{name}' of a capped collection")
+        raise refusal(
+            _OUT_OF_RANGE, f"BSON field '{name}' value must be >= 1 and <= 2^50, actual: {value!r}"
+        )
     return max(MIN_CAPPED_BYTES, -(-size // _CAPPED_STEP) * _CAPPED_STEP)
 
 
@@ -127,7 +136,14 @@ def capped_documents(value: object, name: str = MAX) -> int:
 
 
 def _add_capped(given: Mapping[str, Any], options: dict[str, Any]) -> None:
-    if not given.get(CAPPED):
+    capped = given.get(CAPPED)
+    if capped is not None and not isinstance(capped, (bool, int, float)):
+        raise refusal(
+            TYPE_MISMATCH,
+            f"BSON field 'create.capped' is the wrong type {type(capped).__name__!r}, expected "
+            "types '[bool, long, int, decimal, double]'",
+        )
+    if not capped:
         if given.get(SIZE) is not None or given.get(MAX) is not None:
             raise refusal(
                 INVALID_OPTIONS,
@@ -145,7 +161,7 @@ def _add_capped(given: Mapping[str, Any], options: dict[str, Any]) -> None:
 
 
 def _whole(value: object, name: str) -> int:
-    if type(value) is bool or not isinstance(value, (int, float)) or isnan(value):
+    if type(value) is bool or not isinstance(value, (int, float)) or not isfinite(value):
         raise refusal(
             TYPE_MISMATCH,
             f"BSON field 'create.{name}' is the wrong type {type(value).__name__!r}, expected "

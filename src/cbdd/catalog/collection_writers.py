@@ -58,7 +58,7 @@ class CollectionWriters:
             did not make the collection: documents that others insert would miss the index.
         """
         entry = self.find_or_create(database, name).entry
-        if is_same_index(entry, request):
+        if is_same_index(entry, request, self.catalog.filters):
             return False
         if not self.is_exclusive and entry.key not in self._made:
             raise refusal(

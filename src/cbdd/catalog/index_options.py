@@ -110,18 +110,21 @@ def expire_after(value: object) -> int | float:
 
 
 def same_signature(left: Mapping[str, object], right: Mapping[str, object]) -> bool:
-    """Tell whether indexes on the same key may not both exist: nothing tells them apart."""
-    return _encoded(left, PARTIAL_FILTER) == _encoded(right, PARTIAL_FILTER) and _encoded(
-        left, WILDCARD_PROJECTION
-    ) == _encoded(right, WILDCARD_PROJECTION)
+    """Tell whether the options do not tell two indexes on the same key apart.
 
-
-def same_options(left: Mapping[str, object], right: Mapping[str, object]) -> bool:
-    """Tell whether two indexes have the same options; being hidden does not count."""
-    for option in (SPARSE, EXPIRE_AFTER, PARTIAL_FILTER, WILDCARD_PROJECTION):
+    Those that do, since MongoDB 5.0: unique, sparse, partial filter, wildcard projection. Two
+    indexes with the same signature may not both exist. Filters are compared by their meaning,
+    which is not looked at here.
+    """
+    for option in (SPARSE, WILDCARD_PROJECTION):
         if _encoded(left, option) != _encoded(right, option):
             return False
     return True
+
+
+def same_options(left: Mapping[str, object], right: Mapping[str, object]) -> bool:
+    """Tell whether options that are not of the signature agree; being hidden does not count."""
+    return _encoded(left, EXPIRE_AFTER) == _encoded(right, EXPIRE_AFTER)
 
 
 def _encoded(options: Mapping[str, object], option: str) -> bytes:

@@ -86,7 +86,7 @@ def parse_index(document: Mapping[str, object]) -> IndexRequest:
             BAD_VALUE, "The field 'key' for an _id index must be {_id: 1}, but got {_id: -1}"
         )
     is_unique, options = parse_options(document, fields)
-    name = _check_name(document.get("name") or default_index_name(list(pattern_of(fields).items())))
+    name = _check_name(document.get("name", default_index_name(list(pattern_of(fields).items()))))
     if name == ID_INDEX_NAME and fields != [("_id", 1)]:
         raise refusal(
             BAD_VALUE,
@@ -96,21 +96,25 @@ def parse_index(document: Mapping[str, object]) -> IndexRequest:
     return IndexRequest(name, fields, is_unique, options)
 
 
-def is_same_index(entry: CollectionEntry, request: IndexRequest) -> bool:
+def is_same_index(
+    entry: CollectionEntry, request: IndexRequest, filters: FilterCompiler | None
+) -> bool:
     """Tell whether the collection has just this index; raise when it has a conflicting one.
 
-    Indexes on one key may differ in their partial filters or wildcard projections.
+    Indexes on one key may differ in being unique or sparse, in their partial filters and in their
+    wildcard projections.
     """
     for existing in entry.indexes:
         if existing.fields == request.fields and request.is_id_index:
             return True
+    wanted = request.to_definition(0, filters)
     for existing in entry.indexes:
         if existing.name == request.name:
-            _check_same_name(existing, request)
+            _check_same_name(existing, wanted)
             return True
     for existing in entry.indexes:
-        if _is_equivalent(existing, request):
-            raise _equivalent_exists(existing, request)
+        if _is_equivalent(existing, wanted):
+            raise _equivalent_exists(existing, wanted)
     if len(entry.indexes) >= MAX_INDEXES:
         raise refusal(
             CANNOT_CREATE_INDEX,
@@ -119,11 +123,20 @@ def is_same_index(entry: CollectionEntry, request: IndexRequest) -> bool:
     return False
 
 
-def _is_equivalent(existing: IndexDefinition, request: IndexRequest) -> bool:
-    return existing.fields == request.fields and same_signature(existing.options, request.options)
+def _is_equivalent(existing: IndexDefinition, request: IndexDefinition) -> bool:
+    return (
+        _filter_of(existing) == _filter_of(request)
+        and existing.fields == request.fields
+        and existing.is_unique == request.is_unique
+        and same_signature(existing.options, request.options)
+    )
 
 
-def _check_same_name(existing: IndexDefinition, request: IndexRequest) -> None:
+def _filter_of(definition: IndexDefinition) -> str:
+    return "" if definition.filter is None else definition.filter.signature
+
+
+def _check_same_name(existing: IndexDefinition, request: IndexDefinition) -> None:
     if not _is_equivalent(existing, request):
         raise refusal(
             INDEX_KEY_SPECS_CONFLICT,
@@ -139,7 +152,7 @@ def _check_same_name(existing: IndexDefinition, request: IndexRequest) -> None:
         )
 
 
-def _equivalent_exists(existing: IndexDefinition, request: IndexRequest) -> OperationFailure:
+def _equivalent_exists(existing: IndexDefinition, request: IndexDefinition) -> OperationFailure:
     if _same_options(existing, request):
         return refusal(
             INDEX_OPTIONS_CONFLICT,
@@ -152,15 +165,15 @@ def _equivalent_exists(existing: IndexDefinition, request: IndexRequest) -> Oper
     )
 
 
-def _same_options(existing: IndexDefinition, request: IndexRequest) -> bool:
-    return existing.is_unique == request.is_unique and same_options(
-        existing.options, request.options
-    )
+def _same_options(existing: IndexDefinition, request: IndexDefinition) -> bool:
+    return same_options(existing.options, request.options)
 
 
 def _check_name(name: object) -> str:
     if type(name) is not str:
         raise refusal(TYPE_MISMATCH, f"The field 'name' must be a string, but got {name!r}")
+    if not name:
+        raise refusal(CANNOT_CREATE_INDEX, "The index name cannot be an empty string")
     if name == "*":
         raise refusal(BAD_VALUE, "The index name '*' is not valid.")
     if "\0" in name:

@@ -33,6 +33,7 @@ INDEX_KEY_SPECS_CONFLICT: Final = 86
 INVALID_INDEX_OPTION: Final = 197
 QUERY_FEATURE_NOT_ALLOWED: Final = 224
 NOT_SUPPORTED: Final = 238
+CAPPED_POSITION_LOST: Final = 136
 NO_SUCH_TRANSACTION: Final = 251
 NOT_IN_TRANSACTION: Final = 263
 DATABASE_DIFFERS_IN_CASE: Final = 13297
@@ -61,6 +62,7 @@ CODE_NAMES: Final = {
     INVALID_INDEX_OPTION: "InvalidIndexSpecificationOption",
     QUERY_FEATURE_NOT_ALLOWED: "QueryFeatureNotAllowed",
     NOT_SUPPORTED: "NotImplemented",
+    CAPPED_POSITION_LOST: "CappedPositionLost",
     NO_SUCH_TRANSACTION: "NoSuchTransaction",
     NOT_IN_TRANSACTION: "OperationNotSupportedInTransaction",
     DATABASE_DIFFERS_IN_CASE: "DatabaseDifferCase",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from typing import Any, Final
 
 import bson
+from bson.codec_options import CodecOptions, DatetimeConversion
 from pymongo.errors import WriteError
 
 from cbdd.catalog.collection_options import MODERATE, OFF, VALIDATOR, WARN
@@ -13,6 +15,9 @@ from cbdd.catalog.entry import CollectionEntry
 from cbdd.document.filter import DocumentFilter
 
 DOCUMENT_VALIDATION_FAILURE: Final = 121
+_OPTIONS: Final[CodecOptions[dict[str, Any]]] = CodecOptions(
+    datetime_conversion=DatetimeConversion.DATETIME_AUTO
+)
 _MESSAGE: Final = "Document failed validation"
 
 
@@ -38,12 +43,27 @@ def require_valid(entry: CollectionEntry, document: bytes, old: bytes | None) ->
 def failure_details(entry: CollectionEntry, document: bytes) -> dict[str, Any]:
     """Return the details of the error as MongoDB sends them: which document, which rule."""
     rule = entry.options.get(VALIDATOR)
-    name = str(next(iter(rule))) if isinstance(rule, dict) and rule else ""
-    details: dict[str, Any] = {"operatorName": name if name.startswith("$") else "$and"}
-    details["specifiedAs"] = rule
+    details: dict[str, Any] = {"operatorName": _operator_of(rule), "specifiedAs": rule}
+    identity = bson.decode(document, _OPTIONS).get("_id")
     return {
         "index": 0,
         "code": DOCUMENT_VALIDATION_FAILURE,
         "errmsg": _MESSAGE,
-        "errInfo": {"failingDocumentId": bson.decode(document).get("_id"), "details": details},
+        "errInfo": {"failingDocumentId": identity, "details": details},
     }
+
+
+def _operator_of(rule: object) -> str:
+    """Return the operator at the top of a validator."""
+    if not isinstance(rule, Mapping) or len(rule) != 1:
+        return "$and"
+    name = str(next(iter(rule)))
+    if name.startswith("$"):
+        return name
+    condition = rule[name]
+    if not isinstance(condition, Mapping) or not condition:
+        return "$eq"
+    operator = str(next(iter(condition)))
+    if not operator.startswith("$"):
+        return "$eq"
+    return operator if len(condition) == 1 else "$and"

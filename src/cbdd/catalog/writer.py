@@ -12,7 +12,7 @@ Each operation first asks the validator, extracts every key and checks every uni
 then writes. So a document that is refused leaves the transaction as it was.
 
 A capped collection drops its oldest documents when it grows beyond its bytes or its number of
-documents; how many bytes it has is kept in the sequence tree.
+documents; how many bytes it has is kept in the sequence tree. Its record ids are never used again.
 
 Invariants: every record has exactly the index entries its document asks for; an index that holds
 more than one key of some record is marked multikey in the catalog in the same transaction.
@@ -33,6 +33,8 @@ from cbdd.catalog.record_store import (
     encode_record_id,
     last_record_id,
     put_capped_size,
+    reserve_record_ids,
+    reserved_record_id,
 )
 from cbdd.catalog.refusal import BAD_VALUE, refusal
 from cbdd.catalog.validation import require_valid
@@ -140,11 +142,21 @@ class CollectionWriter:
     def delete(self, record_id: int, old: bytes) -> None:
         """Remove a record and its index entries."""
         record_key = encode_record_id(record_id)
+        if self.entry.is_capped:
+            self._keep_record_id(record_id)
         for definition in self.entry.indexes:
             self._delete_keys(definition, extract_keys(definition, old).keys, record_key)
         self.txn.delete(self.entry.record_tree, record_key)
         if self.entry.is_capped:
             self._resize(-len(old))
+
+    def _keep_record_id(self, record_id: int) -> None:
+        """Note that an id is taken for good: a tailable cursor may stand on it."""
+        if record_id != last_record_id(self.txn, self.entry):
+            return
+        collection_id = self.entry.collection_id
+        if record_id > reserved_record_id(self.txn, collection_id):
+            reserve_record_ids(self.txn, collection_id, record_id)
 
     def _resize(self, added: int) -> None:
         """Note that the documents of a capped collection have `added` bytes more."""

@@ -16,6 +16,7 @@ from pymongo import ASCENDING
 from pymongo.collation import Collation
 
 from cbdd.catalog.index_options import check_collation as catalog_check
+from cbdd.catalog.refusal import BAD_VALUE, refusal
 
 IndexKeys = str | Sequence[str | tuple[str, Any]] | Mapping[str, Any]
 """What PyMongo takes for the keys of an index, a sort or a hint."""
@@ -64,6 +65,13 @@ def check_not_negative(option: str, value: int) -> None:
     check_int(option, value)
     if value < 0:
         raise ValueError(f"{option} must be >= 0")
+
+
+def check_time(milliseconds: Any) -> Any:
+    """Return a time limit; raise the server's error for one below 0."""
+    if milliseconds is not None and milliseconds < 0:
+        raise refusal(BAD_VALUE, f"{milliseconds} value for maxTimeMS is out of range")
+    return milliseconds
 
 
 def check_replacement(replacement: object) -> None:

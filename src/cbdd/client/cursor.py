@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar, overlo
 import bson
 from bson.code import Code
 from pymongo.cursor import CursorType
-from pymongo.errors import InvalidOperation
+from pymongo.errors import InvalidOperation, OperationFailure
 
+from cbdd.catalog.refusal import BAD_VALUE, CAPPED_POSITION_LOST, refusal
 from cbdd.client.arguments import (
     IndexKeys,
     check_boolean,
@@ -30,6 +31,7 @@ from cbdd.client.arguments import (
     check_let,
     check_mapping,
     check_not_negative,
+    check_time,
     hint_of,
     index_document,
     index_pairs,
@@ -123,7 +125,7 @@ class Cursor(Generic[DocumentT]):
         self._sort = index_document(sort) if sort else None
         self._hint = hint_of(hint)
         self._batch_size = batch_size
-        self._max_time_ms = max_time_ms
+        self._max_time_ms = check_time(max_time_ms)
         self._allow_disk_use = allow_disk_use
         self._comment = comment
         self._min = None if min is None else _key_pairs("min", min)
@@ -184,7 +186,7 @@ class Cursor(Generic[DocumentT]):
         if max_time_ms is not None:
             check_int("max_time_ms", max_time_ms)
         self._check_not_started()
-        self._max_time_ms = max_time_ms
+        self._max_time_ms = check_time(max_time_ms)
         return self
 
     def max_await_time_ms(self, max_await_time_ms: int | None) -> Cursor[DocumentT]:
@@ -465,6 +467,11 @@ class Cursor(Generic[DocumentT]):
             if self._results is None:
                 self._start()
             self._read_batch()
+        except OperationFailure as error:
+            self.close()
+            if not self._flags & _TAILABLE or error.code != CAPPED_POSITION_LOST:
+                raise
+            # As in PyMongo: the collection went on without the cursor, which is dead now.
         except BaseException:
             self.close()
             raise
@@ -475,9 +482,11 @@ class Cursor(Generic[DocumentT]):
         session = session_for(client, self._session)
         database, name = self._collection.database.name, self._collection.name
         if self._flags & _TAILABLE:
-            self._results = tail_query(
-                client._store, session, database, name, self._compile(), self._await_seconds()
-            )
+            if self._limit < 0:
+                raise refusal(BAD_VALUE, "cannot use tailable option with the 'singleBatch' option")
+            query = self._compile()
+            wait = self._await_seconds()
+            self._results = tail_query(client._store, session, database, name, query, wait)
         else:
             self._results = run_query(
                 client._store, session, database, name, self._compile(), self._max_time_ms

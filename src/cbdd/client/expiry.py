@@ -2,7 +2,8 @@
 
 A thread sweeps once a minute while the file is open and has such an index; `sweep` may also be
 asked for. A document goes when a date in the indexed field, the earliest of an array, is older than
-`expireAfterSeconds`; documents without a date stay. Each batch is a transaction of its own.
+`expireAfterSeconds`; documents without a date stay. Hidden indexes count, hashed ones do not. Each
+batch is a transaction of its own.
 
 Deleting cannot be taken back and a clock can be wrong, so the thread compares the clock with the
 one that only runs forward: when the time of day has leapt ahead by more than an hour since the last
@@ -64,7 +65,8 @@ class ExpirySweeper:
     def sweep(self) -> int:
         """Delete what has expired by the clock, and return the number of documents.
 
-        One sweep at a time: what the thread has begun is done when this returns.
+        One sweep at a time: what the thread has begun is done when this returns. An index that
+        cannot be swept stops no other one; its error is raised at the end.
         """
         with self._mutex:
             return self._sweep()
@@ -78,9 +80,18 @@ class ExpirySweeper:
                 for database in catalog.list_databases(txn)
                 for entry in catalog.list_collections(txn, database)
                 for definition in entry.indexes
-                if definition.expires_after is not None
+                if definition.expires_after is not None and definition.hashed_field < 0
             ]
-        return sum(self._sweep_index(entry, definition, now) for entry, definition in found)
+        deleted = 0
+        failure: CbddError | PyMongoError | None = None
+        for entry, definition in found:
+            try:
+                deleted += self._sweep_index(entry, definition, now)
+            except (CbddError, PyMongoError) as error:
+                failure = failure or error  # the other indexes are swept all the same
+        if failure is not None:
+            raise failure
+        return deleted
 
     def sweep_unless_leapt(self) -> int:
         """`sweep`, left out once when the clock has leapt ahead; what the thread does."""
@@ -106,6 +117,7 @@ class ExpirySweeper:
             limit = _FIRST
         path = definition.fields[0][0]
         query = Query.compile({path: {"$lte": limit}}, limit=BATCH_DOCUMENTS, hint=definition.name)
+        query.may_use_hidden = True
         deleted = 0
         while not self._stop.is_set():
             batch = self._store.write(

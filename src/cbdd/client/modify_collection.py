@@ -35,6 +35,7 @@ from cbdd.index.definition import EXPIRE_AFTER, HIDDEN, IndexDefinition
 
 _VALIDATION: Final = (VALIDATOR, VALIDATION_LEVEL, VALIDATION_ACTION)
 _UNKNOWN_FIELD: Final = 40415
+_AMBIGUOUS_PATTERN: Final = 181
 _IGNORED: Final = ("comment", "writeConcern", "lsid", "$db")
 
 
@@ -137,11 +138,22 @@ def _find_index(entry: CollectionEntry, spec: Mapping[str, Any]) -> IndexDefinit
     name, pattern = spec.get("name"), spec.get("keyPattern")
     if (name is None) == (pattern is None):
         raise refusal(INVALID_OPTIONS, "must specify either index name or key pattern, not both")
-    for definition in entry.indexes:
-        if definition.name == name if name is not None else definition.key_pattern() == pattern:
-            return definition
+    if name is not None:
+        found = [each for each in entry.indexes if each.name == name]
+    elif isinstance(pattern, Mapping):
+        fields = list(pattern.items())
+        found = [each for each in entry.indexes if list(each.key_pattern().items()) == fields]
+    else:
+        raise refusal(TYPE_MISMATCH, "BSON field 'collMod.index.keyPattern' must be an object")
     wanted = name if name is not None else pattern
-    raise refusal(INDEX_NOT_FOUND, f"cannot find index {wanted} for ns {entry.namespace}")
+    if not found:
+        raise refusal(INDEX_NOT_FOUND, f"cannot find index {wanted} for ns {entry.namespace}")
+    if len(found) > 1:
+        raise refusal(
+            _AMBIGUOUS_PATTERN,
+            f"index keyPattern {wanted} matches {len(found)} indexes, must use index name",
+        )
+    return found[0]
 
 
 def _require_expirable(definition: IndexDefinition) -> None:
@@ -155,13 +167,13 @@ def _require_expirable(definition: IndexDefinition) -> None:
 def _hide(
     definition: IndexDefinition, value: object, options: dict[str, Any], answer: dict[str, Any]
 ) -> None:
-    if type(value) is not bool:
+    if not isinstance(value, (bool, int, float)):
         raise refusal(TYPE_MISMATCH, "BSON field 'collMod.index.hidden' must be a boolean")
     if definition.is_id_index:
         raise refusal(BAD_VALUE, "can't hide _id index")
-    if definition.is_hidden != value:
+    if definition.is_hidden != bool(value):
         answer["hidden_old"] = definition.is_hidden
-        answer["hidden_new"] = value
+        answer["hidden_new"] = bool(value)
     options.pop(HIDDEN, None)
     if value:
         options[HIDDEN] = True

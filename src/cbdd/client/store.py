@@ -17,7 +17,7 @@ from pymongo.errors import ExecutionTimeout, InvalidOperation
 
 from cbdd.catalog import Catalog, CollectionWriters
 from cbdd.catalog.check import check_catalog
-from cbdd.catalog.refusal import BAD_VALUE, refusal
+from cbdd.client.arguments import check_time
 from cbdd.client.expiry import ExpirySweeper
 from cbdd.query.implication import QueryFilters
 from cbdd.storage import Clock, Randomness, ReadTransaction, StorageEngine, WriteTransaction
@@ -156,8 +156,7 @@ class Store:
             return time_limit(None)
         if not isinstance(milliseconds, (int, float)):
             raise TypeError(f"max_time_ms must be an integer, not {type(milliseconds)}")
-        if milliseconds < 0:
-            raise refusal(BAD_VALUE, f"{milliseconds} value for maxTimeMS is out of range")
+        check_time(milliseconds)
         return time_limit(self.time_check(milliseconds / 1000) if milliseconds else None)
 
     def time_check(self, seconds: float) -> Callable[[], None]:

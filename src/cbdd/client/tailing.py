@@ -3,26 +3,26 @@
 Each batch reads from a new snapshot, behind the last record that was seen. The cursor stays alive
 at the end; with `TAILABLE_AWAIT` it waits there for a while. It dies when the collection is gone or
 was empty at the beginning, and raises when the collection has dropped the place where it stood.
+A hint changes nothing: the records are read in their order.
 Source: MongoDB's manual, "Tailable Cursors".
 """
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Final
 
 from cbdd.catalog.record_store import encode_record_id
-from cbdd.catalog.refusal import BAD_VALUE, refusal
+from cbdd.catalog.refusal import BAD_VALUE, CAPPED_POSITION_LOST, refusal
 from cbdd.client.results import Results
 from cbdd.client.unsupported import unsupported
 from cbdd.query.executor import Query
+from cbdd.query.returned_key import with_record_id
 from cbdd.query.stages import CollectionScan
 
 if TYPE_CHECKING:
     from cbdd.client.session import ClientSession
     from cbdd.client.store import Store
 
-CAPPED_POSITION_LOST: Final = 136
 POLL_SECONDS: Final = 0.01
 
 
@@ -49,7 +49,7 @@ class TailResults(Results):
             batch = self._read(documents, size_bytes)
             if batch or self.is_exhausted or clock.monotonic() >= end:
                 return batch
-            threading.Event().wait(POLL_SECONDS)
+            clock.sleep(POLL_SECONDS)
 
     def _read(self, documents: int, size_bytes: int) -> list[bytes]:
         batch: list[bytes] = []
@@ -81,6 +81,8 @@ class TailResults(Results):
             while len(batch) < documents and scan.step():
                 self._last = int.from_bytes(scan.record_key, "big")
                 found = self._result(scan.document)
+                if found is not None and self._query.shows_record_id:
+                    found = with_record_id(found, self._last)
                 if found is None:
                     continue
                 batch.append(found)
@@ -117,6 +119,8 @@ def tail_query(
     """
     if session is not None and session.in_transaction:
         raise unsupported("find: a tailable cursor in a transaction")
+    if query.key_range is not None or query.returns_key:
+        raise unsupported("find: min, max or return_key with a tailable cursor")
     sort = query.sort
     if sort is not None and sort.fields != [("$natural", 1)]:
         raise refusal(

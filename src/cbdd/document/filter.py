@@ -9,7 +9,12 @@ from __future__ import annotations
 
 
 class DocumentFilter:
-    """A compiled filter; immutable, shared by threads."""
+    """A compiled filter; immutable, shared by threads.
+
+    Filters of partial indexes that mean the same have the same `signature`.
+    """
+
+    signature: str = ""
 
     def matches(self, document: bytes) -> bool:
         """Tell whether a document matches."""

@@ -62,6 +62,8 @@ class Query:
         """Whether the key of the index that was read is returned in place of each document."""
         self.shows_record_id = False
         self.may_use_disk = True
+        self.may_use_hidden = False
+        """Whether the hint may name a hidden index."""
 
     @staticmethod
     def compile(
@@ -162,7 +164,9 @@ def _wanted_of(query: Query) -> Wanted:
     needed = query.skip + query.limit if query.limit else 0
     is_whole = query.returns_key or query.projection is None
     projection = None if is_whole else query.projection
-    return Wanted(query.sort, needed, query.hint, projection, query.key_range)
+    wanted = Wanted(query.sort, needed, query.hint, projection, query.key_range)
+    wanted.may_use_hidden = query.may_use_hidden
+    return wanted
 
 
 def build_stages(txn: ReadTransaction, entry: CollectionEntry, query: Query, plan: Plan) -> Stage:

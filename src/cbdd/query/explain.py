@@ -60,6 +60,7 @@ def explain(
             "totalKeysExamined": _total(execution.root, "keys"),
             "totalDocsExamined": _total(execution.root, "documents"),
             "executionStages": stages,
+            "allPlansExecution": [],
         }
     answer["ok"] = 1.0
     return answer

@@ -37,7 +37,26 @@ class QueryFilters(FilterCompiler):
     def compile_partial(self, filter: bytes) -> DocumentFilter:
         expression = parse_filter(filter)
         check_partial_filter(expression)
-        return CompiledFilter(expression)
+        compiled = CompiledFilter(expression)
+        compiled.signature = _signature(expression)
+        return compiled
+
+
+def _signature(expression: MatchExpression) -> str:
+    """Return text that is the same for filters that say the same in another order or form."""
+    if isinstance(expression, (And, Or)):
+        parts = sorted([_signature(child) for child in expression.children])
+        if len(parts) == 1:
+            return parts[0]
+        return ("and" if isinstance(expression, And) else "or") + f"({', '.join(parts)})"
+    if isinstance(expression, Comparison):
+        return f"{expression.path.text!r} {expression.operator} {expression.key.hex()}"
+    if isinstance(expression, In):
+        keys = sorted([value.key().hex() for value in expression.values])
+        return f"{expression.path.text!r} $in {keys}"
+    if isinstance(expression, HasType):
+        return f"{expression.path.text!r} $type {sorted(expression.types)}"
+    return f"{_path_of(expression)!r} $exists"
 
 
 def check_partial_filter(expression: MatchExpression) -> None:

@@ -122,6 +122,8 @@ class Wanted:
         self.hint = hint
         self.projection = projection
         self.key_range = key_range
+        self.may_use_hidden = False
+        """Whether the hint may name a hidden index."""
 
 
 class Planner:
@@ -190,7 +192,7 @@ class Planner:
             return _collection_plan(filter, sort, fields[0][1] < 0)
         for definition in self.entry.indexes:
             is_named = definition.name == name or (fields and definition.fields == fields)
-            if definition.is_hidden or not is_named:
+            if not is_named or (definition.is_hidden and not wanted.may_use_hidden):
                 continue
             if definition.is_wildcard:
                 choices = index_choices(definition, conjuncts, sort)

@@ -139,9 +139,10 @@ def test_unique_index_over_duplicates_is_refused_and_leaves_nothing(shop: Shop) 
     [
         ({"key": {"a": 1}}, {"key": {"b": 1}, "name": "a_1"}, 86),
         ({"key": {"a": 1}}, {"key": {"a": 1}, "name": "other"}, 85),
-        ({"key": {"a": 1}}, {"key": {"a": 1}, "unique": True}, 85),
-        ({"key": {"a": 1}}, {"key": {"a": 1}, "unique": True, "name": "other"}, 85),
-        ({"key": {"a": 1}}, {"key": {"a": 1}, "sparse": True}, 85),
+        ({"key": {"a": 1}}, {"key": {"a": 1}, "unique": True}, 86),
+        ({"key": {"a": 1}}, {"key": {"a": 1}, "sparse": True}, 86),
+        ({"key": {"a": 1}}, {"key": {"a": 1}, "expireAfterSeconds": 5}, 85),
+        ({"key": {"a": 1}}, {"key": {"a": 1}, "expireAfterSeconds": 5, "name": "other"}, 85),
     ],
 )
 def test_conflicting_index_is_refused(
