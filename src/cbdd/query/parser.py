@@ -34,6 +34,7 @@ from cbdd.expression.value import Value, document_value, encode_document
 from cbdd.query.array_match import ElementMatch
 from cbdd.query.comparison import equality
 from cbdd.query.computed import Computed, Sample
+from cbdd.query.json_schema import parse_json_schema
 from cbdd.query.matcher import And, MatchExpression, Not, Or
 from cbdd.query.operators import OPERATORS, UNSUPPORTED_OPERATORS
 from cbdd.query.path import FieldPath
@@ -42,10 +43,11 @@ from cbdd.query.regex import Regex
 MAX_FILTER_DEPTH: Final = 100
 
 _COMBINING: Final = ("$and", "$or", "$nor")
+_OF_DOCUMENTS: Final = ("$and", "$or", "$nor", "$jsonSchema")
+"""In an $elemMatch they make a filter of the operand."""
 _UNSUPPORTED_TOP_LEVEL: Final = (
     "$where",
     "$text",
-    "$jsonSchema",
     "$atomic",
     "$isolated",
 )
@@ -124,6 +126,10 @@ def _parse_top_level(
         if value.integer() != 1:
             raise refusal(FAILED_TO_PARSE, f"{name} must be an integer value of 1")
         return And([]) if name == "$alwaysTrue" else Or([])
+    if name == "$jsonSchema":
+        if context is None and depth == 0:
+            raise refusal(QUERY_FEATURE_NOT_ALLOWED, f"{name} is not allowed in this context")
+        return parse_json_schema(value, depth)
     if name in _UNSUPPORTED_TOP_LEVEL:
         raise not_supported(BAD_VALUE, name, "in a filter")
     if name == "$not":
@@ -237,7 +243,7 @@ def _parse_element_match(path_text: str, operand: Value, depth: int) -> MatchExp
     if operand.bson_type != TYPE_DOCUMENT:
         raise refusal(BAD_VALUE, "$elemMatch needs an Object")
     path = FieldPath(path_text, expands_leaf=False)
-    if is_operator_document(operand) and operand.fields()[0][0] not in _COMBINING:
+    if is_operator_document(operand) and operand.fields()[0][0] not in _OF_DOCUMENTS:
         children = parse_operators("", operand, depth + 1)
         return ElementMatch(path, And(children), is_object=False)
     return ElementMatch(path, parse_document(operand, depth + 1), is_object=True)

@@ -22,7 +22,6 @@ from mypy_extensions import i64
 
 from cbdd.document.raw import TYPE_ARRAY, TYPE_DOCUMENT, find_field, skip_name, skip_value
 from cbdd.expression.pattern import Pattern
-from cbdd.expression.value import MISSING
 from cbdd.query.array_match import array_length
 from cbdd.query.matcher import MatchExpression
 from cbdd.query.path import FieldPath, ValuePredicate, any_value
@@ -311,13 +310,3 @@ class Items(ValuePredicate):
                 return False
             position += 1
         return True
-
-
-def nothing() -> ValuePredicate:
-    """Return the rule that holds for nothing."""
-    return AnyOf([])
-
-
-def is_missing(bson_type: int) -> bool:
-    """Tell whether there is no value."""
-    return bson_type == MISSING

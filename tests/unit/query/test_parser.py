@@ -118,7 +118,6 @@ def test_wrong_filter_is_refused_with_the_code_and_name(
     [
         ({"$where": "true"}, "$where"),
         ({"$text": {"$search": "x"}}, "$text"),
-        ({"$jsonSchema": {}}, "$jsonSchema"),
         ({"a": {"$near": [1, 2]}}, "$near"),
         ({"a": {"$elemMatch": {"$geoWithin": {}}}}, "$geoWithin"),
         ({"$or": [{"a": 1}, {"$where": "true"}]}, "$where"),
