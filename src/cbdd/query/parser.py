@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from bson.codec_options import CodecOptions
 from bson.errors import InvalidBSON
+from pymongo.errors import DocumentTooLarge
 
 from cbdd.catalog.refusal import (
     BAD_VALUE,
@@ -27,6 +28,7 @@ from cbdd.catalog.refusal import (
     refusal,
 )
 from cbdd.document.raw import TYPE_ARRAY, TYPE_DOCUMENT, TYPE_REGEX, TYPE_UNDEFINED
+from cbdd.document.validate import MAX_DOCUMENT_BYTES
 from cbdd.expression.context import ExpressionContext
 from cbdd.expression.number import double_of
 from cbdd.expression.pattern import regex_parts
@@ -41,6 +43,8 @@ from cbdd.query.path import FieldPath
 from cbdd.query.regex import Regex
 
 MAX_FILTER_DEPTH: Final = 100
+MAX_FILTER_BYTES: Final = MAX_DOCUMENT_BYTES + (16 << 10)
+"""What a command may have: a document and some room around it, as in MongoDB's drivers."""
 
 _COMBINING: Final = ("$and", "$or", "$nor")
 _OF_DOCUMENTS: Final = ("$and", "$or", "$nor", "$jsonSchema")
@@ -64,12 +68,18 @@ def parse_filter(
         its `require_sound` when everything of the statement is compiled.
 
     Raises `OperationFailure` for operators that do not exist, are not supported or have operands
-    of the wrong form.
+    of the wrong form, and `DocumentTooLarge` for a filter that no driver could send.
     """
     if filter is None:
         return And([])
+    encoded = encode_document(filter, codec_options)
+    if len(encoded) > MAX_FILTER_BYTES:
+        raise DocumentTooLarge(
+            f"filter too large ({len(encoded)} bytes) - filters are supported up to "
+            f"{MAX_FILTER_BYTES} bytes"
+        )
     try:
-        value = document_value(encode_document(filter, codec_options))
+        value = document_value(encoded)
         surroundings = context or ExpressionContext()
         expression = parse_document(value, 0, surroundings)
     except InvalidBSON as error:

@@ -7,6 +7,7 @@ from typing import Any
 import bson
 import pytest
 from bson import DBRef, ObjectId, Regex
+from pymongo.errors import DocumentTooLarge
 
 from cbdd.query import parse_filter
 from tests.unit.query.asking import matches, refusal_of
@@ -153,3 +154,8 @@ def test_operand_deeper_than_any_document_is_refused() -> None:
         value = [value]
     assert refusal_of({"a": value})[0] == 15
     assert refusal_of({"a": {"$in": [value]}})[0] == 15
+
+
+def test_filter_that_no_driver_could_send_is_refused() -> None:
+    with pytest.raises(DocumentTooLarge, match="filter too large"):
+        parse_filter({"a": {"$in": ["x" * 1000] * 17_000}})
