@@ -422,6 +422,7 @@ def test_bounds_must_be_pairs(orders: Orders) -> None:
         orders.find().max([])
 
 
+@pytest.mark.plan
 def test_return_key_returns_the_fields_of_the_index(orders: Orders) -> None:
     orders.create_index([("a", 1), ("b", -1)])
     orders.insert_many([{"_id": n, "a": n, "b": -n, "c": 0} for n in range(3)])
@@ -432,6 +433,7 @@ def test_return_key_returns_the_fields_of_the_index(orders: Orders) -> None:
     assert list(orders.find({"_id": {"$gt": 1}}, return_key=True)) == [{"_id": 2}]
 
 
+@pytest.mark.plan
 def test_return_key_of_an_array_returns_the_element(orders: Orders) -> None:
     orders.create_index("a")
     orders.insert_one({"_id": 1, "a": [1, 5, 9]})
