@@ -86,6 +86,17 @@ class Catalog:
             more = cursor.seek(database + b"\x01")
         return names
 
+    def list_names(self, txn: ReadTransaction, database: str) -> list[str]:
+        """List the names of a database's collections, also of those whose entry is damaged."""
+        names: list[str] = []
+        prefix = database.encode("utf-8") + b"\0"
+        cursor = txn.cursor(CATALOG_TREE)
+        more = cursor.seek(prefix)
+        while more and cursor.key.startswith(prefix):
+            names.append(cursor.key[len(prefix) :].decode("utf-8"))
+            more = cursor.step()
+        return names
+
     def list_collections(self, txn: ReadTransaction, database: str) -> list[CollectionEntry]:
         """List the collections of a database, in order of their names."""
         entries: list[CollectionEntry] = []

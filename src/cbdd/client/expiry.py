@@ -28,6 +28,8 @@ from cbdd.query.executor import Execution, Query
 if TYPE_CHECKING:
     from cbdd.client.store import Store
 
+Failure = CbddError | PyMongoError | None
+
 SWEEP_SECONDS: Final = 60.0
 LEAP_SECONDS: Final = 3600.0
 BATCH_DOCUMENTS: Final = 1000
@@ -73,17 +75,8 @@ class ExpirySweeper:
 
     def _sweep(self) -> int:
         now = _EPOCH + timedelta(microseconds=self._store.clock.now_us())
-        with self._store.engine.begin_read() as txn:
-            catalog = self._store.catalog
-            found = [
-                (entry, definition)
-                for database in catalog.list_databases(txn)
-                for entry in catalog.list_collections(txn, database)
-                for definition in entry.indexes
-                if definition.expires_after is not None and definition.hashed_field < 0
-            ]
+        found, failure = self.find_indexes()
         deleted = 0
-        failure: CbddError | PyMongoError | None = None
         for entry, definition in found:
             try:
                 deleted += self._sweep_index(entry, definition, now)
@@ -92,6 +85,27 @@ class ExpirySweeper:
         if failure is not None:
             raise failure
         return deleted
+
+    def find_indexes(self) -> tuple[list[tuple[CollectionEntry, IndexDefinition]], Failure]:
+        """Return the indexes to sweep, and the first error of a collection that cannot be read."""
+        failure: Failure = None
+        found: list[tuple[CollectionEntry, IndexDefinition]] = []
+        catalog = self._store.catalog
+        with self._store.engine.begin_read() as txn:
+            for database in catalog.list_databases(txn):
+                for name in catalog.list_names(txn, database):
+                    try:
+                        entry = catalog.find(txn, database, name)
+                    except (CbddError, PyMongoError) as error:
+                        failure = failure or error
+                        continue
+                    assert entry is not None
+                    found += [
+                        (entry, definition)
+                        for definition in entry.indexes
+                        if definition.expires_after is not None and definition.hashed_field < 0
+                    ]
+        return found, failure
 
     def sweep_unless_leapt(self) -> int:
         """`sweep`, left out once when the clock has leapt ahead; what the thread does."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +16,10 @@ from bson.timestamp import Timestamp
 from pymongo.errors import InvalidOperation
 
 import cbdd
+from cbdd.catalog.namespace import catalog_key
+from cbdd.catalog.record_store import CATALOG_TREE
 from cbdd.client.expiry import BATCH_DOCUMENTS, LEAP_SECONDS, SWEEP_SECONDS, ExpirySweeper
+from cbdd.errors import CorruptDataError
 from tests.unit.client.conftest import OPTIONS, ManualClock
 
 Client = cbdd.Client[dict[str, Any]]
@@ -517,3 +521,24 @@ def test_threads_that_sweep_at_once_delete_each_document_once(
     for thread in threads:
         thread.join(30)
     assert sorted(counts) == [0, 0, 0, 300]
+
+
+# -- damage --------------------------------------------------------------------------------
+
+
+def test_collection_that_cannot_be_read_stops_neither_opening_nor_the_sweep(tmp_path: Path) -> None:
+    path = str(tmp_path / "damaged.cbdd")
+    with cbdd.connect(path, background=False) as client:
+        client.shop.broken.insert_one({"_id": 1})
+        client.shop.carts.create_index("left", expireAfterSeconds=5)
+        client.shop.carts.insert_one({"left": datetime(2020, 1, 1, tzinfo=UTC)})
+        store = client._store
+        txn = store.engine.begin_write("damage")
+        txn.put(CATALOG_TREE, catalog_key("shop", "broken"), b"nonsense")
+        txn.commit()
+    with cbdd.connect(path, background=False) as client:
+        with pytest.raises(CorruptDataError, match="CATALOG_ENTRY"):
+            client.expire_documents()
+        assert client.shop.carts.count_documents({}) == 0
+        with pytest.raises(CorruptDataError, match="CATALOG_ENTRY"):
+            client.shop.broken.find_one()
