@@ -22,7 +22,7 @@ LAYERS = [
     ("query",),
     ("aggregation",),
     ("client", "build_info"),
-    ("cli", "ops", "server", "__init__", "__main__"),
+    ("cli", "ops", "server", "testing", "__init__", "__main__"),
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 MAX_FILE_LINES = 800
