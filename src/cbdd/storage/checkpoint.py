@@ -17,7 +17,10 @@ counterpart: before the first commit after a clean close, a segment is created a
 unclean meta page that names it is written and synced to the other slot.
 
 Invariants: pages reachable from either slot are never overwritten; segments that either slot
-needs are kept; the meta page is synced only after everything it names.
+needs are kept; the meta page is synced only after everything it names. Before a checkpoint writes
+its first page, no meta page on disk has a generation newer than the published one: one that a
+checkpoint wrote and could not publish (its process died, was interrupted or had an error) names
+pages that everybody else takes for free, so it is retracted first.
 """
 
 from __future__ import annotations
@@ -278,6 +281,7 @@ def _write_generation(
 
     :param position: where the log goes on after the snapshot.
     """
+    retract_unpublished(state)
     meta = state.meta.copy()
     meta.generation += 1
     meta.slot = 1 - meta.slot
@@ -315,6 +319,20 @@ def _write_generation(
     write_meta(state.io, state.fd, meta)
     state.io.sync(state.fd)
     return meta, writer, trees
+
+
+def retract_unpublished(state: DatabaseState) -> None:
+    """Put the published meta page in the place of a newer one that was never published.
+
+    The caller holds the checkpoint lock, or the database alone, and is up to date.
+    """
+    for copy in read_copies(state.io, state.fd):
+        if copy.meta is not None and copy.meta.generation > state.meta.generation:
+            meta = state.meta.copy()
+            meta.slot = copy.slot
+            write_meta(state.io, state.fd, meta)
+            state.io.sync(state.fd)
+            return  # the other slot has the published one
 
 
 def _write_trees(
