@@ -30,6 +30,7 @@ STORAGE_OPTIONS: Final = (
     "background",
     "flight_recorder",
     "max_transaction_bytes",
+    "reserve_bytes",
 )
 
 _PER_CLIENT: Final = frozenset(

@@ -111,6 +111,7 @@ class PageLedger:
         self.is_checkpoint_active = False
         self.new_nodes = 0
         self.new_bytes = 0
+        self.new_run_pages = 0
 
     def absorb(self, other: PageLedger) -> None:
         """Add what another ledger collected."""
@@ -119,6 +120,7 @@ class PageLedger:
         self.dropped.extend(other.dropped)
         self.new_nodes += other.new_nodes
         self.new_bytes += other.new_bytes
+        self.new_run_pages += other.new_run_pages
 
 
 class TreeWriter:
@@ -153,6 +155,10 @@ class TreeWriter:
         if len(key) > limits.max_key or len(value) > limits.max_value:
             self._large += 1
             self._ledger.new_bytes += len(key) + len(value)
+            if len(key) > limits.max_key:
+                self._ledger.new_run_pages += run_page_count(len(key), limits.page_size)
+            if len(value) > limits.max_value:
+                self._ledger.new_run_pages += run_page_count(len(value), limits.page_size)
         if self._append(key, value):
             return True
         self._tail = []
@@ -209,6 +215,8 @@ class TreeWriter:
             return node
         self._forget(node)
         self._ledger.new_nodes += 1
+        for run in node.key_runs or []:  # the copy's long keys are written anew
+            self._ledger.new_run_pages += run_page_count(run.length, self._limits.page_size)
         copy = node.copy(self._owner)
         if copy.level > 0:
             for i in range(len(copy.children)):

@@ -25,7 +25,7 @@ pages that everybody else takes for free, so it is retracted first.
 
 from __future__ import annotations
 
-from cbdd.errors import DurabilityError
+from cbdd.errors import CbddError, DurabilityError
 from cbdd.storage.btree import PageLedger, Tree, TreeWriter
 from cbdd.storage.directory import directory_of, encode_entry, set_directory, tree_key
 from cbdd.storage.follow import new_ledger, raise_pin, refresh
@@ -38,17 +38,18 @@ from cbdd.storage.freelist import (
     encode_runs,
     merged_runs,
 )
-from cbdd.storage.io import translated
+from cbdd.storage.io import FULL_ERRNOS, translated
 from cbdd.storage.locks import CHECKPOINT, SLOT_BASE, UNREGISTERED
 from cbdd.storage.meta import Meta, read_copies, write_meta
 from cbdd.storage.node import Node
 from cbdd.storage.page import FREELIST, Run, reference_page, run_page_count
 from cbdd.storage.page_writer import PageWriter, freelist_run_bytes
 from cbdd.storage.shm import Published
+from cbdd.storage.space import give_back, log_reserve, settle_length
 from cbdd.storage.state import DatabaseState, Snapshot
 from cbdd.storage.sync import mark_durable, poison
 from cbdd.storage.version import VERSION
-from cbdd.storage.wal import Position, list_segments, segment_path
+from cbdd.storage.wal import Position, Segment, list_segments, segment_path
 from cbdd.storage.writer_lock import lock_writer, unlock_writer
 
 
@@ -62,9 +63,10 @@ def checkpoint_is_due(state: DatabaseState) -> bool:
     )
 
 
-def run_checkpoint(state: DatabaseState, wait: bool) -> bool:
+def run_checkpoint(state: DatabaseState, wait: bool, is_forced: bool = False) -> bool:
     """Checkpoint; returns False when another one is running (and ``wait`` is not set).
 
+    :param is_forced: even if nothing was committed since the last one.
     :raises DiskFullError: nothing was changed.
     :raises DurabilityError: a sync of the log failed.
     """
@@ -77,7 +79,7 @@ def run_checkpoint(state: DatabaseState, wait: bool) -> bool:
         elif not state.locks.try_lock(CHECKPOINT, True):
             return False
         try:
-            _checkpoint(state)
+            _checkpoint(state, is_forced)
         finally:
             if not state.is_forked:
                 state.locks.release(CHECKPOINT)
@@ -86,6 +88,22 @@ def run_checkpoint(state: DatabaseState, wait: bool) -> bool:
     finally:
         state.checkpoint_mutex.release()
     return True
+
+
+def relieve_disk(state: DatabaseState) -> bool:
+    """Free what checkpoints can free; returns whether there was anything to free.
+
+    What one checkpoint frees can be used after the next: until then the older meta page needs it.
+    """
+    if state.tip.lsn == state.relieved_lsn or state.meta.is_clean:
+        return False
+    state.relieved_lsn = state.tip.lsn
+    try:
+        is_done = run_checkpoint(state, False, True)
+        return is_done and run_checkpoint(state, False, True)
+    except CbddError as error:
+        state.events.record("relief_failed", {"code": error.code, "error": str(error)})
+        return False
 
 
 class Attempt:
@@ -100,15 +118,16 @@ class Attempt:
         self.epoch = epoch
         self.dirty_nodes = 0
         self.dirty_large_bytes = 0
+        self.dirty_run_pages = 0
         self.is_durable = False
 
 
-def _checkpoint(state: DatabaseState) -> None:
+def _checkpoint(state: DatabaseState, is_forced: bool) -> None:
     attempts: list[Attempt] = []
     try:
         token = lock_writer(state)
         try:
-            _begin_attempt(state, attempts)
+            _begin_attempt(state, attempts, is_forced)
         finally:
             unlock_writer(state, token)
         if not attempts:
@@ -130,13 +149,15 @@ def _checkpoint(state: DatabaseState) -> None:
     remove_old_segments(state)
 
 
-def _begin_attempt(state: DatabaseState, attempts: list[Attempt]) -> None:
+def _begin_attempt(state: DatabaseState, attempts: list[Attempt], is_forced: bool) -> None:
     """Rotate the log and take the tip; adds nothing to ``attempts`` when there is no work."""
     with state.apply_lock:
         state.require_usable()
         refresh(state)
     state.require_unpoisoned()
-    if state.tip.lsn == state.meta.checkpoint_lsn:
+    if state.tip_position.segment == 0:
+        return  # closed cleanly and not written to since
+    if state.tip.lsn == state.meta.checkpoint_lsn and not is_forced:
         return
     _rotate(state)
     with state.apply_lock:
@@ -144,6 +165,7 @@ def _begin_attempt(state: DatabaseState, attempts: list[Attempt]) -> None:
         attempt = Attempt(state.tip, state.tip_position, state.ledger, state.epoch)
         attempt.dirty_nodes = state.dirty_nodes
         attempt.dirty_large_bytes = state.dirty_large_bytes
+        attempt.dirty_run_pages = state.dirty_run_pages
         attempts.append(attempt)
         state.ledger = PageLedger()
         state.is_checkpoint_active = True
@@ -187,7 +209,7 @@ def _rotate(state: DatabaseState) -> None:
     header.previous_lsn = log.lsn
     header.previous_chain = log.chain
     header.created_us = state.clock.now_us()
-    segment = state.segments.create(header, state.directory)
+    segment = _create_segment(state, header)
     end = log.end
     try:
         log.seal(segment, state.durable_lsn, state.clock.now_us())
@@ -211,6 +233,17 @@ def _rotate(state: DatabaseState) -> None:
         state.tip_position = log.position()
         state.log_bytes = 0
         _publish_position(state, state.meta.generation)
+
+
+def _create_segment(state: DatabaseState, header: SegmentHeader) -> Segment:
+    """A new segment; on a full disk in place of a piece of the file's reserve."""
+    room = log_reserve(state, True)
+    try:
+        return state.segments.create(header, state.directory, room)
+    except OSError as error:
+        if error.errno not in FULL_ERRNOS or not give_back(state):
+            raise
+    return state.segments.create(header, state.directory, room)
 
 
 def _publish_position(state: DatabaseState, generation: int) -> None:
@@ -244,7 +277,7 @@ def begin_log(state: DatabaseState) -> None:
     header.previous_chain = meta.chain
     header.created_us = state.clock.now_us()
     try:
-        segment = state.segments.create(header, state.directory)
+        segment = _create_segment(state, header)
         meta.is_clean = False
         meta.first_segment = header.number
         meta.first_salt = header.salt
@@ -488,6 +521,7 @@ def _publish_generation(
         state.dirty_nodes = max(0, state.dirty_nodes - attempt.dirty_nodes)
         left = state.dirty_large_bytes - attempt.dirty_large_bytes
         state.dirty_large_bytes = max(0, left)
+        state.dirty_run_pages = max(0, state.dirty_run_pages - attempt.dirty_run_pages)
         state.pager.dirty_bytes = state.dirty_bytes()
         raise_pin(state)
         _publish_position(state, meta.generation)
@@ -551,6 +585,7 @@ def make_clean(state: DatabaseState) -> None:
         state.ledger = PageLedger()
         state.dirty_nodes = 0
         state.dirty_large_bytes = 0
+        state.dirty_run_pages = 0
         state.pager.dirty_bytes = 0
         state.log_bytes = 0
         state.epoch += 1
@@ -559,6 +594,7 @@ def make_clean(state: DatabaseState) -> None:
         state.pending.clear()
         state.tip_position = Position(0, 0, meta.checkpoint_lsn, meta.chain)
         state.log.move_to(state.tip_position)
+    settle_length(state)
     state.segments.close_all()
     for number in list_segments(state.io, state.directory, state.name):
         if number < meta.next_segment:

@@ -36,7 +36,7 @@ from cbdd.storage.checkpoint import make_clean, run_checkpoint
 from cbdd.storage.creation import create_database, remove_leftovers
 from cbdd.storage.events import EventLog
 from cbdd.storage.follow import acquire_snapshot, adopt, read_state, refresh
-from cbdd.storage.io import Clock, Io, Randomness, register_at_fork, translated
+from cbdd.storage.io import FULL_ERRNOS, Clock, Io, Randomness, register_at_fork, translated
 from cbdd.storage.locks import ATTACHED, OPEN, SLOT_BASE, FileLocks
 from cbdd.storage.meta import Meta, MetaCopy, choose, read_copies, require_writable
 from cbdd.storage.options import StorageOptions
@@ -45,6 +45,7 @@ from cbdd.storage.read_only import attach_read_only, follow_read_only
 from cbdd.storage.recovery import recover, require_length
 from cbdd.storage.report import RecoveryReport
 from cbdd.storage.shm import SHM_BYTES, SLOT_COUNT, Published, SharedState
+from cbdd.storage.space import give_back
 from cbdd.storage.state import DatabaseState
 from cbdd.storage.statistics import statistics_of
 from cbdd.storage.transaction import ReadTransaction, WriteTransaction, begin_write
@@ -394,15 +395,30 @@ def _first_attach(state: DatabaseState) -> None:
     """Alone with the file: recover, and start a new life of the shared state."""
     copies = _current_meta(state)
     recover(state, copies)
-    path = f"{state.path}-shm"
     try:
-        fd = state.io.open(path, False, False)
-    except FileNotFoundError:
-        fd = state.io.open(path, True, False)
-    shm = SharedState(state.io, fd, path)
-    state.shm = shm
-    if state.io.size(fd) > SHM_BYTES:
-        state.io.truncate(fd, SHM_BYTES)
+        _start_shared_state(state)
+    except OSError as error:
+        if error.errno not in FULL_ERRNOS or not give_back(state):
+            raise
+        _start_shared_state(state)
+    _take_slot(state)
+    with state.apply_lock:
+        refresh(state)
+    state.locks.try_lock(ATTACHED, False)
+
+
+def _start_shared_state(state: DatabaseState) -> None:
+    """A new life of the shared state, in the file of the last one if that is there."""
+    path = f"{state.path}-shm"
+    if state.shm is None:
+        try:
+            fd = state.io.open(path, False, False)
+        except FileNotFoundError:
+            fd = state.io.open(path, True, False)
+        state.shm = SharedState(state.io, fd, path)
+    shm = state.shm
+    if state.io.size(shm.fd) > SHM_BYTES:
+        state.io.truncate(shm.fd, SHM_BYTES)
     position = state.tip_position
     state.counter = 1
     shm.reset(
@@ -410,10 +426,6 @@ def _first_attach(state: DatabaseState) -> None:
         int.from_bytes(state.randomness.token(8), "little"),
         Published(state.meta.generation, 0, position.offset, position.lsn, position.chain, 1),
     )
-    _take_slot(state)
-    with state.apply_lock:
-        refresh(state)
-    state.locks.try_lock(ATTACHED, False)
 
 
 def _join(state: DatabaseState, timeout: float) -> None:

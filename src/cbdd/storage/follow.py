@@ -81,6 +81,7 @@ def absorb(state: DatabaseState, ledger: PageLedger) -> None:
     """Add a commit's ledger to that of the generation."""
     state.dirty_nodes += ledger.new_nodes
     state.dirty_large_bytes += ledger.new_bytes
+    state.dirty_run_pages += ledger.new_run_pages
     state.ledger.absorb(ledger)
     state.pager.dirty_bytes = state.dirty_bytes()
 
@@ -97,6 +98,7 @@ def take_base(state: DatabaseState, meta: Meta) -> None:
     state.ledger = PageLedger()
     state.dirty_nodes = 0
     state.dirty_large_bytes = 0
+    state.dirty_run_pages = 0
     state.pager.dirty_bytes = 0
     state.log_bytes = 0
     state.epoch += 1

@@ -24,6 +24,7 @@ from mypy_extensions import mypyc_attr
 from cbdd.errors import DiskFaultError, DiskFullError, ReadOnlyError, UsageError
 
 FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+UNSUPPORTED_ERRNOS = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 READ_ONLY_ERRNOS = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
@@ -208,17 +209,27 @@ def write_all(io: Io, fd: int, data: bytes, offset: int) -> None:
         written += io.pwrite(fd, data[written:], offset + written)
 
 
+def disk_full(
+    action: str,
+    path: str,
+    reason: str = "No space left on device",
+    details: dict[str, object] | None = None,
+) -> DiskFullError:
+    """The error of a disk, quota or file size limit that is used up."""
+    return DiskFullError(
+        "DISK_FULL",
+        f"no space left to {action} ({path}: {reason}); nothing was changed",
+        "free space or delete documents, then try again",
+        details or {"path": path, "action": action},
+    )
+
+
 def translated(error: OSError, action: str, path: str) -> Exception:
     """The CBDD error that says what an `OSError` means to a user."""
     details: dict[str, object] = {"path": path, "errno": error.errno, "action": action}
     reason = error.strerror or str(error)
     if error.errno in FULL_ERRNOS:
-        return DiskFullError(
-            "DISK_FULL",
-            f"no space left to {action} ({path}: {reason}); nothing was changed",
-            "free space or delete documents, then try again",
-            details,
-        )
+        return disk_full(action, path, reason, details)
     if error.errno in READ_ONLY_ERRNOS:
         return ReadOnlyError(
             "READ_ONLY",

@@ -31,6 +31,8 @@ class StorageOptions:
     :param background: checkpoints and interval syncs run on a thread; else inline, as tests want.
     :param flight_recorder: keep ``NAME-events``.
     :param max_transaction_bytes: keys and values one transaction may change.
+    :param reserve_bytes: space kept at the end of the file, so that deleting, checkpoints and
+        closing work on a full disk; 0 keeps none.
     :param log_allocation_bytes: the log grows by this much at a time, so that most syncs change no
         metadata.
     """
@@ -50,6 +52,7 @@ class StorageOptions:
         flight_recorder: bool = True,
         max_transaction_bytes: int = 1 << 30,
         log_allocation_bytes: int = 1 << 20,
+        reserve_bytes: int = 384 << 10,
     ) -> None:
         self.page_size_bytes = page_size_bytes
         self.cache_size_bytes = cache_size_bytes
@@ -64,6 +67,7 @@ class StorageOptions:
         self.flight_recorder = flight_recorder
         self.max_transaction_bytes = max_transaction_bytes
         self.log_allocation_bytes = log_allocation_bytes
+        self.reserve_bytes = reserve_bytes
         self._validate()
 
     def _validate(self) -> None:
@@ -86,5 +90,7 @@ class StorageOptions:
                 f"cache_size_bytes is {self.cache_size_bytes}",
                 f"use at least {MIN_CACHE_BYTES}",
             )
+        if self.reserve_bytes < 0:
+            raise UsageError("OPTION", f"reserve_bytes is {self.reserve_bytes}", "use 0 or more")
         if self.checkpoint_log_bytes < 1 or self.max_transaction_bytes < 1:
             raise UsageError("OPTION", "sizes must be positive", "use a larger number of bytes")

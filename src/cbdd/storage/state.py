@@ -101,6 +101,12 @@ class DatabaseState:
         self.ledger = PageLedger()
         self.dirty_nodes = 0
         self.dirty_large_bytes = 0
+        self.dirty_run_pages = 0
+        self.can_allocate = True
+        self.room_generation = -1  # whose books the next two are, see space.py
+        self.room_pages = 0
+        self.room_reusable = -1
+        self.relieved_lsn = -1
         self.log_bytes = 0
         self.epoch = 0
         self.is_checkpoint_active = False

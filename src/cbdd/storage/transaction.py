@@ -30,6 +30,7 @@ from types import TracebackType
 
 from cbdd.errors import (
     CbddError,
+    DiskFullError,
     DurabilityError,
     ReadOnlyError,
     ReplacedFileError,
@@ -38,7 +39,12 @@ from cbdd.errors import (
     WriteConflictError,
 )
 from cbdd.storage.btree import PageLedger, Tree, TreeWriter, tree_get, tree_rank
-from cbdd.storage.checkpoint import begin_log, checkpoint_is_due, run_checkpoint
+from cbdd.storage.checkpoint import (
+    begin_log,
+    checkpoint_is_due,
+    relieve_disk,
+    run_checkpoint,
+)
 from cbdd.storage.cursor import Cursor
 from cbdd.storage.follow import (
     acquire_snapshot,
@@ -49,9 +55,10 @@ from cbdd.storage.follow import (
     replay,
 )
 from cbdd.storage.frame import FLAG_DURABLE, TreeChanges, encode_commit
-from cbdd.storage.io import translated
+from cbdd.storage.io import FULL_ERRNOS, disk_full, translated
 from cbdd.storage.options import DURABILITIES, FULL, NORMAL
 from cbdd.storage.shm import Published
+from cbdd.storage.space import log_reserve, make_room
 from cbdd.storage.state import DatabaseState, Snapshot
 from cbdd.storage.sync import poison, sync_to
 from cbdd.storage.writer_lock import lock_writer, unlock_writer
@@ -272,7 +279,7 @@ class WriteTransaction(ReadTransaction):
         is_due = False
         try:
             if self._changes:
-                lsn = self._commit_changes(FLAG_DURABLE if wanted == FULL else 0)
+                lsn = self._commit_with_relief(FLAG_DURABLE if wanted == FULL else 0)
                 is_due = checkpoint_is_due(state)
         except OSError as error:
             if state.is_tainted:
@@ -343,10 +350,38 @@ class WriteTransaction(ReadTransaction):
             self._require_open()
         return writer
 
+    def _commit_with_relief(self, flags: int) -> int:
+        """Commit; when the disk is full, let checkpoints free what they can and try once more.
+
+        A pessimistic transaction has kept no guards, so it goes on only if nothing intervened
+        while it did not hold the writer lock.
+        """
+        state = self._state
+        if not self._token:
+            try:
+                return self._commit_changes(flags)
+            except DiskFullError:
+                if not relieve_disk(state):
+                    raise
+            return self._commit_changes(flags)
+        try:
+            return self._publish(flags)
+        except DiskFullError as error:
+            token, self._token = self._token, 0
+            unlock_writer(state, token)
+            if not relieve_disk(state):
+                raise
+            full = error
+        self._token = lock_writer(state)
+        with state.apply_lock:
+            state.require_usable()
+            refresh(state)
+        if state.tip.lsn != self._snapshot.lsn:
+            raise full
+        return self._publish(flags)
+
     def _commit_changes(self, flags: int) -> int:
         state = self._state
-        if self._token:
-            return self._publish(flags)
         token = lock_writer(state)
         try:
             with state.apply_lock:
@@ -406,6 +441,7 @@ class WriteTransaction(ReadTransaction):
         trees, ledger = self._versions()
         with state.apply_lock:
             state.log.move_to(state.tip_position)
+            self._make_room(ledger, len(payload))
             state.is_tainted = True
             try:
                 state.log.append(payload, flags, state.durable_lsn, state.clock.now_us())
@@ -431,6 +467,41 @@ class WriteTransaction(ReadTransaction):
             state.is_tainted = False
             state.advance_visible()
             return position.lsn
+
+    def _make_room(self, ledger: PageLedger, payload_length: int) -> None:
+        """Have room for the commit in the log and for its pages in the file.
+
+        :raises DiskFullError: there is none; nothing was changed.
+        """
+        state = self._state
+        try:
+            keeps_reserve = True
+            if not make_room(state, ledger, True):
+                keeps_reserve = False
+                if not self._is_relief() or not make_room(state, ledger, False):
+                    raise disk_full("keep room for a checkpoint of the commit", state.path)
+            try:
+                state.log.reserve(payload_length, log_reserve(state, keeps_reserve))
+            except OSError as error:
+                if error.errno not in FULL_ERRNOS or not self._is_relief():
+                    raise
+                state.log.reserve(payload_length, log_reserve(state, False))
+        except OSError as error:
+            raise translated(error, "append to the log", state.path) from error
+
+    def _is_relief(self) -> bool:
+        """Whether the transaction removes at least as many entries as it sets."""
+        balance = 0
+        removed = 0
+        for change in self._changes.values():
+            if change.is_dropped:
+                removed += 1
+            for value in change.entries.values():
+                if value is None:
+                    removed += 1
+                else:
+                    balance += 1
+        return removed > 0 and balance <= removed
 
     def _versions(self) -> tuple[dict[int, Tree], PageLedger]:
         """The trees to publish: the private copies, or the changes applied to a moved tip."""

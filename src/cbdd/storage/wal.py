@@ -12,7 +12,6 @@ the chain as if the seal were not there.
 
 from __future__ import annotations
 
-import errno
 from typing import Final
 
 from cbdd.errors import DurabilityError
@@ -34,13 +33,11 @@ from cbdd.storage.frame import (
     decode_segment_header,
     encode_frame,
     encode_mark,
-    frame_size,
     payload_is_valid,
 )
-from cbdd.storage.io import FULL_ERRNOS, Io, read_exact, write_all
+from cbdd.storage.io import FULL_ERRNOS, UNSUPPORTED_ERRNOS, Io, read_exact, write_all
 
 READ_CHUNK_BYTES: Final = 1 << 20
-UNSUPPORTED_ERRNOS: Final = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 NO_LIMIT: Final = 1 << 62
 
 
@@ -116,8 +113,11 @@ class SegmentSet:
         self._open[number] = segment
         return segment
 
-    def create(self, header: SegmentHeader, directory: str) -> Segment:
-        """A new segment, synced, its directory entry too. Leftovers of its name are removed."""
+    def create(self, header: SegmentHeader, directory: str, room: int) -> Segment:
+        """A new segment, synced, its directory entry too. Leftovers of its name are removed.
+
+        :param room: bytes for frames that it must have.
+        """
         path = segment_path(self.base, header.number)
         self.close(header.number)
         try:
@@ -130,7 +130,7 @@ class SegmentSet:
             write_all(self.io, fd, block, 0)
             segment = Segment(fd, path, header)
             segment.allocated = FRAMES_OFFSET
-            self.reserve(segment, FRAMES_OFFSET + frame_size(0))
+            self.reserve(segment, FRAMES_OFFSET + room)
             self.io.sync(fd)
             self.io.sync_directory(directory)
         except BaseException:
@@ -141,20 +141,28 @@ class SegmentSet:
         return segment
 
     def reserve(self, segment: Segment, end: int) -> None:
-        """Preallocate up to ``end`` and beyond, so that syncs need no metadata; best effort."""
+        """Preallocate up to ``end`` and beyond, so that syncs need no metadata.
+
+        :raises OSError: the disk has no room up to ``end``.
+        """
         if end <= segment.allocated:
             return
         segment.allocated = max(segment.allocated, self.io.size(segment.fd))
-        if end <= segment.allocated:
+        needed = end - segment.allocated
+        if needed <= 0:
             return
-        length = max(self._allocation_bytes, end - segment.allocated)
-        try:
-            self.io.allocate(segment.fd, segment.allocated, length)
-        except OSError as error:
-            if error.errno not in UNSUPPORTED_ERRNOS and error.errno not in FULL_ERRNOS:
-                raise
-            return  # the write itself reports a disk that is really full
-        segment.allocated += length
+        for length in (max(self._allocation_bytes, needed), needed):
+            try:
+                self.io.allocate(segment.fd, segment.allocated, length)
+            except OSError as error:
+                if error.errno in UNSUPPORTED_ERRNOS:
+                    segment.allocated = NO_LIMIT
+                    return
+                if error.errno not in FULL_ERRNOS or length == needed:
+                    raise
+            else:
+                segment.allocated += length
+                return
 
     def remove_file(self, path: str) -> None:
         """Remove a file if it is there; a leftover is harmless."""
@@ -291,6 +299,12 @@ class LogReader:
         return True
 
 
+def commit_size(payload_length: int) -> int:
+    """Bytes that a commit takes in the log, in one frame or in parts."""
+    parts = payload_length // MAX_PAYLOAD_BYTES + 1
+    return payload_length + parts * (FRAME_HEADER_BYTES + 7)
+
+
 class WriteAheadLog:
     """The end of the log. Every method needs the writer lock."""
 
@@ -316,6 +330,14 @@ class WriteAheadLog:
         """Where the next frame goes."""
         number = 0 if self.segment is None else self.segment.number
         return Position(number, self.end, self.lsn, self.chain)
+
+    def reserve(self, payload_length: int, left: int) -> None:
+        """Make sure that a commit fits, and ``left`` bytes behind it.
+
+        :raises OSError: it does not; nothing was appended.
+        """
+        assert self.segment is not None, "no segment to append to"
+        self._segments.reserve(self.segment, self.end + commit_size(payload_length) + left)
 
     def append(self, payload: bytes, flags: int, durable_lsn: int, time_us: int) -> int:
         """Append one commit, in parts when it is large; returns its LSN. Nothing is synced.
@@ -368,7 +390,6 @@ class WriteAheadLog:
         self.end = FRAMES_OFFSET
 
     def _write(self, segment: Segment, data: bytes, end: int) -> None:
-        self._segments.reserve(segment, end)
         try:
             write_all(self._segments.io, segment.fd, data, self.end)
         except OSError as error:

@@ -50,7 +50,7 @@ class Log:
         header.uuid, header.number, header.salt = UUID, number, 1000 + number
         header.previous_segment, header.previous_lsn = number - 1, lsn
         header.previous_chain = chain
-        return self.segments.create(header, "/db")
+        return self.segments.create(header, "/db", 256)
 
     def append(self, payload: bytes) -> int:
         return self.log.append(payload, 0, 0, 0)
