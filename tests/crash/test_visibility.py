@@ -8,6 +8,13 @@ import pytest
 
 from cbdd.storage import Io, StorageEngine, StorageOptions
 from cbdd.storage.background import BackgroundThread
+from tests.crash.simulated_disk import (
+    KilledError,
+    SeededRandomness,
+    SimulatedDisk,
+    SimulatedIo,
+    TickingClock,
+)
 
 pytestmark = [pytest.mark.crash, pytest.mark.transaction_protocol]
 
@@ -27,6 +34,24 @@ class WatchedDisk(Io):
         if engine is not None:
             self.seen.append(keys(engine))
         super().sync(fd)
+
+
+class DyingIo(SimulatedIo):
+    """A process that can be told to die in its next sync."""
+
+    dies_in_sync = False
+
+    def sync(self, fd: int) -> None:
+        if self.dies_in_sync:
+            self.die()
+            raise KilledError
+        super().sync(fd)
+
+
+def open_process(disk: SimulatedDisk, pid: int) -> tuple[StorageEngine, DyingIo]:
+    io = DyingIo(disk, pid)
+    options = StorageOptions(background=False, flight_recorder=False)
+    return StorageEngine.open("/db/a.cbdd", options, io, TickingClock(), SeededRandomness(pid)), io
 
 
 def keys(engine: StorageEngine) -> list[bytes]:
@@ -76,4 +101,29 @@ def test_a_normal_commit_is_synced_soon_whatever_the_default_is(tmp_path: Path) 
     put(engine, b"b", "normal")
     thread.step()
     assert engine.statistics()["durable_lsn"] == engine.statistics()["lsn"] == 2
+    engine.close()
+
+
+def test_a_normal_commit_is_seen_when_it_returns_whatever_precedes_it() -> None:
+    """Also behind a durable commit of a process that died before its sync."""
+    disk = SimulatedDisk()
+    first, io = open_process(disk, 1)
+    second, _io = open_process(disk, 2)
+    put(first, b"a", "full")
+    io.dies_in_sync = True
+    with pytest.raises(KilledError):
+        put(first, b"b", "full")
+    first._state.is_forked = True  # nothing is released on behalf of the dead
+    put(second, b"c", "normal")
+    assert keys(second) == [b"a", b"b", b"c"]
+    second.close()
+
+
+def test_a_normal_commit_syncs_nothing_when_nothing_waits(tmp_path: Path) -> None:
+    disk = WatchedDisk()
+    engine = StorageEngine.open(str(tmp_path / "a.cbdd"), StorageOptions(background=False), io=disk)
+    put(engine, b"a", "full")
+    disk.engine = engine
+    put(engine, b"b", "normal")
+    assert disk.seen == []
     engine.close()

@@ -4,8 +4,8 @@ Snapshots. A `Snapshot` is a set of tree versions at one LSN. ``tip`` has every 
 knows of; ``visible`` is what new readers see: it follows the tip, but stops before the first
 commit that asked to be durable and is not yet. Commits between the two wait in ``pending``. So
 nobody reads what a power cut can take back from an acknowledged writer; commits of durability
-``normal`` and ``off`` are visible as soon as they are appended, unless an undurable durable one
-precedes them.
+``normal`` and ``off`` are visible as soon as they are appended, unless one that asked to be durable
+and is not yet precedes them: then they sync that one before they return.
 
 Generations and epochs. ``meta`` is the meta page all versions of this process stand on. Another
 process's checkpoint moves the generation: then the trees are taken anew from the meta page and the

@@ -15,6 +15,7 @@ def statistics_of(state: DatabaseState) -> dict[str, object]:
         with state.apply_lock:
             meta = state.meta
             free = 0
+            size = state.io.size(state.fd)
             for run in read_freelist(state):
                 free += run.count
             return {
@@ -28,7 +29,8 @@ def statistics_of(state: DatabaseState) -> dict[str, object]:
                 "page_size_bytes": meta.page_size,
                 "page_count": meta.page_count,
                 "free_pages": free,
-                "file_size_bytes": state.io.size(state.fd),
+                "file_size_bytes": size,
+                "preallocated_bytes": max(0, size - meta.page_count * meta.page_size),
                 "generation": meta.generation,
                 "checkpoint_lsn": meta.checkpoint_lsn,
                 "checkpoint_us": meta.written_us,

@@ -289,11 +289,14 @@ class WriteTransaction(ReadTransaction):
             self._end()
         if wanted == FULL:
             _sync_commit(state, lsn)
-        elif wanted == NORMAL:
-            with state.apply_lock:
-                state.normal_lsn = max(state.normal_lsn, lsn)
-            if state.is_background_idle:
-                state.wake.set()
+        else:
+            if self._changes:
+                _sync_predecessors(state, lsn)
+            if wanted == NORMAL:
+                with state.apply_lock:
+                    state.normal_lsn = max(state.normal_lsn, lsn)
+                if state.is_background_idle:
+                    state.wake.set()
         if is_due:
             run_due_checkpoint(state)
         return lsn
@@ -524,6 +527,20 @@ def _sync_commit(state: DatabaseState, lsn: int) -> None:
         sync_to(state, lsn)
     except OSError as error:
         raise unknown_outcome(state, error) from error
+
+
+def _sync_predecessors(state: DatabaseState, lsn: int) -> None:
+    """Sync the commits that asked for it and keep this one from being seen.
+
+    A commit that has returned must be visible, and it is only after all commits before it.
+    """
+    needed = 0
+    with state.apply_lock:
+        for pending in state.pending:
+            if pending.lsn < lsn and pending.must_be_durable:
+                needed = pending.lsn
+    if needed > state.durable_lsn:
+        _sync_commit(state, needed)
 
 
 def _unlock_after(state: DatabaseState, token: int) -> None:

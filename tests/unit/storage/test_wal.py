@@ -219,14 +219,29 @@ def test_a_leftover_of_the_same_name_is_replaced() -> None:
     log.segments.close(segment.number)
 
 
-@pytest.mark.parametrize("number", [errno.EOPNOTSUPP, errno.ENOSPC])
-def test_preallocation_is_only_a_wish(number: int) -> None:
+def test_the_log_is_written_without_preallocation_where_there_is_none() -> None:
     log = Log()
-    log.disk.fault = Fault(1, number, True, ("allocate",))
+    log.disk.fault = Fault(1, errno.EOPNOTSUPP, True, ("allocate",))
+    log.log.reserve(200_000, 0)
     assert log.append(bytes(200_000)) == 1
+    log.log.reserve(200_000, 0)
+    assert log.append(bytes(200_000)) == 2
+
+
+def test_room_is_reserved_by_the_piece_or_as_much_as_is_needed() -> None:
+    log = Log()
+    log.disk.capacity = log.disk.size() + 210_000
+    log.log.reserve(200_000, 1000)
+    before = log.disk.size()
+    assert 200_000 < before < log.disk.capacity
+    with pytest.raises(OSError, match="full"):
+        log.log.reserve(400_000, 1000)
+    assert log.disk.size() == before
+    log.append(bytes(200_000))
+    assert log.disk.size() == before
     log.disk.fault = Fault(1, errno.EIO, True, ("allocate",))
     with pytest.raises(OSError, match="EIO"):
-        log.append(bytes(200_000))
+        log.log.reserve(400_000, 0)
 
 
 def test_a_segment_in_use_is_not_closed() -> None:

@@ -1,0 +1,188 @@
+"""A full disk: an ordinary commit is refused whole, and everything that helps still works."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from cbdd.errors import DiskFullError
+from cbdd.storage import StorageEngine
+from cbdd.storage.engine import _registry
+from tests.crash.crash_replay import PATH, contents_of, small_options
+from tests.crash.simulated_disk import (
+    SeededRandomness,
+    SimulatedDisk,
+    SimulatedIo,
+    TickingClock,
+)
+
+pytestmark = [pytest.mark.crash, pytest.mark.recovery]
+TREE = 7
+SIZES = [300_000, 450_000, 700_000, 1_000_000, 2_500_000]
+
+
+class Tenant:
+    """A database on a small disk, and the model of what it holds."""
+
+    def __init__(self, capacity: int, seed: int, **options: object) -> None:
+        self.disk = SimulatedDisk()
+        self.disk.capacity = capacity
+        self.source = random.Random(seed)
+        self.options = {"reserve_bytes": 128 << 10, "checkpoint_log_bytes": 1 << 16, **options}
+        self.model: dict[bytes, bytes] = {}
+        self.engine = self.open(1)
+
+    def open(self, pid: int) -> StorageEngine:
+        return StorageEngine.open(
+            PATH,
+            small_options(**self.options),
+            SimulatedIo(self.disk, pid),
+            TickingClock(),
+            SeededRandomness(pid),
+        )
+
+    def put(self, number: int, length: int) -> None:
+        key, value = b"%08d" % number, self.source.randbytes(length)
+        with self.engine.begin_write("put") as txn:
+            if not txn.has_tree(TREE):
+                txn.create_tree(TREE)
+            txn.put(TREE, key, value)
+            txn.commit()
+        self.model[key] = value
+
+    def delete(self, keys: list[bytes]) -> None:
+        with self.engine.begin_write("delete") as txn:
+            for key in keys:
+                assert txn.delete(TREE, key)
+            txn.commit()
+        for key in keys:
+            del self.model[key]
+
+    def fill(self, first: int = 0) -> int:
+        """Put until nothing more fits; returns the number that was refused."""
+        for number in range(first, first + 100_000):
+            try:
+                self.put(number, self.source.choice([20, 300, 300, 3000]))
+            except DiskFullError:
+                return number
+        raise AssertionError("the disk never got full")
+
+    def crash(self) -> None:
+        io = self.engine._state.io
+        assert isinstance(io, SimulatedIo)
+        io.die()
+        self.engine._state.is_forked = True
+        for key, value in list(_registry.items()):
+            if value is self.engine:
+                del _registry[key]
+
+    def verify(self) -> None:
+        found = contents_of(self.engine)
+        assert found.get(TREE, {}) == self.model
+        report = self.engine.check()
+        assert report.is_clean, report.findings
+
+
+@pytest.mark.parametrize("capacity", SIZES)
+@pytest.mark.parametrize("seed", range(1, 4))
+def test_on_a_full_disk_all_that_helps_works(capacity: int, seed: int) -> None:
+    tenant = Tenant(capacity, seed)
+    last = tenant.fill()
+    assert tenant.model
+    tenant.verify()
+    tenant.engine.checkpoint()
+    tenant.verify()
+    for round_number in range(4):
+        keys = sorted(tenant.model)
+        tenant.delete(tenant.source.sample(keys, max(1, len(keys) // 3)))
+        tenant.engine.checkpoint()
+        tenant.verify()
+        last = tenant.fill(last + 1)
+        assert tenant.model, f"seed {seed}, round {round_number}"
+        tenant.verify()
+    tenant.delete(sorted(tenant.model))
+    tenant.engine.close()
+    tenant.engine = tenant.open(2)
+    tenant.verify()
+    tenant.fill(last + 1)
+    assert tenant.model
+    tenant.engine.close()
+
+
+@pytest.mark.parametrize("capacity", SIZES)
+@pytest.mark.parametrize("seed", range(1, 4))
+def test_a_database_closes_and_opens_on_a_full_disk(capacity: int, seed: int) -> None:
+    tenant = Tenant(capacity, seed)
+    tenant.fill()
+    tenant.engine.close()
+    tenant.engine = tenant.open(2)
+    tenant.verify()
+    tenant.delete(sorted(tenant.model)[::2])
+    tenant.engine.close()
+    tenant.engine = tenant.open(3)
+    tenant.verify()
+    tenant.engine.close()
+
+
+@pytest.mark.parametrize("capacity", SIZES)
+@pytest.mark.parametrize("seed", range(1, 4))
+def test_recovery_works_on_a_full_disk(capacity: int, seed: int) -> None:
+    tenant = Tenant(capacity, seed)
+    tenant.fill()
+    tenant.crash()
+    tenant.engine = tenant.open(2)
+    tenant.verify()
+    tenant.delete(sorted(tenant.model)[::2])
+    tenant.crash()
+    tenant.engine = tenant.open(3)
+    tenant.verify()
+    tenant.engine.close()
+
+
+@pytest.mark.parametrize("is_open", [True, False], ids=["open", "closed"])
+@pytest.mark.parametrize("seed", range(1, 9))
+def test_others_may_fill_the_disk(seed: int, is_open: bool) -> None:
+    tenant = Tenant(1 << 40, seed)
+    for number in range(tenant.source.randrange(1, 200)):
+        tenant.put(number, tenant.source.choice([20, 300, 3000]))
+    if not is_open:
+        tenant.engine.close()
+    tenant.disk.capacity = tenant.disk.size()
+    if not is_open:
+        tenant.engine = tenant.open(2)
+    tenant.verify()
+    tenant.delete(sorted(tenant.model)[::2])
+    tenant.verify()
+    tenant.engine.checkpoint()
+    tenant.delete(sorted(tenant.model)[::2])
+    tenant.crash()
+    tenant.engine = tenant.open(3)
+    tenant.verify()
+    tenant.engine.close()
+    tenant.disk.capacity = None
+    tenant.engine = tenant.open(4)
+    tenant.put(10_000, 100)
+    tenant.verify()
+    tenant.engine.close()
+
+
+@pytest.mark.parametrize("seed", range(1, 4))
+def test_a_transaction_larger_than_the_disk_is_refused_whole(seed: int) -> None:
+    tenant = Tenant(700_000, seed)
+    tenant.put(1, 100)
+    with pytest.raises(DiskFullError):
+        tenant.put(2, 900_000)
+    tenant.verify()
+    tenant.put(2, 1000)
+    tenant.verify()
+    tenant.engine.close()
+
+
+def test_without_a_reserve_the_file_ends_with_its_last_page() -> None:
+    tenant = Tenant(1 << 40, 1, reserve_bytes=0)
+    for number in range(50):
+        tenant.put(number, 300)
+    tenant.engine.close()
+    count = tenant.engine._state.meta.page_count
+    assert len(tenant.disk.names[PATH].data) == count * 4096
