@@ -128,10 +128,10 @@ def test_a_full_disk_rolls_back_and_the_handle_stays_usable() -> None:
     before = contents_of(engine)
     disk.capacity = disk.size()
     failures = 0
-    for _ in range(50):
+    for number in range(200):
         try:
             with engine.begin_write("fill") as txn:
-                txn.put(TREE, b"fill", random.Random(1).randbytes(5000))
+                txn.put(TREE, b"fill %d" % number, random.Random(1).randbytes(5000))
                 txn.commit()
         except DiskFullError:
             failures += 1

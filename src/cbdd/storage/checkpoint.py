@@ -45,7 +45,7 @@ from cbdd.storage.node import Node
 from cbdd.storage.page import FREELIST, Run, reference_page, run_page_count
 from cbdd.storage.page_writer import PageWriter, freelist_run_bytes
 from cbdd.storage.shm import Published
-from cbdd.storage.space import give_back, log_reserve, settle_length
+from cbdd.storage.space import give_back, log_reserve, note_tight, settle_length, trim_tail
 from cbdd.storage.state import DatabaseState, Snapshot
 from cbdd.storage.sync import mark_durable, poison
 from cbdd.storage.version import VERSION
@@ -98,6 +98,7 @@ def relieve_disk(state: DatabaseState) -> bool:
     if state.tip.lsn == state.relieved_lsn or state.meta.is_clean:
         return False
     state.relieved_lsn = state.tip.lsn
+    note_tight(state)
     try:
         is_done = run_checkpoint(state, False, True)
         return is_done and run_checkpoint(state, False, True)
@@ -139,6 +140,8 @@ def _checkpoint(state: DatabaseState, is_forced: bool) -> None:
         attempt.is_durable = True
         token = lock_writer(state)
         try:
+            if is_forced:
+                trim_tail(state)
             _publish_generation(state, meta, writer, trees, attempt)
         finally:
             unlock_writer(state, token)
@@ -159,6 +162,8 @@ def _begin_attempt(state: DatabaseState, attempts: list[Attempt], is_forced: boo
         return  # closed cleanly and not written to since
     if state.tip.lsn == state.meta.checkpoint_lsn and not is_forced:
         return
+    if not is_forced:
+        state.segments.is_tight = False
     _rotate(state)
     with state.apply_lock:
         state.epoch += 1
@@ -241,8 +246,11 @@ def _create_segment(state: DatabaseState, header: SegmentHeader) -> Segment:
     try:
         return state.segments.create(header, state.directory, room)
     except OSError as error:
-        if error.errno not in FULL_ERRNOS or not give_back(state):
+        if error.errno not in FULL_ERRNOS:
             raise
+    if not give_back(state, FRAMES_OFFSET + room):
+        room = log_reserve(state, False)
+        give_back(state, FRAMES_OFFSET + room)
     return state.segments.create(header, state.directory, room)
 
 
@@ -402,6 +410,7 @@ def _write_freelist(
     freed: list[tuple[int, int]],
 ) -> None:
     """Write the list of free pages as it is once ``meta`` is durable."""
+    allocator.trim()
     added = merged_runs(freed, meta.generation)
     entries = len(added) + len(allocator.left())
     if not entries:

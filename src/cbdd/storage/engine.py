@@ -398,7 +398,7 @@ def _first_attach(state: DatabaseState) -> None:
     try:
         _start_shared_state(state)
     except OSError as error:
-        if error.errno not in FULL_ERRNOS or not give_back(state):
+        if error.errno not in FULL_ERRNOS or not give_back(state, SHM_BYTES):
             raise
         _start_shared_state(state)
     _take_slot(state)

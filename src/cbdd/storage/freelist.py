@@ -101,6 +101,14 @@ class Allocator:
                 return number
         return self._extend(count)
 
+    def trim(self) -> None:
+        """Take what is free at the end of the file out of the list and off the page count."""
+        if self._reusable:
+            last = self._reusable[0]
+            if last.start + last.count == self.page_count:
+                self.page_count = last.start
+                del self._reusable[0]
+
     def left(self) -> list[FreeRun]:
         """What has not been handed out."""
         return self._kept + self._reusable

@@ -10,13 +10,18 @@ a commit makes sure that the file has room for all that is not yet written, itse
 
 The log keeps a tail of its own in the same way. An ordinary commit leaves both reserves whole, or
 is refused with ``DISK_FULL`` before anything is written. A commit that removes more than it adds
-may use them; so may a checkpoint, which gives a part of the file's tail back to the disk when even
-a new segment does not fit. What checkpoints free fills the reserves again.
+may use them down to what two rotations of the log take; so may a checkpoint, which gives a part
+of the file's tail back to the disk when even a new segment does not fit. What checkpoints free
+fills the reserves again; free pages at the end of the file become part of the tail.
 
-Invariants: the tail begins at the page count of the meta page in use and is never reachable; it
-is cut only by who is alone with the file, holds the checkpoint lock, or holds the writer lock while
-there is no log (so that no checkpoint can be writing beyond the page count). The books here are
-estimates on the safe side: a checkpoint that finds no room fails and changes nothing.
+While there is space, files grow by large pieces. Once some is refused, they grow by what is
+needed until the next ordinary checkpoint, so that neither takes what the other lacks.
+
+Invariants: the tail begins behind every page count that a meta page on disk names, so nothing
+reaches it, and cutting it leaves each of them a file that is long enough. It is cut only by who
+holds the checkpoint lock, is alone with the file, or holds the writer lock while there is no log
+(so that no checkpoint can be writing there). The books here are estimates on the safe side: a
+checkpoint that finds no room fails and changes nothing.
 
 Where the file system cannot preallocate, or with ``reserve_bytes=0``, none of this is done.
 """
@@ -27,15 +32,18 @@ from typing import Final
 
 from cbdd.errors import CorruptDataError
 from cbdd.storage.btree import PageLedger
+from cbdd.storage.frame import FRAMES_OFFSET
 from cbdd.storage.freelist import decode_runs
 from cbdd.storage.io import FULL_ERRNOS, UNSUPPORTED_ERRNOS
+from cbdd.storage.meta import read_copies
 from cbdd.storage.page import Run
 from cbdd.storage.state import DatabaseState
 
 GROWTH_BYTES: Final = 1 << 20
-GIVE_BACK_BYTES: Final = 64 << 10
 LOG_RESERVE_BYTES: Final = 32 << 10
 SEAL_ROOM_BYTES: Final = 256
+BLOCK_BYTES: Final = 4096  # of the file system: files take whole ones
+ROTATIONS_BYTES: Final = 2 * (FRAMES_OFFSET + BLOCK_BYTES) + 4 * BLOCK_BYTES
 CHECKPOINT_PAGES: Final = 6  # directory and freelist, beside the changed nodes
 
 
@@ -54,22 +62,38 @@ def make_room(state: DatabaseState, ledger: PageLedger, keeps_reserve: bool) -> 
     """
     if not state.options.reserve_bytes or not state.can_allocate:
         return True
-    nodes = max(0, state.dirty_nodes) + ledger.new_nodes + CHECKPOINT_PAGES
-    nodes += (len(state.ledger.pages) + len(ledger.pages)) >> 8
-    runs = state.dirty_run_pages + ledger.new_run_pages
+    _open_books(state)
+    rotation = min(reserve_pages(state) // 2, ROTATIONS_BYTES // state.pager.page_size)
+    nodes = ledger.new_nodes + ((len(state.ledger.pages) + len(ledger.pages)) >> 8)
     if keeps_reserve:
-        runs += reserve_pages(state)
-    meta = state.meta
-    if state.room_generation != meta.generation:
-        state.room_generation = meta.generation
-        state.room_pages = state.io.size(state.fd) // meta.page_size - meta.page_count
-        state.room_reusable = -1
-    if nodes + runs <= state.room_pages:
-        return True
-    if state.room_reusable < 0:
-        state.room_reusable = _reusable_pages(state)
-    short = max(0, nodes - state.room_reusable) + runs - state.room_pages
+        nodes += reserve_pages(state) - rotation
+    short = _needed_tail(state, nodes, ledger.new_run_pages) + rotation - state.room_pages
     return short <= 0 or _grow(state, short)
+
+
+def _open_books(state: DatabaseState) -> None:
+    """Look at the file once for each generation: its tail, and what is free inside it."""
+    meta = state.meta
+    if state.room_generation == meta.generation:
+        return
+    state.room_generation = meta.generation
+    newest = meta.page_count
+    for copy in read_copies(state.io, state.fd):
+        if copy.meta is not None:
+            newest = max(newest, copy.meta.page_count)
+    state.room_uncut = newest - meta.page_count
+    state.room_pages = state.io.size(state.fd) // meta.page_size - meta.page_count
+    state.room_reusable = _reusable_pages(state)
+
+
+def _needed_tail(state: DatabaseState, nodes: int, runs: int) -> int:
+    """Pages of the tail that the next checkpoint needs, with so many nodes and run pages more.
+
+    Nodes go to free pages first. The part of the tail that another meta page still counts as its
+    own can be written to, but not cut off.
+    """
+    nodes += max(0, state.dirty_nodes) + CHECKPOINT_PAGES - state.room_reusable
+    return max(state.room_uncut, max(0, nodes) + state.dirty_run_pages + runs)
 
 
 def _reusable_pages(state: DatabaseState) -> int:
@@ -97,7 +121,9 @@ def _grow(state: DatabaseState, pages: int) -> bool:
     size = state.pager.page_size
     end = state.io.size(state.fd) // size
     state.room_pages = end - state.meta.page_count
-    for wanted in (max(pages, GROWTH_BYTES // size), pages):
+    is_tight = state.segments.is_tight
+    sizes = [pages] if is_tight else [max(pages, GROWTH_BYTES // size), pages]
+    for wanted in sizes:
         try:
             state.io.allocate(state.fd, end * size, wanted * size)
         except OSError as error:
@@ -106,10 +132,16 @@ def _grow(state: DatabaseState, pages: int) -> bool:
                 return True
             if error.errno not in FULL_ERRNOS:
                 raise
+            note_tight(state)
         else:
             state.room_pages += wanted
             return True
     return False
+
+
+def note_tight(state: DatabaseState) -> None:
+    """The disk has refused space: take only what is needed from now on."""
+    state.segments.is_tight = True
 
 
 def log_reserve(state: DatabaseState, keeps_reserve: bool) -> int:
@@ -119,24 +151,50 @@ def log_reserve(state: DatabaseState, keeps_reserve: bool) -> int:
     return LOG_RESERVE_BYTES if keeps_reserve else SEAL_ROOM_BYTES
 
 
-def give_back(state: DatabaseState) -> bool:
+def give_back(state: DatabaseState, needed_bytes: int) -> bool:
     """Cut a piece off the file's tail, so that a small file fits beside it; False: none left.
 
     For its callers see the invariants above.
     """
-    size = state.pager.page_size
-    end = state.io.size(state.fd)
-    needed = max(0, state.dirty_nodes) + state.dirty_run_pages + CHECKPOINT_PAGES
-    spare = end - (state.meta.page_count + needed) * size
-    if spare <= 0 or not state.options.reserve_bytes:
+    note_tight(state)
+    spare = _spare_bytes(state, 0)
+    wanted = needed_bytes + 2 * BLOCK_BYTES
+    if spare < wanted:
         return False
+    size = state.pager.page_size
+    cut = (wanted + size - 1) // size
+    state.io.truncate(state.fd, state.io.size(state.fd) // size * size - cut * size)
     state.room_generation = -1
-    state.io.truncate(state.fd, end - min(spare, max(GIVE_BACK_BYTES, size)))
     return True
 
 
+def trim_tail(state: DatabaseState) -> None:
+    """Leave no more than the reserve in the tail; the disk is tight and the log needs space.
+
+    The caller holds the checkpoint and the writer lock and is about to publish a generation.
+    """
+    size = state.pager.page_size
+    spare = _spare_bytes(state, reserve_pages(state) * size)
+    if spare > 0:
+        state.io.truncate(state.fd, state.io.size(state.fd) // size * size - spare)
+        state.room_generation = -1
+
+
+def _spare_bytes(state: DatabaseState, kept_bytes: int) -> int:
+    """Bytes of the tail, in whole pages, that neither a checkpoint nor ``kept_bytes`` needs."""
+    if not state.options.reserve_bytes:
+        return 0
+    state.room_generation = -1
+    _open_books(state)
+    size = state.pager.page_size
+    return (state.room_pages - _needed_tail(state, 0, 0)) * size - kept_bytes
+
+
 def settle_length(state: DatabaseState) -> None:
-    """Leave the reserve at the end of the file and nothing else. The caller is alone with it."""
+    """Leave the reserve at the end of the file and nothing else. The caller is alone with it.
+
+    Both meta slots name the same pages.
+    """
     if not state.options.reserve_bytes:
         return
     size = state.pager.page_size

@@ -103,9 +103,10 @@ class DatabaseState:
         self.dirty_large_bytes = 0
         self.dirty_run_pages = 0
         self.can_allocate = True
-        self.room_generation = -1  # whose books the next two are, see space.py
+        self.room_generation = -1  # whose books the next three are, see space.py
         self.room_pages = 0
-        self.room_reusable = -1
+        self.room_uncut = 0
+        self.room_reusable = 0
         self.relieved_lsn = -1
         self.log_bytes = 0
         self.epoch = 0

@@ -91,6 +91,7 @@ class SegmentSet:
         self.uuid = uuid
         self._allocation_bytes = allocation_bytes
         self._open: dict[int, Segment] = {}
+        self.is_tight = False  # the disk has refused space: take only what is needed
         self.problem = ""
 
     def get(self, number: int, read_only: bool) -> Segment | None:
@@ -151,14 +152,18 @@ class SegmentSet:
         needed = end - segment.allocated
         if needed <= 0:
             return
-        for length in (max(self._allocation_bytes, needed), needed):
+        sizes = [needed] if self.is_tight else [max(self._allocation_bytes, needed), needed]
+        for length in sizes:
             try:
                 self.io.allocate(segment.fd, segment.allocated, length)
             except OSError as error:
                 if error.errno in UNSUPPORTED_ERRNOS:
                     segment.allocated = NO_LIMIT
                     return
-                if error.errno not in FULL_ERRNOS or length == needed:
+                if error.errno not in FULL_ERRNOS:
+                    raise
+                self.is_tight = True
+                if length == needed:
                     raise
             else:
                 segment.allocated += length
