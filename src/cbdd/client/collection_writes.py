@@ -57,10 +57,34 @@ from cbdd.client.statements import (
 from cbdd.client.unsupported import refuse_arguments
 from cbdd.client.write_errors import write_error
 from cbdd.document.validate import validate_document
+from cbdd.errors import DiskFullError
 from cbdd.query.executor import Query
 
 DocumentT = TypeVar("DocumentT", bound=Mapping[str, Any])
 T = TypeVar("T")
+
+
+FIRST_PIECE = 256
+
+
+def _delete_in_pieces(delete: Callable[[int], int]) -> int:
+    """Delete in commits so small that a full disk has room for what each copies.
+
+    :param delete: deletes so many of the documents and returns how many there were.
+    """
+    size = FIRST_PIECE
+    total = 0
+    while True:
+        try:
+            deleted = delete(size)
+        except DiskFullError:
+            if size == 1:
+                raise
+            size //= 4
+            continue
+        total += deleted
+        if deleted < size:
+            return total
 
 
 class CollectionWrites(CollectionCore[DocumentT]):
@@ -255,7 +279,10 @@ class CollectionWrites(CollectionCore[DocumentT]):
         let: Mapping[str, Any] | None = None,
         comment: object = None,
     ) -> DeleteResult:
-        """Delete every document that matches, in one commit."""
+        """Delete every document that matches, in one commit.
+
+        On a full disk, which may lack the room for that, in as many as it takes.
+        """
         check_collation(collation)
         return self._delete(filter, 0, hint, session, let)
 
@@ -496,12 +523,20 @@ class CollectionWrites(CollectionCore[DocumentT]):
         check_let(let)
         filter_bytes = encode(filter, self.codec_options)
 
-        def run(target: WriteTarget, writers: CollectionWriters) -> int:
-            statement = DeleteStatement.compile(filter_bytes, limit, hint_of(hint), let=let)
+        def run(most: int, target: WriteTarget, writers: CollectionWriters) -> int:
+            statement = DeleteStatement.compile(filter_bytes, most, hint_of(hint), let=let)
             return statement.run(target, writers)
 
-        deleted = self._run(session, "delete", run)
-        return DeleteResult({"n": deleted or 0, "ok": 1.0}, self._is_acknowledged(session))
+        def delete(most: int) -> int:
+            return self._run(session, "delete", partial(run, most)) or 0
+
+        try:
+            deleted = delete(limit)
+        except DiskFullError:
+            if limit or (session is not None and session.in_transaction):
+                raise
+            deleted = _delete_in_pieces(delete)
+        return DeleteResult({"n": deleted, "ok": 1.0}, self._is_acknowledged(session))
 
     def _modify(
         self,

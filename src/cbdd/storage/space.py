@@ -52,17 +52,18 @@ def reserve_pages(state: DatabaseState) -> int:
     return state.options.reserve_bytes // state.pager.page_size
 
 
-def make_room(state: DatabaseState, ledger: PageLedger, keeps_reserve: bool) -> bool:
+def make_room(state: DatabaseState, ledger: PageLedger, keeps_reserve: bool, own: int) -> bool:
     """Whether the file has, or could be given, room for a commit's share of a checkpoint.
 
     The caller holds the writer lock and is up to date.
 
     :param ledger: what the commit adds.
     :param keeps_reserve: it must not use the reserve.
+    :param own: generation of its snapshot, which ends with it.
     """
     if not state.options.reserve_bytes or not state.can_allocate:
         return True
-    _open_books(state)
+    _open_books(state, own)
     rotation = min(reserve_pages(state) // 2, ROTATIONS_BYTES // state.pager.page_size)
     nodes = ledger.new_nodes + ((len(state.ledger.pages) + len(ledger.pages)) >> 8)
     if keeps_reserve:
@@ -71,7 +72,7 @@ def make_room(state: DatabaseState, ledger: PageLedger, keeps_reserve: bool) -> 
     return short <= 0 or _grow(state, short)
 
 
-def _open_books(state: DatabaseState) -> None:
+def _open_books(state: DatabaseState, own: int) -> None:
     """Look at the file once for each generation: its tail, and what is free inside it."""
     meta = state.meta
     if state.room_generation == meta.generation:
@@ -83,7 +84,7 @@ def _open_books(state: DatabaseState) -> None:
             newest = max(newest, copy.meta.page_count)
     state.room_uncut = newest - meta.page_count
     state.room_pages = state.io.size(state.fd) // meta.page_size - meta.page_count
-    state.room_reusable = _reusable_pages(state)
+    state.room_reusable = _reusable_pages(state, own)
 
 
 def _needed_tail(state: DatabaseState, nodes: int, runs: int) -> int:
@@ -96,13 +97,18 @@ def _needed_tail(state: DatabaseState, nodes: int, runs: int) -> int:
     return max(state.room_uncut, max(0, nodes) + state.dirty_run_pages + runs)
 
 
-def _reusable_pages(state: DatabaseState) -> int:
-    """Pages in the file that the next checkpoint can take."""
+def _reusable_pages(state: DatabaseState, own: int) -> int:
+    """Pages in the file that the next checkpoint can take.
+
+    :param own: generation on which one pin counts for nothing.
+    """
     meta = state.meta
     if not meta.freelist_length:
         return 0
     limit = meta.generation - 1
     for generation in list(state.pins):
+        if generation == own and state.pins[generation] == 1:
+            continue
         limit = min(limit, generation)
     try:
         run = Run(meta.freelist_page, meta.freelist_length, meta.freelist_checksum)
@@ -185,7 +191,7 @@ def _spare_bytes(state: DatabaseState, kept_bytes: int) -> int:
     if not state.options.reserve_bytes:
         return 0
     state.room_generation = -1
-    _open_books(state)
+    _open_books(state, -1)
     size = state.pager.page_size
     return (state.room_pages - _needed_tail(state, 0, 0)) * size - kept_bytes
 

@@ -479,9 +479,10 @@ class WriteTransaction(ReadTransaction):
         state = self._state
         try:
             keeps_reserve = True
-            if not make_room(state, ledger, True):
+            own = self._snapshot.generation
+            if not make_room(state, ledger, True, own):
                 keeps_reserve = False
-                if not self._is_relief() or not make_room(state, ledger, False):
+                if not self._is_relief() or not make_room(state, ledger, False, own):
                     raise disk_full("keep room for a checkpoint of the commit", state.path)
             try:
                 state.log.reserve(payload_length, log_reserve(state, keeps_reserve))

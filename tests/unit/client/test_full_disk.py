@@ -1,0 +1,59 @@
+"""A full disk: deleting and looking still work."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROGRAM = """
+import resource, signal, sys
+import cbdd
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+path, limit = sys.argv[1], int(sys.argv[2])
+client = cbdd.connect(path)
+things = client.shop.things
+things.create_index("n")
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+number = 0
+try:
+    while True:
+        things.insert_many([{"n": number + i, "pad": "x" * 200} for i in range(20)])
+        number += 20
+except cbdd.DiskFullError as error:
+    assert error.code == "DISK_FULL", error
+assert number and things.count_documents({}) == number
+with client.start_session() as session, session.start_transaction():
+    session.abort_transaction()
+assert things.delete_one({"n": 0}).deleted_count == 1
+wanted = {"n": {"$mod": [3, 1]}}
+gone = things.count_documents(wanted)
+assert things.delete_many(wanted).deleted_count == gone
+assert client.check().is_clean
+things.delete_many({"n": {"$lt": number // 2}})
+things.insert_one({"n": -1})
+left = things.count_documents({})
+assert things.delete_many({}).deleted_count == left
+things.insert_many([{"n": i, "pad": "x" * 200} for i in range(number // 4)])
+client.close()
+with cbdd.connect(path) as client:
+    assert client.shop.things.count_documents({}) == number // 4
+    assert client.check().is_clean
+print(number)
+"""
+
+
+@pytest.mark.parametrize("limit", [1 << 20, 3 << 20])
+def test_a_file_size_limit_is_lived_with(tmp_path: Path, limit: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(tmp_path / "a.cbdd"), str(limit)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 100
