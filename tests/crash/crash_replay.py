@@ -13,11 +13,11 @@ import random
 from collections.abc import Callable
 
 from cbdd.storage import StorageEngine, StorageOptions
-from tests.crash.simulated_disk import (
+from cbdd.testing import (
     CrashListener,
+    MemoryDisk,
+    MemoryIo,
     SeededRandomness,
-    SimulatedDisk,
-    SimulatedIo,
     TickingClock,
 )
 
@@ -41,11 +41,11 @@ def small_options(**changes: object) -> StorageOptions:
     return StorageOptions(**values)  # type: ignore[arg-type]
 
 
-def open_engine(disk: SimulatedDisk, seed: int, pid: int = 1, **changes: object) -> StorageEngine:
+def open_engine(disk: MemoryDisk, seed: int, pid: int = 1, **changes: object) -> StorageEngine:
     return StorageEngine.open(
         PATH,
         small_options(**changes),
-        SimulatedIo(disk, pid),
+        MemoryIo(disk, pid),
         TickingClock(),
         SeededRandomness(seed),
     )
@@ -97,7 +97,7 @@ class CrashJudge(CrashListener):
         self.is_created = False
         self.depth = 0
 
-    def on_change(self, disk: SimulatedDisk) -> None:
+    def on_change(self, disk: MemoryDisk) -> None:
         self.calls += 1
         if self.calls % self.every:
             return
@@ -106,7 +106,7 @@ class CrashJudge(CrashListener):
         for _ in range(self.torn_per_call):
             self.judge(disk.torn(self.source), self.history.durable, "torn power cut")
 
-    def judge(self, disk: SimulatedDisk, at_least: int, kind: str) -> None:
+    def judge(self, disk: MemoryDisk, at_least: int, kind: str) -> None:
         """Reopen a crash state; every assertion names what is needed to see it again."""
         self.states += 1
         where = f"seed {self.seed}, call {self.calls}, {kind}"

@@ -12,8 +12,8 @@ import pytest
 
 from cbdd.errors import WriteConflictError
 from cbdd.storage import ReadTransaction, StorageEngine, WriteTransaction
+from cbdd.testing import CrashListener, MemoryDisk
 from tests.crash.crash_replay import TREE, contents_of, open_engine
-from tests.crash.simulated_disk import CrashListener, SimulatedDisk
 
 pytestmark = [pytest.mark.crash, pytest.mark.transaction_protocol]
 
@@ -32,7 +32,7 @@ class Busy(CrashListener):
         self.actions = 0
         self.crashes = 0
 
-    def on_change(self, disk: SimulatedDisk) -> None:
+    def on_change(self, disk: MemoryDisk) -> None:
         state = self.engines[0]._state
         if not state.is_checkpoint_active or state.writer_thread or self.is_inside:
             return
@@ -60,7 +60,7 @@ class Busy(CrashListener):
         else:
             self.end()
 
-    def crash(self, disk: SimulatedDisk) -> None:
+    def crash(self, disk: MemoryDisk) -> None:
         """Everything has been acknowledged: it is there after a crash at this moment."""
         for crashed in (disk.image(), disk.power_cut()):
             engine = open_engine(crashed, self.seed)
@@ -116,7 +116,7 @@ class Busy(CrashListener):
 @pytest.mark.parametrize("processes", [1, 2])
 @pytest.mark.parametrize("seed", range(1, 6))
 def test_work_beside_checkpoints_leaves_everything_sound(seed: int, processes: int) -> None:
-    disk = SimulatedDisk()
+    disk = MemoryDisk()
     options: dict[str, object] = {"checkpoint_log_bytes": 1 << 30}
     engines = [open_engine(disk, seed + pid, pid, **options) for pid in range(1, processes + 1)]
     busy = Busy(engines, seed)

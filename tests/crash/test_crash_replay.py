@@ -7,15 +7,15 @@ from collections.abc import Callable
 
 import pytest
 
+from cbdd.testing import MemoryDisk
 from tests.crash.crash_replay import CrashJudge, History, Workload, open_engine
-from tests.crash.simulated_disk import SimulatedDisk
 
 pytestmark = [pytest.mark.crash, pytest.mark.recovery]
 SCALE = int(os.environ.get("CBDD_CRASH_SCALE", "1"))
 
 
 def run(seed: int, steps: int, torn: int, durability: str) -> int:
-    disk = SimulatedDisk()
+    disk = MemoryDisk()
     history = History()
     engine = open_engine(disk, seed)
     judge = CrashJudge(history, seed, torn)

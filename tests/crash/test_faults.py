@@ -15,6 +15,7 @@ import pytest
 from cbdd.errors import CbddError, DiskFullError
 from cbdd.storage import StorageEngine
 from cbdd.storage.engine import _registry
+from cbdd.testing import Fault, KilledError, MemoryDisk, MemoryIo
 from tests.crash.crash_replay import (
     SEQUENCE_KEY,
     TREE,
@@ -23,7 +24,6 @@ from tests.crash.crash_replay import (
     contents_of,
     open_engine,
 )
-from tests.crash.simulated_disk import Fault, KilledError, SimulatedDisk, SimulatedIo
 
 pytestmark = [pytest.mark.crash, pytest.mark.recovery]
 STEPS = 14
@@ -32,7 +32,7 @@ STEPS = 14
 def drop(engine: StorageEngine) -> None:
     """Give a handle up without closing it, as a crash would."""
     io = engine._state.io
-    assert isinstance(io, SimulatedIo)
+    assert isinstance(io, MemoryIo)
     io.die()
     engine._state.is_forked = True  # nothing is released on its behalf
     for key, value in list(_registry.items()):
@@ -40,7 +40,7 @@ def drop(engine: StorageEngine) -> None:
             del _registry[key]
 
 
-def run_until_failure(disk: SimulatedDisk, history: History, seed: int) -> str:
+def run_until_failure(disk: MemoryDisk, history: History, seed: int) -> str:
     """Run the workload; returns what was raised, or nothing."""
     engine: StorageEngine | None = None
     try:
@@ -61,14 +61,14 @@ def run_until_failure(disk: SimulatedDisk, history: History, seed: int) -> str:
 
 
 def count_calls(seed: int) -> int:
-    disk = SimulatedDisk()
+    disk = MemoryDisk()
     counter = Fault(1 << 40, errno.EIO, False)
     disk.fault = counter
     run_until_failure(disk, History(), seed)
     return (1 << 40) - counter.left
 
 
-def judge(disk: SimulatedDisk, history: History, where: str) -> None:
+def judge(disk: MemoryDisk, history: History, where: str) -> None:
     for kind, crashed, at_least in (
         ("process death", disk.image(), history.acknowledged),
         ("power cut", disk.power_cut(), history.durable),
@@ -92,7 +92,7 @@ def test_any_failing_call_loses_nothing(number: int, forever: bool) -> None:
     calls = count_calls(seed)
     fired = 0
     for call in range(1, calls + 1):
-        disk = SimulatedDisk()
+        disk = MemoryDisk()
         fault = Fault(call, number, forever)
         disk.fault = fault
         history = History()
@@ -103,7 +103,7 @@ def test_any_failing_call_loses_nothing(number: int, forever: bool) -> None:
 
 
 def test_a_failed_sync_poisons_the_handle_until_it_is_reopened() -> None:
-    disk = SimulatedDisk()
+    disk = MemoryDisk()
     engine = open_engine(disk, 1)
     workload = Workload(engine, History(), 1)
     workload.step()
@@ -119,7 +119,7 @@ def test_a_failed_sync_poisons_the_handle_until_it_is_reopened() -> None:
 
 
 def test_a_full_disk_rolls_back_and_the_handle_stays_usable() -> None:
-    disk = SimulatedDisk()
+    disk = MemoryDisk()
     engine = open_engine(disk, 1)
     history = History()
     workload = Workload(engine, history, 1)
@@ -148,7 +148,7 @@ def test_a_full_disk_rolls_back_and_the_handle_stays_usable() -> None:
 
 
 def test_a_dead_process_makes_no_calls() -> None:
-    io = SimulatedIo(SimulatedDisk())
+    io = MemoryIo(MemoryDisk())
     io.die()
     with pytest.raises(KilledError):
         io.open("/db/x", True, False)

@@ -9,13 +9,13 @@ import pytest
 from cbdd.errors import DiskFullError
 from cbdd.storage import StorageEngine
 from cbdd.storage.engine import _registry
-from tests.crash.crash_replay import PATH, contents_of, small_options
-from tests.crash.simulated_disk import (
+from cbdd.testing import (
+    MemoryDisk,
+    MemoryIo,
     SeededRandomness,
-    SimulatedDisk,
-    SimulatedIo,
     TickingClock,
 )
+from tests.crash.crash_replay import PATH, contents_of, small_options
 
 pytestmark = [pytest.mark.crash, pytest.mark.recovery]
 TREE = 7
@@ -26,7 +26,7 @@ class Tenant:
     """A database on a small disk, and the model of what it holds."""
 
     def __init__(self, capacity: int, seed: int, **options: object) -> None:
-        self.disk = SimulatedDisk()
+        self.disk = MemoryDisk()
         self.disk.capacity = capacity
         self.source = random.Random(seed)
         self.options = {"reserve_bytes": 192 << 10, "checkpoint_log_bytes": 1 << 16, **options}
@@ -37,7 +37,7 @@ class Tenant:
         return StorageEngine.open(
             PATH,
             small_options(**self.options),
-            SimulatedIo(self.disk, pid),
+            MemoryIo(self.disk, pid),
             TickingClock(),
             SeededRandomness(pid),
         )
@@ -81,7 +81,7 @@ class Tenant:
 
     def crash(self) -> None:
         io = self.engine._state.io
-        assert isinstance(io, SimulatedIo)
+        assert isinstance(io, MemoryIo)
         io.die()
         self.engine._state.is_forked = True
         for key, value in list(_registry.items()):

@@ -6,6 +6,7 @@ import pytest
 
 from cbdd.errors import CorruptDataError
 from cbdd.storage.meta import META_BLOCK_BYTES, SLOT_OFFSETS, read_copies
+from cbdd.testing import MemoryDisk, MemoryIo
 from tests.crash.crash_replay import (
     PATH,
     CrashJudge,
@@ -14,7 +15,6 @@ from tests.crash.crash_replay import (
     contents_of,
     open_engine,
 )
-from tests.crash.simulated_disk import SimulatedDisk, SimulatedIo
 
 pytestmark = [pytest.mark.crash, pytest.mark.recovery]
 
@@ -25,7 +25,7 @@ class LostSlotJudge(CrashJudge):
     refused = 0
     survived = 0
 
-    def on_change(self, disk: SimulatedDisk) -> None:
+    def on_change(self, disk: MemoryDisk) -> None:
         self.calls += 1
         if self.calls % 3:
             return
@@ -51,9 +51,9 @@ class LostSlotJudge(CrashJudge):
         self.survived += 1
 
 
-def destroy_newest_slot(disk: SimulatedDisk) -> bool | None:
+def destroy_newest_slot(disk: MemoryDisk) -> bool | None:
     """Zero the newest slot; returns whether the other one is clean, None when there is none."""
-    io = SimulatedIo(disk)
+    io = MemoryIo(disk)
     fd = io.open(PATH, False, True)
     metas = [copy.meta for copy in read_copies(io, fd) if copy.meta is not None]
     newest = max(metas, key=lambda meta: meta.generation)
@@ -67,7 +67,7 @@ def destroy_newest_slot(disk: SimulatedDisk) -> bool | None:
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_the_older_meta_slot_is_enough(seed: int) -> None:
-    disk = SimulatedDisk()
+    disk = MemoryDisk()
     history = History()
     engine = open_engine(disk, seed)
     judge = LostSlotJudge(history, seed, 0)

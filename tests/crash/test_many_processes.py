@@ -14,14 +14,14 @@ import pytest
 from cbdd.errors import WriteConflictError
 from cbdd.storage import ReadTransaction, StorageEngine, WriteTransaction
 from cbdd.storage.engine import _registry
-from tests.crash.crash_replay import PATH, small_options
-from tests.crash.simulated_disk import (
+from cbdd.testing import (
     KilledError,
+    MemoryDisk,
+    MemoryIo,
     SeededRandomness,
-    SimulatedDisk,
-    SimulatedIo,
     TickingClock,
 )
+from tests.crash.crash_replay import PATH, small_options
 
 pytestmark = [pytest.mark.crash, pytest.mark.transaction_protocol]
 TREE = 1
@@ -30,9 +30,9 @@ TREE = 1
 class Process:
     """One process with the file open, its open snapshots and transactions."""
 
-    def __init__(self, disk: SimulatedDisk, pid: int, seed: int) -> None:
+    def __init__(self, disk: MemoryDisk, pid: int, seed: int) -> None:
         self.pid = pid
-        self.io = SimulatedIo(disk, pid)
+        self.io = MemoryIo(disk, pid)
         self.engine = StorageEngine.open(
             PATH, small_options(), self.io, TickingClock(), SeededRandomness(seed)
         )
@@ -55,7 +55,7 @@ class World:
     def __init__(self, seed: int) -> None:
         self.seed = seed
         self.source = random.Random(seed)
-        self.disk = SimulatedDisk()
+        self.disk = MemoryDisk()
         self.model: dict[bytes, bytes] = {}
         self.uncertain: dict[bytes, bytes] | None = None
         self.processes: list[Process] = []

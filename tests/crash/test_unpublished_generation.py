@@ -12,7 +12,7 @@ import random
 import pytest
 
 from cbdd.errors import CbddError
-from tests.crash.simulated_disk import Fault, KilledError, SimulatedDisk
+from cbdd.testing import Fault, KilledError, MemoryDisk
 from tests.crash.test_many_processes import TREE, Process, read_all
 
 pytestmark = [pytest.mark.crash, pytest.mark.recovery]
@@ -23,7 +23,7 @@ class Story:
     """Two processes that have checkpointed before, and what must be in the file."""
 
     def __init__(self) -> None:
-        self.disk = SimulatedDisk()
+        self.disk = MemoryDisk()
         self.source = random.Random(1)
         self.model: dict[bytes, bytes] = {}
         self.first = Process(self.disk, 1, 1)
@@ -44,7 +44,7 @@ class Story:
                 txn.commit()
             self.model.update(changes)
 
-    def judge(self, disk: SimulatedDisk, where: str) -> None:
+    def judge(self, disk: MemoryDisk, where: str) -> None:
         last = Process(disk, 3, 3)
         try:
             assert read_all(last) == self.model, where

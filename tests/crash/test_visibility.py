@@ -8,11 +8,11 @@ import pytest
 
 from cbdd.storage import Io, StorageEngine, StorageOptions
 from cbdd.storage.background import BackgroundThread
-from tests.crash.simulated_disk import (
+from cbdd.testing import (
     KilledError,
+    MemoryDisk,
+    MemoryIo,
     SeededRandomness,
-    SimulatedDisk,
-    SimulatedIo,
     TickingClock,
 )
 
@@ -36,7 +36,7 @@ class WatchedDisk(Io):
         super().sync(fd)
 
 
-class DyingIo(SimulatedIo):
+class DyingIo(MemoryIo):
     """A process that can be told to die in its next sync."""
 
     dies_in_sync = False
@@ -48,7 +48,7 @@ class DyingIo(SimulatedIo):
         super().sync(fd)
 
 
-def open_process(disk: SimulatedDisk, pid: int) -> tuple[StorageEngine, DyingIo]:
+def open_process(disk: MemoryDisk, pid: int) -> tuple[StorageEngine, DyingIo]:
     io = DyingIo(disk, pid)
     options = StorageOptions(background=False, flight_recorder=False)
     return StorageEngine.open("/db/a.cbdd", options, io, TickingClock(), SeededRandomness(pid)), io
@@ -106,7 +106,7 @@ def test_a_normal_commit_is_synced_soon_whatever_the_default_is(tmp_path: Path) 
 
 def test_a_normal_commit_is_seen_when_it_returns_whatever_precedes_it() -> None:
     """Also behind a durable commit of a process that died before its sync."""
-    disk = SimulatedDisk()
+    disk = MemoryDisk()
     first, io = open_process(disk, 1)
     second, _io = open_process(disk, 2)
     put(first, b"a", "full")

@@ -14,7 +14,7 @@ from cbdd.storage.frame import (
 )
 from cbdd.storage.meta import Meta, read_copies
 from cbdd.storage.page import FREELIST, OVERFLOW
-from tests.crash.simulated_disk import SimulatedIo
+from cbdd.testing import MemoryIo
 from tests.damage.specimen import (
     HEADER_PAGES,
     PAGE_BYTES,
@@ -70,7 +70,7 @@ def _page_count(page: bytes) -> int:
 
 def newest_meta(files: Files) -> Meta:
     """The meta page that counts."""
-    io = SimulatedIo(disk_of(files))
+    io = MemoryIo(disk_of(files))
     copies = read_copies(io, io.open(PATH, False, True))
     return max((c.meta for c in copies if c.meta is not None), key=lambda meta: meta.generation)
 

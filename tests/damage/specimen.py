@@ -13,11 +13,11 @@ from typing import Any, Final
 
 from cbdd.client import Client
 from cbdd.storage import StorageEngine
-from tests.crash.simulated_disk import (
+from cbdd.testing import (
     Inode,
+    MemoryDisk,
+    MemoryIo,
     SeededRandomness,
-    SimulatedDisk,
-    SimulatedIo,
     TickingClock,
 )
 
@@ -99,7 +99,7 @@ def blob(number: int, source: random.Random) -> dict[str, Any]:
 class Shop:
     """The client that writes, and the model of what it has been acknowledged."""
 
-    def __init__(self, disk: SimulatedDisk, seed: int) -> None:
+    def __init__(self, disk: MemoryDisk, seed: int) -> None:
         self.disk = disk
         self.source = random.Random(seed)
         self.model: dict[str, dict[Any, dict[str, Any]]] = {name: {} for name in INDEXES}
@@ -137,7 +137,7 @@ class Shop:
 def history(seed: int = SEED) -> History:
     """The moments of the database of a seed; of another seed, of another database."""
     moments = History()
-    shop = Shop(SimulatedDisk(), seed)
+    shop = Shop(MemoryDisk(), seed)
     for name, indexes in INDEXES.items():
         for keys in indexes:
             shop.client.shop[name].create_index(keys, unique=keys == [("email", 1)])
@@ -199,9 +199,9 @@ def page_of(data: bytes, page: int) -> bytes:
     return data[page * PAGE_BYTES : (page + 1) * PAGE_BYTES]
 
 
-def disk_of(files: Files) -> SimulatedDisk:
+def disk_of(files: Files) -> MemoryDisk:
     """A disk with these files."""
-    disk = SimulatedDisk()
+    disk = MemoryDisk()
     for name, data in files.items():
         inode = Inode(next(disk.inodes))
         inode.data = bytearray(data)
@@ -211,17 +211,17 @@ def disk_of(files: Files) -> SimulatedDisk:
     return disk
 
 
-def files_of(disk: SimulatedDisk) -> Files:
+def files_of(disk: MemoryDisk) -> Files:
     """The files on a disk."""
     return {name: bytes(inode.data) for name, inode in disk.names.items()}
 
 
-def connect(disk: SimulatedDisk, seed: int = 7, **options: Any) -> AnyClient:
+def connect(disk: MemoryDisk, seed: int = 7, **options: Any) -> AnyClient:
     """The public client on a disk in memory."""
-    options = {"page_size_bytes": PAGE_BYTES, "background": False, **options}
+    options = {"page_size_bytes": PAGE_BYTES, "background": False, "reserve_bytes": 0, **options}
     return Client(
         PATH,
-        io=SimulatedIo(disk),
+        io=MemoryIo(disk),
         clock=TickingClock(),
         randomness=SeededRandomness(seed),
         **options,

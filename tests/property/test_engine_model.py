@@ -13,8 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from cbdd.errors import WriteConflictError
 from cbdd.storage import ReadTransaction, StorageEngine, WriteTransaction
 from cbdd.storage.engine import _registry
+from cbdd.testing import MemoryDisk, MemoryIo
 from tests.crash.crash_replay import open_engine
-from tests.crash.simulated_disk import SimulatedDisk, SimulatedIo
 
 pytestmark = [pytest.mark.property, pytest.mark.transaction_protocol]
 TREE = 1
@@ -44,13 +44,13 @@ class EngineMachine(RuleBasedStateMachine):
     """One engine on a simulated disk, a dict, open snapshots and open transactions."""
 
     engine: StorageEngine
-    disk: SimulatedDisk
+    disk: MemoryDisk
 
     @initialize(seed=st.integers(0, 1 << 30), page_size=st.sampled_from([4096, 8192, 65536]))
     def start(self, seed: int, page_size: int) -> None:
         self.seed = seed
         self.page_size = page_size
-        self.disk = SimulatedDisk()
+        self.disk = MemoryDisk()
         self.model: dict[bytes, bytes] = {}
         self.since_durable: list[dict[bytes, bytes]] = [{}]
         self.snapshots: list[tuple[ReadTransaction, dict[bytes, bytes]]] = []
@@ -233,7 +233,7 @@ class EngineMachine(RuleBasedStateMachine):
         self.open = []
         self.snapshots = []
         io = self.engine._state.io
-        assert isinstance(io, SimulatedIo)
+        assert isinstance(io, MemoryIo)
         io.die()
         self.engine._state.is_forked = True  # nothing is released on its behalf
         for key, engine in list(_registry.items()):

@@ -1,4 +1,15 @@
-"""Tools to prove that nothing is lost: simulated disks, crash states, faults, damage, histories.
+"""Tools to test a database, and programs that use one, against crashes and faults."""
 
-For the tests of programs that use CBDD as much as for those of CBDD itself.
-"""
+from cbdd.testing.deterministic import SeededRandomness, TickingClock
+from cbdd.testing.memory_disk import CrashListener, Fault, Inode, KilledError, MemoryDisk, MemoryIo
+
+__all__ = [
+    "CrashListener",
+    "Fault",
+    "Inode",
+    "KilledError",
+    "MemoryDisk",
+    "MemoryIo",
+    "SeededRandomness",
+    "TickingClock",
+]

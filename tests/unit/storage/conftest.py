@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from cbdd.storage import StorageEngine, StorageOptions
-from tests.crash.simulated_disk import SeededRandomness, SimulatedDisk, SimulatedIo, TickingClock
+from cbdd.testing import MemoryDisk, MemoryIo, SeededRandomness, TickingClock
 
 PATH = "/db/a.cbdd"
 
@@ -16,7 +16,7 @@ class Bench:
     """One simulated disk with any number of processes on it."""
 
     def __init__(self) -> None:
-        self.disk = SimulatedDisk()
+        self.disk = MemoryDisk()
         self.opened: list[StorageEngine] = []
 
     def open(self, pid: int = 1, **options: object) -> StorageEngine:
@@ -25,7 +25,7 @@ class Bench:
         engine = StorageEngine.open(
             PATH,
             StorageOptions(**chosen),  # type: ignore[arg-type]
-            SimulatedIo(self.disk, pid),
+            MemoryIo(self.disk, pid),
             TickingClock(),
             SeededRandomness(pid),
         )

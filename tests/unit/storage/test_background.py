@@ -8,7 +8,7 @@ import pytest
 
 from cbdd.errors import DurabilityError
 from cbdd.storage.background import BackgroundThread
-from tests.crash.simulated_disk import Fault
+from cbdd.testing import Fault
 from tests.unit.storage.conftest import Bench, fill
 
 TREE = 10

@@ -10,7 +10,7 @@ from cbdd.errors import DiskFullError, DurabilityError
 from cbdd.storage.checkpoint import checkpoint_is_due, on_disk, run_checkpoint
 from cbdd.storage.locks import CHECKPOINT
 from cbdd.storage.node import Node
-from tests.crash.simulated_disk import Fault
+from cbdd.testing import Fault
 from tests.unit.storage.conftest import PATH, Bench, content, fill
 
 pytestmark = pytest.mark.wal
@@ -177,9 +177,9 @@ def test_a_clean_close_leaves_two_equal_meta_pages_and_no_log(bench: Bench) -> N
     engine.close()
     assert bench.names() == ["a.cbdd", "a.cbdd-events"]
     from cbdd.storage.meta import read_copies
-    from tests.crash.simulated_disk import SimulatedIo
+    from cbdd.testing import MemoryIo
 
-    io = SimulatedIo(bench.disk, 9)
+    io = MemoryIo(bench.disk, 9)
     metas = [copy.meta for copy in read_copies(io, io.open(PATH, False, True))]
     assert all(meta is not None and meta.is_clean for meta in metas)
     assert len({meta.directory_checksum for meta in metas if meta}) == 1

@@ -10,11 +10,11 @@ from cbdd.errors import CbddError
 from cbdd.storage.creation import create_database, remove_leftovers
 from cbdd.storage.meta import choose, read_copies
 from cbdd.storage.options import StorageOptions
-from tests.crash.simulated_disk import (
+from cbdd.testing import (
     Fault,
+    MemoryDisk,
+    MemoryIo,
     SeededRandomness,
-    SimulatedDisk,
-    SimulatedIo,
     TickingClock,
 )
 from tests.unit.storage.conftest import PATH, Bench
@@ -22,13 +22,13 @@ from tests.unit.storage.conftest import PATH, Bench
 OPTIONS = StorageOptions(page_size_bytes=16384)
 
 
-def create(io: SimulatedIo, seed: int = 1) -> bool:
+def create(io: MemoryIo, seed: int = 1) -> bool:
     return create_database(io, TickingClock(), SeededRandomness(seed), PATH, "/db", OPTIONS)
 
 
 def test_a_new_file_is_an_empty_clean_database() -> None:
-    disk = SimulatedDisk()
-    io = SimulatedIo(disk)
+    disk = MemoryDisk()
+    io = MemoryIo(disk)
     assert create(io)
     assert list(disk.names) == [PATH]
     assert list(disk.power_cut().names) == [PATH]
@@ -41,8 +41,8 @@ def test_a_new_file_is_an_empty_clean_database() -> None:
 
 
 def test_who_is_second_leaves_the_first_ones_file() -> None:
-    disk = SimulatedDisk()
-    io = SimulatedIo(disk)
+    disk = MemoryDisk()
+    io = MemoryIo(disk)
     assert create(io, 1)
     before = bytes(disk.names[PATH].data)
     assert not create(io, 2)
@@ -52,8 +52,8 @@ def test_who_is_second_leaves_the_first_ones_file() -> None:
 
 @pytest.mark.parametrize("kind", ["open", "pwrite", "sync", "link"])
 def test_a_failure_leaves_nothing(kind: str) -> None:
-    disk = SimulatedDisk()
-    io = SimulatedIo(disk)
+    disk = MemoryDisk()
+    io = MemoryIo(disk)
     disk.fault = Fault(1, errno.ENOSPC, False, (kind,))
     with pytest.raises(OSError, match="ENOSPC"):
         create(io)
@@ -61,8 +61,8 @@ def test_a_failure_leaves_nothing(kind: str) -> None:
 
 
 def test_only_our_own_leftovers_are_removed() -> None:
-    disk = SimulatedDisk()
-    io = SimulatedIo(disk)
+    disk = MemoryDisk()
+    io = MemoryIo(disk)
     assert create(io)
     io.link(PATH, f"{PATH}-new-0011")  # a crash between link and unlink
     io.open(f"{PATH}-new-0022", True, False)  # a crash before anything was written
@@ -74,7 +74,7 @@ def test_only_our_own_leftovers_are_removed() -> None:
 
 
 def test_opening_after_a_crash_between_link_and_unlink(bench: Bench) -> None:
-    io = SimulatedIo(bench.disk)
+    io = MemoryIo(bench.disk)
     assert create(io)
     io.link(PATH, f"{PATH}-new-0011")
     bench.open()
@@ -82,7 +82,7 @@ def test_opening_after_a_crash_between_link_and_unlink(bench: Bench) -> None:
 
 
 def test_a_second_name_that_is_not_ours_is_refused(bench: Bench) -> None:
-    io = SimulatedIo(bench.disk)
+    io = MemoryIo(bench.disk)
     assert create(io)
     io.link(PATH, "/db/copy.cbdd")
     with pytest.raises(CbddError) as caught:

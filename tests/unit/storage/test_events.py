@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cbdd.storage.events import MAX_BYTES, EventLog, read_events
 from cbdd.storage.io import Io
-from tests.crash.simulated_disk import TickingClock
+from cbdd.testing import TickingClock
 
 
 def test_events_are_kept_in_order_with_time_and_process(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from cbdd.storage.locks import (
     WRITER,
     FileLocks,
 )
-from tests.crash.simulated_disk import SimulatedDisk, SimulatedIo, TickingClock
+from cbdd.testing import MemoryDisk, MemoryIo, TickingClock
 
 
 class Waiting(TickingClock):
@@ -27,7 +27,7 @@ class Waiting(TickingClock):
         super().__init__()
         self.pauses: list[float] = []
         self.frees_after = 10**9
-        self.to_free: tuple[SimulatedIo, int] | None = None
+        self.to_free: tuple[MemoryIo, int] | None = None
 
     def sleep(self, seconds: float) -> None:
         self.pauses.append(seconds)
@@ -36,11 +36,11 @@ class Waiting(TickingClock):
             self.to_free[0].unlock(self.to_free[1], WRITER)
 
 
-def two() -> tuple[SimulatedIo, int, FileLocks, Waiting]:
-    disk = SimulatedDisk()
-    other = SimulatedIo(disk, 2)
+def two() -> tuple[MemoryIo, int, FileLocks, Waiting]:
+    disk = MemoryDisk()
+    other = MemoryIo(disk, 2)
     held = other.open("/db/a", True, False)
-    io = SimulatedIo(disk, 1)
+    io = MemoryIo(disk, 1)
     clock = Waiting()
     return other, held, FileLocks(io, io.open("/db/a", False, False), "/db/a", clock), clock
 

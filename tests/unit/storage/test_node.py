@@ -21,7 +21,7 @@ from cbdd.storage.node import (
 from cbdd.storage.page import HEADER, HEADER_BYTES, OVERFLOW, Run, reference
 from cbdd.storage.page_writer import PageWriter
 from cbdd.storage.pager import Pager
-from tests.crash.simulated_disk import SimulatedDisk, SimulatedIo
+from cbdd.testing import MemoryDisk, MemoryIo
 
 SIZE = 4096
 LIMITS = Limits(SIZE)
@@ -31,7 +31,7 @@ class Runs:
     """Runs on a simulated disk, where `decode_node` fetches the keys that are kept in one."""
 
     def __init__(self) -> None:
-        io = SimulatedIo(SimulatedDisk())
+        io = MemoryIo(MemoryDisk())
         self.pager = Pager(io, io.open("/db/a", True, False), "/db/a", SIZE, 5, 1 << 20)
         self._writer = PageWriter(io, self.pager, Allocator([], 0, 16), 1)
 

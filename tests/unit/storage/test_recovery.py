@@ -7,7 +7,7 @@ import pytest
 from cbdd.errors import CorruptDataError
 from cbdd.storage import StorageEngine
 from cbdd.storage.frame import FRAMES_OFFSET, MARK_OFFSETS
-from tests.crash.simulated_disk import SimulatedIo
+from cbdd.testing import MemoryIo
 from tests.unit.storage.conftest import PATH, Bench, content, fill
 
 pytestmark = pytest.mark.recovery
@@ -187,11 +187,11 @@ def test_recovery_that_dies_anywhere_can_be_repeated(bench: Bench) -> None:
     image = bench.disk
     for calls in range(1, 200):
         disk = image.image()
-        io = SimulatedIo(disk, pid=5)
+        io = MemoryIo(disk, pid=5)
         io.calls_to_live = calls
         again = Bench()
         try:
-            from tests.crash.simulated_disk import KilledError, SeededRandomness, TickingClock
+            from cbdd.testing import KilledError, SeededRandomness, TickingClock
 
             StorageEngine.open(PATH, None, io, TickingClock(), SeededRandomness(1))
         except KilledError:

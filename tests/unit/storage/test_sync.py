@@ -10,7 +10,7 @@ import pytest
 from cbdd.errors import DurabilityError
 from cbdd.storage import Io, StorageEngine, StorageOptions
 from cbdd.storage.sync import sync_to
-from tests.crash.simulated_disk import Fault
+from cbdd.testing import Fault
 from tests.unit.storage.conftest import Bench, content, fill
 
 pytestmark = pytest.mark.transaction_protocol

@@ -24,7 +24,7 @@ from cbdd.storage.wal import (
     list_segments,
     segment_path,
 )
-from tests.crash.simulated_disk import Fault, SimulatedDisk, SimulatedIo
+from cbdd.testing import Fault, MemoryDisk, MemoryIo
 
 pytestmark = pytest.mark.wal
 
@@ -35,8 +35,8 @@ class Log:
     """A log of its own on a simulated disk."""
 
     def __init__(self) -> None:
-        self.disk = SimulatedDisk()
-        self.io = SimulatedIo(self.disk)
+        self.disk = MemoryDisk()
+        self.io = MemoryIo(self.disk)
         self.segments = self.again()
         self.log = WriteAheadLog(self.segments)
         self.log.move_to(Position(self.create(1, 0, 0).number, FRAMES_OFFSET, 0, 0))

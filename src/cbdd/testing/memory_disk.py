@@ -1,7 +1,12 @@
-"""A disk in memory that records every call, can fail any of them, and can be crashed anywhere.
+"""A disk in memory: what programs see, what a power cut leaves, and the writes in between.
 
-`SimulatedDisk` holds files as a kernel would: what programs see (``data``) and what a power cut
-leaves (``durable``), with the writes in between pending. `SimulatedIo` is the engine's view of it.
+`MemoryDisk` holds files as a kernel would: ``data`` is what programs read, ``durable`` what was
+synced, ``pending`` the changes in between. Names have the same two views; `MemoryIo.sync_directory`
+makes them durable. `MemoryIo` is the view of one process: give each process its own, with a pid of
+its own, and they exclude each other by locks as real ones do.
+
+``capacity`` limits the bytes in all files together; ``fault`` fails calls; ``listener`` is told
+after every change.
 """
 
 from __future__ import annotations
@@ -9,9 +14,8 @@ from __future__ import annotations
 import errno
 import itertools
 import random
-from collections.abc import Iterator
 
-from cbdd.storage.io import Clock, Io, Randomness
+from cbdd.storage.io import Io
 
 SECTOR_BYTES = 512
 _disk_numbers = itertools.count(1000)
@@ -53,8 +57,8 @@ def apply_change(target: bytearray, kind: str, offset: int, data: bytes) -> None
     target[offset : offset + len(data)] = data
 
 
-class SimulatedDisk:
-    """Files and one directory level; ``/db/name`` paths."""
+class MemoryDisk:
+    """Files under absolute paths; directories need not be made."""
 
     def __init__(self) -> None:
         self.device = next(_disk_numbers)
@@ -66,6 +70,23 @@ class SimulatedDisk:
         self.listener: CrashListener | None = None
         self.fault: Fault | None = None
         self.capacity: int | None = None
+        self.locks: dict[tuple[int, int], dict[tuple[int, int], bool]] = {}
+
+    @staticmethod
+    def holding(files: dict[str, bytes]) -> MemoryDisk:
+        """A disk on which these files are durable."""
+        disk = MemoryDisk()
+        for name, data in files.items():
+            inode = Inode(next(disk.inodes))
+            inode.data = bytearray(data)
+            inode.durable = bytearray(data)
+            disk.names[name] = inode
+        disk.durable_names = dict(disk.names)
+        return disk
+
+    def files(self) -> dict[str, bytes]:
+        """What programs see, by path."""
+        return {name: bytes(inode.data) for name, inode in self.names.items()}
 
     def changed(self) -> None:
         """A call has changed the disk: a place to crash."""
@@ -77,17 +98,17 @@ class SimulatedDisk:
         self.name_changes.append(dict(self.names))
         self.changed()
 
-    def image(self) -> SimulatedDisk:
+    def image(self) -> MemoryDisk:
         """What is there after the process died: everything programs could see."""
         return self._copy(self.names, {n: bytes(i.data) for n, i in self.names.items()})
 
-    def power_cut(self) -> SimulatedDisk:
+    def power_cut(self) -> MemoryDisk:
         """What a power cut leaves at least: synced contents under synced names."""
         return self._copy(
             self.durable_names, {n: bytes(i.durable) for n, i in self.durable_names.items()}
         )
 
-    def torn(self, source: random.Random) -> SimulatedDisk:
+    def torn(self, source: random.Random) -> MemoryDisk:
         """A power cut after which some of the unsynced writes are there, one of them torn."""
         names = source.choice([self.durable_names, *self.name_changes])
         contents: dict[str, bytes] = {}
@@ -105,8 +126,8 @@ class SimulatedDisk:
             contents[name] = bytes(target)
         return self._copy(names, contents)
 
-    def _copy(self, names: dict[str, Inode], contents: dict[str, bytes]) -> SimulatedDisk:
-        disk = SimulatedDisk()
+    def _copy(self, names: dict[str, Inode], contents: dict[str, bytes]) -> MemoryDisk:
+        disk = MemoryDisk()
         copies: dict[int, Inode] = {}
         for name, inode in names.items():
             copy = copies.get(inode.number)
@@ -126,7 +147,7 @@ class SimulatedDisk:
 class CrashListener:
     """Told after every change of the disk."""
 
-    def on_change(self, disk: SimulatedDisk) -> None:
+    def on_change(self, disk: MemoryDisk) -> None:
         raise NotImplementedError
 
 
@@ -153,17 +174,17 @@ class KilledError(BaseException):
     """The simulated process was killed: nothing it would still do happens."""
 
 
-class SimulatedIo(Io):
+class MemoryIo(Io):
     """The engine's view of a simulated disk; each instance is a process of its own."""
 
-    def __init__(self, disk: SimulatedDisk, pid: int = 1) -> None:
+    def __init__(self, disk: MemoryDisk, pid: int = 1) -> None:
         self.disk = disk
         self.pid = pid
         self.is_dead = False
         self.calls_to_live: int | None = None
         self.fds: dict[int, Inode] = {}
         self.next_fd = 3
-        self.locks = _lock_table(disk)
+        self.locks = disk.locks
 
     def _fault(self, kind: str) -> None:
         if self.is_dead:
@@ -272,14 +293,17 @@ class SimulatedIo(Io):
 
     def list_directory(self, path: str) -> list[str]:
         self._fault("list_directory")
-        return [name.rsplit("/", 1)[1] for name in self.disk.names]
+        names = (name.rsplit("/", 1) for name in self.disk.names)
+        return [name for directory, name in names if directory == path]
 
     def path_identity(self, path: str) -> tuple[int, int, int, int] | None:
         self._fault("path_identity")
-        if path == "/db":
-            return (self.disk.device, 0, 1, 0)
         inode = self.disk.names.get(path)
-        return None if inode is None else self._identity(inode)
+        if inode is not None:
+            return self._identity(inode)
+        if any(name.startswith(f"{path}/") for name in self.disk.names):
+            return (self.disk.device, 0, 1, 0)
+        return None
 
     def identity(self, fd: int) -> tuple[int, int, int, int]:
         self._fault("identity")
@@ -312,40 +336,3 @@ class SimulatedIo(Io):
 
     def process_id(self) -> int:
         return self.pid
-
-
-def _lock_table(
-    disk: SimulatedDisk,
-) -> dict[tuple[int, int], dict[tuple[int, int], bool]]:
-    table: dict[tuple[int, int], dict[tuple[int, int], bool]] | None = disk.__dict__.get("locks")
-    if table is None:
-        table = {}
-        disk.__dict__["locks"] = table
-    return table
-
-
-class TickingClock(Clock):
-    """Time that moves a millisecond a look and never waits."""
-
-    def __init__(self) -> None:
-        self._ticks: Iterator[int] = itertools.count(1_700_000_000_000_000, 1000)
-
-    def now_us(self) -> int:
-        return next(self._ticks)
-
-    def monotonic(self) -> float:
-        return next(self._ticks) / 1e6
-
-    def sleep(self, seconds: float) -> None:
-        for _ in range(int(seconds * 1000)):
-            next(self._ticks)
-
-
-class SeededRandomness(Randomness):
-    """Identities from a seed."""
-
-    def __init__(self, seed: int) -> None:
-        self._source = random.Random(seed)
-
-    def token(self, length: int) -> bytes:
-        return self._source.randbytes(length)
