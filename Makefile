@@ -106,7 +106,7 @@ test-crash: compiled
 
 # The others are compared where they can be installed; a column says so where not.
 damage-matrix: compiled
-	-$(COMPILED)/bin/python -m pip install --quiet lmdb rocksdict
+	-$(COMPILED)/bin/python -m pip install --quiet '.[matrix]'
 	$(COMPILED)/bin/python scripts/damage_matrix.py --seed $(SEED)
 
 kills: compiled

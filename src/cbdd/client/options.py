@@ -31,6 +31,7 @@ STORAGE_OPTIONS: Final = (
     "flight_recorder",
     "max_transaction_bytes",
     "reserve_bytes",
+    "log_allocation_bytes",
 )
 
 _PER_CLIENT: Final = frozenset(

@@ -95,6 +95,8 @@ class SharedState:
     def state(self) -> bytes:
         """The raw state record; equal bytes mean that nothing was published since."""
         data = self._io.pread(self.fd, STATE_BYTES, STATE_OFFSET)
+        if len(data) < STATE_BYTES:  # short, or the end of the file
+            data = read_exact(self._io, self.fd, STATE_BYTES, STATE_OFFSET)
         if len(data) < STATE_BYTES:
             raise LockedError(
                 "SHM_TRUNCATED",

@@ -1,4 +1,4 @@
-"""Disks that fail, that are slow, and that are full.
+"""Disks that fail and disks that are slow.
 
 `FaultyIo` wraps any `Io` and fails the n-th call, once or from then on: with an error number, or by
 reading or writing less than asked. `fault_loop` runs a workload once for every call it makes, with
@@ -19,7 +19,7 @@ from typing import Final
 from cbdd.errors import CbddError
 from cbdd.storage.io import Clock, Io
 from cbdd.testing.crash_states import CrashState
-from cbdd.testing.memory_disk import MemoryDisk, MemoryIo
+from cbdd.testing.memory_disk import MemoryDisk
 from cbdd.testing.oracle import Oracle, SilentOutcome
 from cbdd.testing.workload import Operation, Run
 
@@ -194,40 +194,6 @@ class SlowIo(FaultyIo):
         return False
 
 
-class FullDiskIo(FaultyIo):
-    """A disk that can be filled and freed: while full, files cannot grow."""
-
-    def __init__(self, inner: Io) -> None:
-        super().__init__(inner)
-        self.is_full = False
-
-    def fill(self) -> None:
-        """From now on nothing more fits."""
-        self.is_full = True
-
-    def free(self) -> None:
-        """There is space again."""
-        self.is_full = False
-
-    def _require_room(self, fd: int, end: int) -> None:
-        if self.is_full and end > self.inner.size(fd):
-            raise OSError(errno.ENOSPC, "No space left on device")
-
-    def open(self, path: str, create: bool, read_only: bool) -> int:
-        """Open; a new file may be made, but not written to."""
-        return self.inner.open(path, create, read_only)
-
-    def pwrite(self, fd: int, data: bytes, offset: int) -> int:
-        """Write where there is room."""
-        self._require_room(fd, offset + len(data))
-        return self.inner.pwrite(fd, data, offset)
-
-    def allocate(self, fd: int, offset: int, length: int) -> None:
-        """Allocate where there is room."""
-        self._require_room(fd, offset + length)
-        self.inner.allocate(fd, offset, length)
-
-
 # -- the loop ----------------------------------------------------------------------------------
 
 
@@ -307,9 +273,13 @@ def _run_with(
     before: Run | None = None,
 ) -> tuple[FaultyIo, Run, str]:
     """Run under one fault until the first error; then the process dies."""
-    disk = disk or MemoryDisk()
-    io = FaultyIo(MemoryIo(disk, 1), kind, call, forever)
-    run = Run(seed, disk, io)
+    io = FaultyIo(Io(), kind, call, forever)
+
+    def wrap(inner: Io) -> Io:
+        io.inner = inner
+        return io
+
+    run = Run(seed, disk, wrap)
     if before is not None:
         run.continue_from(before)
     code = ""

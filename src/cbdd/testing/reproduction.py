@@ -15,11 +15,10 @@ from typing import Any
 
 from cbdd.storage.io import Io
 from cbdd.testing.crash_states import Replayer
-from cbdd.testing.memory_disk import MemoryDisk
 from cbdd.testing.oracle import Oracle, Tally
 from cbdd.testing.workload import Operation, Run
 
-MakeIo = Callable[[MemoryDisk], Io]
+Wrap = Callable[[Io], Io]
 
 
 class Failure:
@@ -32,10 +31,9 @@ class Failure:
         self.error = error
 
 
-def run_operations(operations: list[Operation], seed: int, make_io: MakeIo | None = None) -> Run:
+def run_operations(operations: list[Operation], seed: int, wrap: Wrap | None = None) -> Run:
     """Run a workload on a disk in memory, through an `Io` of one's own if given."""
-    disk = MemoryDisk()
-    run = Run(seed, disk, make_io(disk) if make_io else None)
+    run = Run(seed, wrap=wrap)
     run.run(operations)
     return run
 
@@ -43,11 +41,11 @@ def run_operations(operations: list[Operation], seed: int, make_io: MakeIo | Non
 def find_failure(
     operations: list[Operation],
     seed: int,
-    make_io: MakeIo | None = None,
+    wrap: Wrap | None = None,
     tally: Tally | None = None,
 ) -> Failure | None:
     """Run a workload and judge its crash states; returns the first failure."""
-    run = run_operations(operations, seed, make_io)
+    run = run_operations(operations, seed, wrap)
     oracle = Oracle(run.states, seed)
     try:
         for state in Replayer(run.recording, seed).states():
@@ -61,14 +59,14 @@ def find_failure(
     return None
 
 
-def shrink(failure: Failure, make_io: MakeIo | None = None) -> Failure:
+def shrink(failure: Failure, wrap: Wrap | None = None) -> Failure:
     """The failure with as few operations and changes as still fail."""
     smallest = failure
 
     def still_fails(operations: list[Any]) -> bool:
         nonlocal smallest
         try:
-            found = find_failure(operations, failure.seed, make_io)
+            found = find_failure(operations, failure.seed, wrap)
         except Exception:  # another failure than the one looked for
             return False
         if found is not None:
@@ -130,11 +128,9 @@ def program(failure: Failure) -> str:
     return "\n".join(lines)
 
 
-def reproduce(
-    operations: list[Operation], seed: int, state: str, make_io: MakeIo | None = None
-) -> int:
+def reproduce(operations: list[Operation], seed: int, state: str, wrap: Wrap | None = None) -> int:
     """Run a workload, judge one of its crash states and print what is wrong; 0 when nothing is."""
-    run = run_operations(operations, seed, make_io)
+    run = run_operations(operations, seed, wrap)
     replayer = Replayer(run.recording, seed)
     try:
         Oracle(run.states, seed).judge(replayer.state(state))

@@ -17,6 +17,7 @@ are run, so that any sublist of a workload is a workload.
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import Any, Final
 
 from cbdd.storage import StorageEngine, StorageOptions
@@ -133,14 +134,22 @@ class Run:
     ``states[n]``.
     """
 
-    def __init__(self, seed: int, disk: MemoryDisk | None = None, io: Io | None = None) -> None:
+    def __init__(
+        self,
+        seed: int,
+        disk: MemoryDisk | None = None,
+        wrap: Callable[[Io], Io] | None = None,
+    ) -> None:
+        """
+        :param wrap: puts an `Io` of one's own around the recorded one of each opening.
+        """
         self.seed = seed
         self.disk = disk or MemoryDisk()
         self.recording = Recording()
         self.states: list[Contents] = [empty_contents()]
         self.acknowledged = 0
         self.durable = 0
-        self._io = io
+        self._wrap = wrap
         self._open: dict[int, StorageEngine] = {}
         self._opened = 0
 
@@ -197,8 +206,9 @@ class Run:
         engine = self._open.get(process)
         if engine is None:
             self._opened += 1
-            inner = self._io or MemoryIo(self.disk, process + 1)
-            io = RecordingIo(inner, self.recording)
+            io: Io = RecordingIo(MemoryIo(self.disk, process + 1), self.recording)
+            if self._wrap is not None:
+                io = self._wrap(io)
             engine = open_engine(io, self.seed * 1000 + self._opened)
             self._open[process] = engine
         return engine
