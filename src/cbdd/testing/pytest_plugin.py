@@ -1,11 +1,9 @@
 """Fixtures for tests of programs that use CBDD; installed with the package.
 
-    cbdd_database    a client on a temporary file, closed and checked after the test
-    cbdd_crashing    a `CrashingDatabase`: run something, then look at every crash state
-    cbdd_slow_disk   a `SlowDisk`: every call to the disk takes time
-    cbdd_full_disk   a `FullDisk`: fill it, free it
-
-The package is imported when a test asks for one of them, not before.
+cbdd_database    a client on a temporary file, closed and checked after the test
+cbdd_crashing    a `CrashingDatabase`: run something, then look at every crash state
+cbdd_slow_disk   a `SlowDisk`: every call to the disk takes time
+cbdd_full_disk   a `FullDisk`: fill it, free it
 """
 
 from __future__ import annotations

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 
 pytest_plugins = ["pytester"]
@@ -58,7 +55,7 @@ def test_a_full_disk(cbdd_full_disk):
 
 def test_the_fixtures_work_in_tests_of_others(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(TESTS)
-    result = pytester.runpytest_subprocess("-p", "cbdd.testing.pytest_plugin", "-q")
+    result = pytester.runpytest_subprocess("-q")
     result.assert_outcomes(passed=5)
 
 
@@ -74,14 +71,5 @@ def test_a_database_that_a_test_has_damaged_fails_it(pytester: pytest.Pytester) 
                 file.write(b"damage" * 2000)
         """
     )
-    result = pytester.runpytest_subprocess("-p", "cbdd.testing.pytest_plugin", "-q")
+    result = pytester.runpytest_subprocess("-q")
     result.assert_outcomes(passed=1, errors=1)
-
-
-def test_the_plugin_does_not_import_the_package_by_itself(pytester: pytest.Pytester) -> None:
-    path = Path(str(pytester.path)) / "look.py"
-    path.write_text(
-        "import sys\nimport cbdd.testing.pytest_plugin\nprint('cbdd.client.client' in sys.modules)"
-    )
-    result = pytester.run(sys.executable, str(path))
-    assert result.ret == 0
