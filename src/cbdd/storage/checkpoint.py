@@ -25,7 +25,7 @@ pages that everybody else takes for free, so it is retracted first.
 
 from __future__ import annotations
 
-from cbdd.errors import CbddError, DurabilityError
+from cbdd.errors import CbddError, CorruptDataError, DurabilityError
 from cbdd.storage.btree import PageLedger, Tree, TreeWriter
 from cbdd.storage.directory import directory_of, encode_entry, set_directory, tree_key
 from cbdd.storage.follow import new_ledger, raise_pin, refresh
@@ -36,11 +36,13 @@ from cbdd.storage.freelist import (
     FreeRun,
     decode_runs,
     encode_runs,
+    malformed_runs,
     merged_runs,
+    unreached_runs,
 )
 from cbdd.storage.io import FULL_ERRNOS, translated
 from cbdd.storage.locks import CHECKPOINT, SLOT_BASE, UNREGISTERED
-from cbdd.storage.meta import Meta, read_copies, write_meta
+from cbdd.storage.meta import HEADER_REGION_BYTES, Meta, read_copies, write_meta
 from cbdd.storage.node import Node
 from cbdd.storage.page import FREELIST, Run, reference_page, run_page_count
 from cbdd.storage.page_writer import PageWriter, freelist_run_bytes
@@ -326,7 +328,7 @@ def _write_generation(
     meta = state.meta.copy()
     meta.generation += 1
     meta.slot = 1 - meta.slot
-    runs = read_freelist(state)
+    runs = usable_freelist(state)
     allocator = Allocator(runs, reusable_generation(state), meta.page_count)
     writer = PageWriter(state.io, state.pager, allocator, meta.generation)
     directory_ledger = new_ledger(state)
@@ -440,7 +442,58 @@ def read_freelist(state: DatabaseState) -> list[FreeRun]:
     if not meta.freelist_length:
         return []
     run = Run(meta.freelist_page, meta.freelist_length, meta.freelist_checksum)
-    return decode_runs(state.pager.read_run(run))
+    runs = decode_runs(state.pager.read_run(run))
+    first = HEADER_REGION_BYTES // meta.page_size
+    problem = malformed_runs(runs, first, meta.page_count, meta.generation)
+    if problem:
+        raise CorruptDataError(
+            "FREELIST_MALFORMED",
+            f"the list of free pages makes no sense: {problem}",
+            "nothing is lost; the next checkpoint makes a new list",
+            {"path": state.path, "page": meta.freelist_page},
+        )
+    return runs
+
+
+def usable_freelist(state: DatabaseState) -> list[FreeRun]:
+    """The list to allocate from: the one on disk, or what is reachable tells one.
+
+    Pages found free in that way count as freed by the current generation, so they wait until
+    both meta pages and every reader are past it. When a tree cannot be read, nothing is taken to
+    be free: the file grows, and no page that somebody needs is overwritten.
+    """
+    try:
+        return read_freelist(state)
+    except CorruptDataError as error:
+        damage = error
+    runs: list[FreeRun] = []
+    try:
+        runs = _runs_by_reachability(state)
+    except CorruptDataError:
+        runs = []
+    free = 0
+    for run in runs:
+        free += run.count
+    message = f"the list of free pages was damaged and made anew: {free} pages are free ({damage})"
+    state.report.add("FREELIST_REBUILT", "SEV-3", message)
+    state.events.record("freelist_rebuilt", {"code": damage.code, "free_pages": free})
+    return runs
+
+
+def _runs_by_reachability(state: DatabaseState) -> list[FreeRun]:
+    """What no tree of the current generation reaches, the list's own pages left out."""
+    meta = state.meta
+    pages: list[tuple[int, int]] = [(0, HEADER_REGION_BYTES // meta.page_size)]
+    collect_pages(state, state.directory_tree, pages)
+    for number in state.base_trees:
+        tree = state.base_trees[number]
+        collect_pages(state, Tree(tree.root, tree.count, 1), pages)
+    pages.append((meta.freelist_page, run_page_count(meta.freelist_length, meta.page_size)))
+    used = bytearray(meta.page_count)
+    for start, count in pages:
+        for page in range(start, min(start + count, meta.page_count)):
+            used[page] = 1
+    return unreached_runs(used, meta.generation)
 
 
 def reusable_generation(state: DatabaseState) -> int:
@@ -474,8 +527,16 @@ def collect_pages(state: DatabaseState, tree: Tree, pages: list[tuple[int, int]]
     """Add every page of a dropped tree to ``pages``, reading leaves only if runs hang off them."""
     if tree.root is None:
         return
+    most = len(pages) + state.meta.page_count
     stack: list[object] = [tree.root]
     while stack:
+        if len(pages) > most:
+            raise CorruptDataError(
+                "PAGE_SHARED",
+                "a tree reaches more pages than the file has",
+                "run `cbdd check`",
+                {"path": state.path, "page": pages[len(pages) - 1][0]},
+            )
         item = stack.pop()
         if isinstance(item, Node):
             node = item

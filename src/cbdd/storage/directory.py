@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from typing import Final
 
+from cbdd.errors import CorruptDataError
 from cbdd.storage.btree import Tree
 from cbdd.storage.cursor import Cursor
 from cbdd.storage.meta import Meta
@@ -65,7 +66,15 @@ def load_trees(directory: Tree, source: NodeSource) -> dict[int, Tree]:
     cursor = Cursor(directory, source)
     found = cursor.first()
     while found:
-        root, count, large = ENTRY.unpack(cursor.value)
+        value = cursor.value
+        if len(cursor.key) != 8 or len(value) != ENTRY.size:
+            raise CorruptDataError(
+                "DIRECTORY_MALFORMED",
+                f"the directory of trees has an entry of {len(value)} bytes",
+                "run `cbdd check`; restore a backup",
+                {"page": 0, "key": cursor.key.hex()},
+            )
+        root, count, large = ENTRY.unpack(value)
         number = int.from_bytes(cursor.key, "big")
         trees[number] = Tree(None if root == EMPTY_REFERENCE else root, count, large)
         found = cursor.step()

@@ -60,6 +60,8 @@ from typing import Final
 
 import xxhash
 
+from cbdd.errors import CorruptDataError
+
 SEGMENT_MAGIC: Final = b"CBDDWAL1"
 SEGMENT_FORMAT: Final = 1
 SEGMENT_HEADER: Final = struct.Struct("<8sII16sQQQQQQQQ")
@@ -239,6 +241,12 @@ def decode_frame_header(data: bytes, at: int, seed: int, offset: int) -> Frame |
     if xxhash.xxh3_64_intdigest(head, (seed + offset) & MASK) != stored:
         return None
     fields = FRAME_HEADER.unpack(head)
+    kind: int = fields[1]
+    length: int = fields[8]
+    if kind not in (COMMIT, PART, SEAL) or length > MAX_PAYLOAD_BYTES:
+        return None
+    if kind == SEAL and length != SEAL_PAYLOAD.size:
+        return None
     frame = Frame(fields[1], fields[2], fields[4], fields[5], fields[6], fields[7], fields[8])
     frame.checksum = stored
     return frame
@@ -294,8 +302,20 @@ def encode_commit(operation: str, changes: dict[int, TreeChanges]) -> bytes:
 def decode_commit(payload: bytes) -> tuple[str, list[TreeChanges]]:
     """Operation name and changes of a commit payload.
 
-    :raises ValueError: the bytes are not a commit; their checksum was right, so it is a bug.
+    :raises CorruptDataError: the bytes are not a commit, though their checksum was right.
     """
+    try:
+        return _decode_sections(payload)
+    except (IndexError, ValueError, struct.error) as error:
+        raise CorruptDataError(
+            "WAL_MALFORMED",
+            f"a commit in the log is malformed: {error}",
+            "keep every file; open with read_only=True, salvage=True to read what is before it",
+            {"offset": 0, "length": len(payload)},
+        ) from error
+
+
+def _decode_sections(payload: bytes) -> tuple[str, list[TreeChanges]]:
     position = 1 + payload[0]
     operation = payload[1:position].decode("utf-8", "replace")
     changes: list[TreeChanges] = []

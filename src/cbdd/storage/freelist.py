@@ -46,6 +46,34 @@ def decode_runs(data: bytes) -> list[FreeRun]:
     return runs
 
 
+def malformed_runs(runs: list[FreeRun], first: int, page_count: int, generation: int) -> str:
+    """What is wrong with a list of free pages; empty when nothing is.
+
+    :param first: the first usable page; ``page_count`` and ``generation`` are the meta page's.
+    """
+    end = first
+    for run in sorted(runs, key=_start_of):
+        if run.start < end or run.count > page_count - run.start:
+            return f"pages {run.start} to {run.start + run.count - 1} overlap or do not exist"
+        if run.generation > generation:
+            return f"pages {run.start} and on were freed by generation {run.generation}"
+        end = run.start + run.count
+    return ""
+
+
+def unreached_runs(used: bytearray, generation: int) -> list[FreeRun]:
+    """Runs of the pages that are 0 in ``used``."""
+    runs: list[FreeRun] = []
+    start = used.find(0)
+    while start >= 0:
+        end = used.find(1, start)
+        if end < 0:
+            end = len(used)
+        runs.append(FreeRun(generation, start, end - start))
+        start = used.find(0, end)
+    return runs
+
+
 def merged_runs(pages: list[tuple[int, int]], generation: int) -> list[FreeRun]:
     """Runs for pages given as (start, count), neighbours joined."""
     runs: list[FreeRun] = []

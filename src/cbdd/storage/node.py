@@ -249,16 +249,19 @@ def decode_node(data: bytes, page: int, reader: NodeSource, limits: Limits) -> N
     end = HEADER_BYTES + used
     if kind not in (LEAF, BRANCH) or (kind == LEAF) != (level == 0) or end > len(data):
         raise malformed(page, f"kind {kind}, level {level}, {used} bytes used")
-    if position + skip > end:
+    if position + skip > end or entries < 1:
         raise malformed(page, f"{entries} entries do not fit")
     lengths = struct.unpack_from(f"<{slots}H", data, HEADER_BYTES)
     prefix = data[position : position + skip]
     position += skip
     node = Node(level, 0)
-    if kind == LEAF:
-        position = _decode_leaf(node, data, position, entries, lengths, prefix, reader)
-    else:
-        position = _decode_branch(node, data, position, entries, lengths, prefix, reader)
+    try:
+        if kind == LEAF:
+            position = _decode_leaf(node, data, position, entries, lengths, prefix, reader)
+        else:
+            position = _decode_branch(node, data, position, entries, lengths, prefix, reader)
+    except struct.error as error:  # a reference beyond the end of the page
+        raise malformed(page, str(error)) from error
     if position != end:
         raise malformed(page, f"entries end at {position}, expected {end}")
     node.used = used + skip * (len(node.keys) - 1)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from typing import Final
 
 from cbdd.errors import CorruptDataError
 from cbdd.storage.io import Io, read_exact, translated
@@ -28,6 +29,9 @@ from cbdd.storage.page import (
     run_page_count,
     verify,
 )
+
+LARGE_RUN_BYTES: Final = 1 << 20
+MAX_PAGE: Final = 1 << 44
 
 
 class Pager(NodeSource):
@@ -96,6 +100,8 @@ class Pager(NodeSource):
         :raises CorruptDataError: the run is not the one its reference names.
         """
         size = run_page_count(run.length, self.page_size) * self.page_size
+        if size > LARGE_RUN_BYTES and size > self._io.size(self.fd):
+            size = LARGE_RUN_BYTES  # it cannot be there: find out without so much memory
         data = self._read(run.page, size, run.checksum)
         return data[HEADER_BYTES : HEADER_BYTES + run.length]
 
@@ -115,6 +121,13 @@ class Pager(NodeSource):
             self._clean_bytes = 0
 
     def _read(self, page: int, length: int, checksum: int) -> bytes:
+        if page > MAX_PAGE:
+            raise CorruptDataError(
+                "PAGE_OUT_OF_RANGE",
+                f"a reference names page {page}, which no file can have",
+                "run `cbdd check` to see what it touches; other collections stay readable",
+                {"path": self._path, "page": page},
+            )
         try:
             data = read_exact(self._io, self.fd, length, page * self.page_size)
         except OSError as error:

@@ -30,6 +30,7 @@ from cbdd.storage.frame import (
     FRAME_HEADER_BYTES,
     FRAME_MAGIC_BYTES,
     FRAMES_OFFSET,
+    MAX_PAYLOAD_BYTES,
     Frame,
     decode_frame_header,
     payload_is_valid,
@@ -47,6 +48,8 @@ from cbdd.storage.wal import (
 )
 
 SCAN_BYTES: Final = 4 << 20
+VERIFY_TIMES: Final = 4  # how often the size of a tail may be read to verify payloads in it
+MALFORMED: Final = "malformed"
 RECOVER_STEP: Final = (
     "keep every file; open with read_only=True, salvage=True to read what is before it"
 )
@@ -83,7 +86,7 @@ def recover(state: DatabaseState, copies: list[MetaCopy]) -> None:
 
 def _report_copies(state: DatabaseState, copies: list[MetaCopy]) -> None:
     for copy in copies:
-        if copy.status not in ("valid", "zero"):
+        if copy.status != "valid":
             state.report.add(
                 "META_COPY_DAMAGED",
                 "SEV-3",
@@ -171,10 +174,12 @@ def _prepare_segments(state: DatabaseState) -> None:
 def _redo(state: DatabaseState) -> None:
     meta = state.meta
     first = _first_segment(state, meta)
-    stop = apply_frames(state, 0, 0)
+    stop = _apply(state)
     # A segment whose seal was damaged may still be continued exactly by the next one.
     while stop in ("bad", "zero") and _continues_without_seal(state):
-        stop = apply_frames(state, 0, 0)
+        stop = _apply(state)
+    if stop == MALFORMED:
+        return
     position = state.tip_position
     proven = _proven_lsn(state, first.number)
     tail = _judge_tail(state, position)
@@ -194,6 +199,17 @@ def _redo(state: DatabaseState) -> None:
             f"{tail.bytes} bytes after LSN {position.lsn} were cut from segment "
             f"{position.segment}{whole}; none of it was acknowledged as durable",
         )
+
+
+def _apply(state: DatabaseState) -> str:
+    """Apply the log; with ``salvage``, up to a commit that makes no sense."""
+    try:
+        return apply_frames(state, 0, 0)
+    except CorruptDataError as error:
+        if not state.options.salvage:
+            raise
+        state.report.add(error.code, "SEV-1", str(error))
+        return MALFORMED
 
 
 def _first_segment(state: DatabaseState, meta: Meta) -> Segment:
@@ -316,6 +332,8 @@ def _judge_tail(state: DatabaseState, position: Position) -> Tail:
         return tail
     size = state.io.size(segment.fd)
     offset = position.offset
+    skip_to = 0
+    budget = VERIFY_TIMES * (size - offset) + MAX_PAYLOAD_BYTES
     while offset < size:
         data = read_exact(state.io, segment.fd, min(SCAN_BYTES, size - offset), offset)
         if not data:
@@ -325,23 +343,35 @@ def _judge_tail(state: DatabaseState, position: Position) -> Tail:
             tail.bytes = offset + used - position.offset
         at = data.find(FRAME_MAGIC_BYTES)
         while at >= 0:
-            if (offset + at) % 8 == 0:
-                frame = _frame_at(state, segment, offset + at)
-                if frame is not None and frame.lsn > position.lsn:
-                    tail.frames += 1
-                    tail.durable_lsn = max(tail.durable_lsn, frame.durable_lsn)
+            here = offset + at
+            if here % 8 == 0 and here >= skip_to:
+                frame, is_whole = _frame_at(state, segment, here, budget > 0)
+                if frame is not None:
+                    budget -= frame.size()
+                    if is_whole:
+                        skip_to = here + frame.size()
+                    if is_whole and frame.lsn > position.lsn:
+                        tail.frames += 1
+                        tail.durable_lsn = max(tail.durable_lsn, frame.durable_lsn)
             at = data.find(FRAME_MAGIC_BYTES, at + 4)
         offset += len(data)
     return tail
 
 
-def _frame_at(state: DatabaseState, segment: Segment, offset: int) -> Frame | None:
+def _frame_at(
+    state: DatabaseState, segment: Segment, offset: int, verifies: bool
+) -> tuple[Frame | None, bool]:
+    """The frame whose header is here, and whether it is whole.
+
+    Without ``verifies`` the payload is not looked at and taken to be right: in a tail made to be
+    slow, which no crash leaves, more counts as proof rather than less.
+    """
     head = read_exact(state.io, segment.fd, FRAME_HEADER_BYTES, offset)
     frame = decode_frame_header(head, 0, segment.seed, offset)
-    if frame is None:
-        return None
+    if frame is None or not verifies:
+        return frame, frame is not None
     data = read_exact(state.io, segment.fd, FRAME_HEADER_BYTES + frame.length, offset)
-    return frame if payload_is_valid(data, 0, frame, segment.seed, offset) else None
+    return frame, payload_is_valid(data, 0, frame, segment.seed, offset)
 
 
 def _hole(state: DatabaseState, position: Position, proven: int, stop: str) -> None:

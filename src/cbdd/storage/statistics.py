@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cbdd.errors import CorruptDataError
 from cbdd.storage.checkpoint import read_freelist
 from cbdd.storage.follow import acquire_snapshot, release_snapshot
 from cbdd.storage.meta import FORMAT
@@ -16,8 +17,11 @@ def statistics_of(state: DatabaseState) -> dict[str, object]:
             meta = state.meta
             free = 0
             size = state.io.size(state.fd)
-            for run in read_freelist(state):
-                free += run.count
+            try:
+                for run in read_freelist(state):
+                    free += run.count
+            except CorruptDataError:
+                free = -1  # `check` says what is wrong with the list
             return {
                 "path": state.path,
                 "format": FORMAT,

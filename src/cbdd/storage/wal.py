@@ -52,8 +52,10 @@ def list_segments(io: Io, directory: str, name: str) -> list[int]:
     numbers: list[int] = []
     for entry in io.list_directory(directory):
         rest = entry[len(prefix) :]
-        if entry.startswith(prefix) and rest.isdigit():
-            numbers.append(int(rest))
+        if entry.startswith(prefix) and rest.isascii() and rest.isdigit() and len(rest) <= 18:
+            number = int(rest)
+            if entry == f"{prefix}{number:06d}":
+                numbers.append(number)
     numbers.sort()
     return numbers
 
@@ -286,12 +288,15 @@ class LogReader:
 
     def enter(self, number: int, salt: int | None) -> bool:
         """Go on in a segment that continues this one exactly; else set `stop`."""
+        position = self.position
+        if number <= position.segment:  # a log goes on, never back
+            self.stop = "foreign"
+            return False
         segment = self._segments.get(number, self._read_only)
         if segment is None:
             self.stop = self._segments.problem
             return False
         header = segment.header
-        position = self.position
         if (
             (salt is not None and header.salt != salt)
             or header.previous_lsn != position.lsn

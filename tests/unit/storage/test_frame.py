@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from cbdd.errors import CorruptDataError
 from cbdd.storage.frame import (
     ANNOTATION,
     COMMIT,
@@ -106,7 +107,7 @@ def test_annotations_are_skipped_and_unknown_sections_are_not() -> None:
     head = b"\1x"
     note = SECTION.pack(ANNOTATION, 3) + b"abc"
     assert decode_commit(head + note) == ("x", [])
-    with pytest.raises(ValueError, match="unknown section 77"):
+    with pytest.raises(CorruptDataError, match="unknown section 77"):
         decode_commit(head + SECTION.pack(77, 0))
-    with pytest.raises(ValueError, match="sections end"):
+    with pytest.raises(CorruptDataError, match="sections end"):
         decode_commit(head + SECTION.pack(ANNOTATION, 9) + b"abc")
