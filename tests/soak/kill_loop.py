@@ -28,7 +28,20 @@ from typing import Any
 import cbdd
 
 CARRIERS = ["UA", "AA", "B6", "DL", "EV", "MQ", "US", "9E", "WN", "VX"]
-AIRPORTS = ["EWR", "JFK", "LGA", "IAH", "MIA", "BQN", "ATL", "ORD", "FLL", "IAD", "MCO", "PBI"]
+AIRPORTS = [
+    "EWR",
+    "JFK",
+    "LGA",
+    "IAH",
+    "MIA",
+    "BQN",
+    "ATL",
+    "ORD",
+    "FLL",
+    "IAD",
+    "MCO",
+    "PBI",
+]
 INDEXES: list[list[tuple[str, int]]] = [
     [("origin", 1), ("dest", 1)],
     [("carrier", 1), ("flight", -1)],
@@ -73,7 +86,10 @@ def real_flights() -> Iterator[dict[str, Any]]:
 def victim(path: str, seed: int, durability: str) -> None:
     """Write until killed. Each line says what has been acknowledged."""
     client = cbdd.connect(
-        path, durability=durability, checkpoint_log_bytes=1 << 20, cache_size_bytes=8 << 20
+        path,
+        durability=durability,
+        checkpoint_log_bytes=1 << 20,
+        cache_size_bytes=8 << 20,
     )
     flights = client["soak"]["flights"]
     source = random.Random(seed)
@@ -128,7 +144,9 @@ class Expectation:
             after = dict(self.delays)
             apply(self.pending, after)
             candidates.append(after)
-        assert any(matches(candidate, found) for candidate in candidates), self.explain(found)
+        assert any(matches(candidate, found) for candidate in candidates), self.explain(
+            found
+        )
         self.delays = dict(found)
         self.pending = None
 
@@ -197,7 +215,9 @@ def examine(path: str) -> dict[int, int]:
     return found
 
 
-def run(path: str, rounds: int, seed: int, durability: str = "full", real: bool = False) -> int:
+def run(
+    path: str, rounds: int, seed: int, durability: str = "full", real: bool = False
+) -> int:
     """The whole loop; returns how many statements were acknowledged."""
     source = random.Random(seed)
     if not os.path.exists(path):
@@ -225,7 +245,9 @@ def run(path: str, rounds: int, seed: int, durability: str = "full", real: bool 
                 expectation.hear(fact)
                 acknowledged += "done" in fact
             ended = process.wait()
-            assert ended == -signal.SIGKILL, f"seed {seed}, round {number}: exit code {ended}"
+            assert ended == -signal.SIGKILL, (
+                f"seed {seed}, round {number}: exit code {ended}"
+            )
         finally:
             process.kill()
             process.wait()
@@ -239,7 +261,9 @@ def run(path: str, rounds: int, seed: int, durability: str = "full", real: bool 
 
 if __name__ == "__main__":
     if sys.argv[2] == "judge":
-        total = run(sys.argv[1], int(sys.argv[3]), int(sys.argv[4]), real="flights" in sys.argv)
+        total = run(
+            sys.argv[1], int(sys.argv[3]), int(sys.argv[4]), real="flights" in sys.argv
+        )
         sys.stdout.write(f"{total} acknowledged\n")
     else:
         victim(sys.argv[1], int(sys.argv[2]), sys.argv[3])

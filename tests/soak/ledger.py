@@ -28,7 +28,10 @@ from cbdd.errors import DiskFullError
 
 KEPT = 12
 PARTS = 3
-OPTIONS: dict[str, Any] = {"checkpoint_log_bytes": 128 << 10, "cache_size_bytes": 1 << 20}
+OPTIONS: dict[str, Any] = {
+    "checkpoint_log_bytes": 128 << 10,
+    "cache_size_bytes": 1 << 20,
+}
 
 
 class Promises:
@@ -117,11 +120,20 @@ def run(work: Callable[[Callable[[str], None]], None]) -> list[str]:
     return said
 
 
-def write(path: str, writer: int, seed: int, say: Callable[[str], None], **options: Any) -> None:
+def write(
+    path: str, writer: int, seed: int, say: Callable[[str], None], **options: Any
+) -> None:
     """Commit until killed, or until the disk is full."""
     source = random.Random(seed)
     client = cbdd.connect(path, **{**OPTIONS, "durability": "normal", **options})
     things = client.ledger.things
+    # What the last process with this number had appended when it was killed may become visible
+    # with the next sync: have that behind us.
+    settled = client.ledger.get_collection("settled", write_concern=WriteConcern(j=True))
+    try:
+        settled.update_one({"_id": writer}, {"$inc": {"n": 1}}, upsert=True)
+    except DiskFullError:
+        settled.delete_many({"_id": writer})
     counter = things.find_one({"_id": f"counter-{writer}"})
     number = counter["n"] if counter else 0
     say(f"f {number}")
@@ -139,7 +151,9 @@ def write(path: str, writer: int, seed: int, say: Callable[[str], None], **optio
         say(f"a {number} {int(durability == 'full')}")
 
 
-def commit(client: Any, writer: int, number: int, durability: str, source: random.Random) -> None:
+def commit(
+    client: Any, writer: int, number: int, durability: str, source: random.Random
+) -> None:
     """One commit of a writer."""
     concern = WriteConcern(j=durability == "full")
     with client.start_session() as session:
@@ -183,7 +197,9 @@ def look(path: str, writers: int, say: Callable[[str], None], **options: Any) ->
         assert report.is_clean, report.to_dict()
         findings = [finding.code for finding in client.recovery_report.findings]
         was_clean = client.recovery_report.was_clean
-    say(json.dumps({"counters": counters, "findings": findings, "was_clean": was_clean}))
+    say(
+        json.dumps({"counters": counters, "findings": findings, "was_clean": was_clean})
+    )
 
 
 def require_whole(client: Any, writer: int) -> int:
@@ -194,12 +210,16 @@ def require_whole(client: Any, writer: int) -> int:
         number = counter["n"] if counter else 0
         found = {d["_id"] for d in things.find({"writer": writer}, session=session)}
     first = max(1, number - KEPT + 1)
-    expected = {f"{writer}-{n}-{p}" for n in range(first, number + 1) for p in range(PARTS)}
+    expected = {
+        f"{writer}-{n}-{p}" for n in range(first, number + 1) for p in range(PARTS)
+    }
     assert found == expected, f"writer {writer} at {number}: {found ^ expected}"
     return int(number)
 
 
-def judge(counters: list[int], promises: list[Promises], is_power_cut: bool, where: str) -> None:
+def judge(
+    counters: list[int], promises: list[Promises], is_power_cut: bool, where: str
+) -> None:
     """Hold counters against promises.
 
     :raises AssertionError: an acknowledged commit is gone, or one is there that nobody began.

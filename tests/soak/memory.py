@@ -19,7 +19,9 @@ DOCUMENT_BYTES = 2000
 def build(path: str, megabytes: int, cache_megabytes: int) -> None:
     """Fill the file to at least ``megabytes``."""
     source = random.Random(1)
-    with cbdd.connect(path, durability="off", cache_size_bytes=cache_megabytes << 20) as client:
+    with cbdd.connect(
+        path, durability="off", cache_size_bytes=cache_megabytes << 20
+    ) as client:
         documents = client["big"]["documents"]
         documents.create_index("n")
         number = 0
@@ -28,16 +30,23 @@ def build(path: str, megabytes: int, cache_megabytes: int) -> None:
             for _ in range(1000):
                 number += 1
                 batch.append(
-                    {"n": source.randrange(1 << 40), "v": source.randbytes(DOCUMENT_BYTES)}
+                    {
+                        "n": source.randrange(1 << 40),
+                        "v": source.randbytes(DOCUMENT_BYTES),
+                    }
                 )
             documents.insert_many(batch)
 
 
 def scan(path: str, cache_megabytes: int) -> int:
     """Read every document once; returns how many there were."""
-    with cbdd.connect(path, must_exist=True, cache_size_bytes=cache_megabytes << 20) as client:
+    with cbdd.connect(
+        path, must_exist=True, cache_size_bytes=cache_megabytes << 20
+    ) as client:
         documents = client["big"]["documents"]
-        total = sum(1 for _ in documents.find({"n": {"$gte": 0}}, hint=[("$natural", 1)]))
+        total = sum(
+            1 for _ in documents.find({"n": {"$gte": 0}}, hint=[("$natural", 1)])
+        )
         assert total == documents.estimated_document_count()
         return total
 
@@ -57,7 +66,14 @@ def peak_of_this_process() -> float:
 
 def peak_of_scan(path: str, cache_megabytes: int) -> float:
     """Peak resident memory of a scan in a fresh process, MiB."""
-    command = [sys.executable, "-m", "tests.soak.memory", "scan", path, str(cache_megabytes)]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.soak.memory",
+        "scan",
+        path,
+        str(cache_megabytes),
+    ]
     return float(subprocess.run(command, check=True, capture_output=True).stdout)
 
 

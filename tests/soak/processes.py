@@ -23,7 +23,9 @@ START = 1000
 def prepare(path: str) -> None:
     with cbdd.connect(path) as client:
         bank = client["bank"]
-        bank.accounts.insert_many([{"_id": n, "balance": START} for n in range(ACCOUNTS)])
+        bank.accounts.insert_many(
+            [{"_id": n, "balance": START} for n in range(ACCOUNTS)]
+        )
         bank.accounts.create_index("balance")
         bank.counters.insert_one({"_id": "moves", "n": 0})
 
@@ -89,7 +91,15 @@ def run(path: str, seconds: float, seed: int) -> dict[str, int]:
     roles = [("writer", seed), ("writer", seed + 1), ("reader", 0), ("reader", 0)]
     processes = [
         subprocess.Popen(
-            [sys.executable, "-m", "tests.soak.processes", role, path, str(seconds), str(number)],
+            [
+                sys.executable,
+                "-m",
+                "tests.soak.processes",
+                role,
+                path,
+                str(seconds),
+                str(number),
+            ],
             stdout=subprocess.PIPE,
         )
         for role, number in roles

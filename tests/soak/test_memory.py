@@ -16,7 +16,9 @@ def test_a_scan_needs_its_cache_and_little_more(tmp_path: Path) -> None:
 
 
 @pytest.mark.soak
-def test_a_scan_of_two_gigabytes_with_64_mib_of_cache_stays_under_200_mib(tmp_path: Path) -> None:
+def test_a_scan_of_two_gigabytes_with_64_mib_of_cache_stays_under_200_mib(
+    tmp_path: Path,
+) -> None:
     path = str(tmp_path / "big.cbdd")
     memory.build(path, 2048, 64)
     peak = memory.peak_of_scan(path, 64)

@@ -504,7 +504,7 @@ def _close_clean(state: DatabaseState) -> None:
     if not state.meta.is_clean:
         make_clean(state)
     if state.shm is not None:
-        state.io.unlink(state.shm.path)
+        state.segments.remove_file(state.shm.path)
 
 
 def _close_descriptors(state: DatabaseState) -> None:

@@ -7,6 +7,7 @@ the same.
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from bson import json_util
@@ -37,7 +38,7 @@ def parse(text: str) -> Any:
         raise ValueError(f"not JSON: {error.msg} at column {error.colno}{column}") from error
     except RecursionError as error:
         raise ValueError("nested too deep") from error
-    except (BSONError, KeyError, TypeError, AttributeError, OverflowError) as error:
+    except (BSONError, KeyError, TypeError, AttributeError, ArithmeticError, re.error) as error:
         raise ValueError(f"not Extended JSON: {error}") from error
 
 
