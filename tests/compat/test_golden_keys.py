@@ -36,8 +36,7 @@ def golden(kind: str) -> list[dict[str, Any]]:
 def as_inserted(document: dict[str, Any]) -> bytes:
     """Encode a document as the server stored it: empty top-level timestamps became its time."""
     stored = {
-        name: LATER if value == Timestamp(0, 0) else value
-        for name, value in document.items()
+        name: LATER if value == Timestamp(0, 0) else value for name, value in document.items()
     }
     return bson.encode(stored)
 
@@ -67,9 +66,7 @@ def test_smallest_keys_sort_documents_as_mongodb_does() -> None:
     assert sorted_cases > 250 and refused_cases > 20
 
 
-def insert(
-    definition: IndexDefinition, taken: set[bytes], document: dict[str, Any]
-) -> int | None:
+def insert(definition: IndexDefinition, taken: set[bytes], document: dict[str, Any]) -> int | None:
     """Return the code of the error that inserting raises, taking the document's keys if none."""
     try:
         keys = extract_keys(definition, as_inserted(document)).keys
@@ -101,8 +98,4 @@ def test_unique_and_parallel_keys_are_refused_as_mongodb_does() -> None:
             code = insert(definition, taken, case["insert"])
             assert code == (refused["code"] if refused else None)
             outcomes[code] = outcomes.get(code, 0) + 1
-    assert (
-        outcomes[DUPLICATE_KEY] > 50
-        and outcomes[PARALLEL_ARRAYS] > 10
-        and outcomes[None] > 100
-    )
+    assert outcomes[DUPLICATE_KEY] > 50 and outcomes[PARALLEL_ARRAYS] > 10 and outcomes[None] > 100

@@ -43,13 +43,7 @@ def test_old_file_is_read_as_it_was(old_file: Path) -> None:
             orders.distinct("tags") == ["a", "b", 0, 1, 2, 3, 4]
             or len(orders.distinct("tags")) == 7
         )
-        for filter in (
-            {"k": 3},
-            {"k": 3, "v": {"$gte": 1}},
-            {"u": 7},
-            {"tags": "a"},
-            {"_id": 9},
-        ):
+        for filter in ({"k": 3}, {"k": 3, "v": {"$gte": 1}}, {"u": 7}, {"tags": "a"}, {"_id": 9}):
             scanned = list(orders.find(filter, hint={"$natural": 1}, sort=[("_id", 1)]))
             assert list(orders.find(filter, sort=[("_id", 1)])) == scanned
             assert len(scanned) > 0
@@ -79,6 +73,6 @@ def test_old_file_is_written_on_in_its_own_format(old_file: Path) -> None:
         assert client.check().problems == []
     with cbdd.connect(str(old_file)) as client:
         assert client.check().problems == []
-        assert client.shop.orders.count_documents(
-            {"v": 5}
-        ) == client.shop.orders.count_documents({"k": 3})
+        assert client.shop.orders.count_documents({"v": 5}) == client.shop.orders.count_documents(
+            {"k": 3}
+        )

@@ -21,13 +21,7 @@ from bson.json_util import JSONMode, JSONOptions
 from pymongo.errors import OperationFailure
 
 from cbdd.expression.context import ExpressionContext
-from cbdd.query import (
-    DistinctValues,
-    Update,
-    compile_sort,
-    parse_filter,
-    parse_projection,
-)
+from cbdd.query import DistinctValues, Update, compile_sort, parse_filter, parse_projection
 from cbdd.query.computed import FOR_UPSERT
 from tests.unit.query.conftest import Items
 
@@ -69,9 +63,7 @@ def renamed(value: Any) -> Any:
 def stored(case: Case) -> list[bytes]:
     """Encode the documents as inserted: the server fills in empty timestamps at the top."""
     return [
-        bson.encode(
-            {k: SERVER_TIME if v == Timestamp(0, 0) else v for k, v in document.items()}
-        )
+        bson.encode({k: SERVER_TIME if v == Timestamp(0, 0) else v for k, v in document.items()})
         for document in case["docs"]
     ]
 
@@ -128,9 +120,7 @@ def ids(documents: list[bytes]) -> list[Any]:
 
 
 def test_filters_find_what_mongodb_finds() -> None:
-    seen = judge(
-        "filter", lambda case: ids(found(case)), lambda case: case["expect"]["ids"]
-    )
+    seen = judge("filter", lambda case: ids(found(case)), lambda case: case["expect"]["ids"])
     assert seen == {"equal": 1230, "refused alike": 191, "known": 2}
 
 
@@ -149,9 +139,7 @@ def test_distinct_values_are_those_of_mongodb() -> None:
         values = DistinctValues(case["key"])
         for document in found(case):
             values.add(document)
-        return sorted(
-            text(value) for value in bson.decode(values.to_bson(), AWARE)["values"]
-        )
+        return sorted(text(value) for value in bson.decode(values.to_bson(), AWARE)["values"])
 
     seen = judge(
         "distinct",
@@ -165,18 +153,14 @@ def test_projections_return_what_mongodb_returns() -> None:
     def projected(case: Case) -> list[str]:
         context = ExpressionContext()
         filter = parse_filter(case["filter"], context=context)
-        projection = parse_projection(
-            case["projection"], filter=filter, context=context
-        )
+        projection = parse_projection(case["projection"], filter=filter, context=context)
         context.require_sound()
         documents = [document for document in stored(case) if filter.matches(document)]
         if projection is None:
             return texts(documents)
         return texts([projection.apply(document) for document in documents])
 
-    seen = judge(
-        "project", projected, lambda case: [text(d) for d in case["expect"]["docs"]]
-    )
+    seen = judge("project", projected, lambda case: [text(d) for d in case["expect"]["docs"]])
     assert seen == {"equal": 338, "refused alike": 118}
 
 
@@ -203,9 +187,7 @@ class Updated:
             self.change()
         except OperationFailure:
             if "after_error" in self.case:
-                assert self.contents() == sorted(
-                    text(d) for d in self.case["after_error"]
-                )
+                assert self.contents() == sorted(text(d) for d in self.case["after_error"])
             raise
         return self
 
@@ -229,9 +211,7 @@ class Updated:
             return matching  # one by one: a filter can fail on a document that is never reached
         pattern = compile_sort(self.case["sort"])
         assert pattern is not None
-        return iter(
-            sorted(matching, key=lambda place: pattern.key(self.documents[place]))
-        )
+        return iter(sorted(matching, key=lambda place: pattern.key(self.documents[place])))
 
     def contents(self) -> list[str]:
         return sorted(texts(self.documents))
@@ -249,12 +229,7 @@ def test_updates_change_what_mongodb_changes() -> None:
     def expected(case: Case) -> Any:
         expect = case["expect"]
         documents = sorted(text(document) for document in expect["docs"])
-        return (
-            expect["matched"],
-            expect["modified"],
-            same_id(expect["upserted"]),
-            documents,
-        )
+        return expect["matched"], expect["modified"], same_id(expect["upserted"]), documents
 
     seen = judge("update", answer, expected)
     assert seen == {"equal": 374, "refused alike": 668}

@@ -41,9 +41,7 @@ def small_options(**changes: object) -> StorageOptions:
     return StorageOptions(**values)  # type: ignore[arg-type]
 
 
-def open_engine(
-    disk: MemoryDisk, seed: int, pid: int = 1, **changes: object
-) -> StorageEngine:
+def open_engine(disk: MemoryDisk, seed: int, pid: int = 1, **changes: object) -> StorageEngine:
     return StorageEngine.open(
         PATH,
         small_options(**changes),
@@ -88,9 +86,7 @@ class History:
 class CrashJudge(CrashListener):
     """Opens and judges crash states while a workload runs."""
 
-    def __init__(
-        self, history: History, seed: int, torn_per_call: int, every: int = 1
-    ) -> None:
+    def __init__(self, history: History, seed: int, torn_per_call: int, every: int = 1) -> None:
         self.history = history
         self.seed = seed
         self.source = random.Random(seed)
@@ -122,9 +118,7 @@ class CrashJudge(CrashListener):
             assert at_least <= sequence <= newest, (
                 f"{where}: found commit {sequence}, expected {at_least} to {newest}"
             )
-            assert found == self.history.states[sequence], (
-                f"{where}: contents of {sequence} differ"
-            )
+            assert found == self.history.states[sequence], f"{where}: contents of {sequence} differ"
             if self.states % 5 == 0:
                 report = engine.check()
                 assert report.is_clean, f"{where}: {report.to_dict()}"
@@ -144,9 +138,7 @@ class CrashJudge(CrashListener):
             txn.put(TREE, b"after", b"crash" * 100)
             txn.commit()
         found[TREE][b"after"] = b"crash" * 100
-        assert contents_of(engine) == found, (
-            f"{where}: a write after recovery went wrong"
-        )
+        assert contents_of(engine) == found, f"{where}: a write after recovery went wrong"
 
 
 class Workload:
@@ -184,9 +176,7 @@ class Workload:
         self.history.acknowledge(durability == "full")
 
     def _change(
-        self,
-        put: Callable[[int, bytes, bytes], None],
-        delete: Callable[[int, bytes], bool],
+        self, put: Callable[[int, bytes, bytes], None], delete: Callable[[int, bytes], bool]
     ) -> None:
         source = self.source
         tree = source.choice(sorted(self.model))

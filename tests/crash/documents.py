@@ -6,12 +6,7 @@ import random
 from typing import Any
 
 from cbdd.errors import CbddError
-from cbdd.testing import (
-    CrashedDatabase,
-    CrashingDatabase,
-    RefusedRecovery,
-    SilentOutcome,
-)
+from cbdd.testing import CrashedDatabase, CrashingDatabase, RefusedRecovery, SilentOutcome
 
 Documents = dict[int, dict[str, Any]]
 
@@ -64,9 +59,7 @@ class DocumentRun:
             with client.start_session() as session, session.start_transaction():
                 for other in (key, key + 100):
                     model[other] = {**document, "_id": other}
-                    things.replace_one(
-                        {"_id": other}, model[other], upsert=True, session=session
-                    )
+                    things.replace_one({"_id": other}, model[other], upsert=True, session=session)
         self.crashing.acknowledged(number)
 
     def judge(self, state: CrashedDatabase) -> None:
@@ -75,15 +68,11 @@ class DocumentRun:
             with state.connect() as client:
                 found = {d["_id"]: d for d in client.shop.things.find()}
                 by_index = {
-                    d["_id"]: d
-                    for n in range(30)
-                    for d in client.shop.things.find({"n": n})
+                    d["_id"]: d for n in range(30) for d in client.shop.things.find({"n": n})
                 }
                 problems = client.check().problems
         except CbddError as error:
-            raise RefusedRecovery(
-                f"documents, seed {self.seed}, {state}: {error}"
-            ) from error
+            raise RefusedRecovery(f"documents, seed {self.seed}, {state}: {error}") from error
         allowed = self.models[state.acknowledged : state.begun + 1]
         if found not in allowed or by_index != found or problems:
             raise SilentOutcome(

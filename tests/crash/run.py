@@ -72,9 +72,7 @@ def judge_seed(seed: int, steps: int) -> Report:
 
 def _judge_trees(seed: int, steps: int, report: Report) -> None:
     tally = Tally()
-    failure = find_failure(
-        make_operations(seed, steps, 1 + seed % 3), seed, tally=tally
-    )
+    failure = find_failure(make_operations(seed, steps, 1 + seed % 3), seed, tally=tally)
     report.kinds.update(tally.states)
     report.distinct = tally.distinct
     if failure is not None:
@@ -100,12 +98,7 @@ def _judge_faults(seed: int, steps: int, report: Report) -> None:
 
 
 def run(
-    states: int,
-    seconds: float,
-    workers: int,
-    seed: int,
-    is_json: bool,
-    steps: int = STEPS,
+    states: int, seconds: float, workers: int, seed: int, is_json: bool, steps: int = STEPS
 ) -> int:
     began = time.monotonic()
     kinds: Counter[str] = Counter()
@@ -115,9 +108,7 @@ def run(
     with ProcessPoolExecutor(workers) as pool:
         waiting: set[Future[Report]] = set()
         while not failures:
-            is_over = time.monotonic() - began > seconds or (
-                states and distinct >= states
-            )
+            is_over = time.monotonic() - began > seconds or (states and distinct >= states)
             while not is_over and len(waiting) < workers + 1:
                 waiting.add(pool.submit(judge_seed, seed, steps))
                 seed += 1
@@ -134,11 +125,7 @@ def run(
             if time.monotonic() - shown > PROGRESS_SECONDS and not is_json:
                 shown = time.monotonic()
                 rate = distinct / (shown - began)
-                print(
-                    f"{distinct} states, {rate:.0f} a second",
-                    file=sys.stderr,
-                    flush=True,
-                )
+                print(f"{distinct} states, {rate:.0f} a second", file=sys.stderr, flush=True)
         for future in waiting:
             future.cancel()
     is_short = distinct < states
@@ -169,24 +156,15 @@ def run(
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--states", type=int, default=0, help="how many; 0: until time is up"
-    )
+    parser.add_argument("--states", type=int, default=0, help="how many; 0: until time is up")
     parser.add_argument("--seconds", type=float, default=840)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1, help="the first")
-    parser.add_argument(
-        "--steps", type=int, default=STEPS, help="operations of each seed"
-    )
+    parser.add_argument("--steps", type=int, default=STEPS, help="operations of each seed")
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
     return run(
-        chosen.states,
-        chosen.seconds,
-        chosen.workers,
-        chosen.seed,
-        chosen.json,
-        chosen.steps,
+        chosen.states, chosen.seconds, chosen.workers, chosen.seed, chosen.json, chosen.steps
     )
 
 

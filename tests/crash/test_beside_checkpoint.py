@@ -64,9 +64,7 @@ class Busy(CrashListener):
         """Everything has been acknowledged: it is there after a crash at this moment."""
         for crashed in (disk.image(), disk.power_cut()):
             engine = open_engine(crashed, self.seed)
-            assert contents_of(engine)[TREE] == self.model, (
-                f"seed {self.seed}: a lost commit"
-            )
+            assert contents_of(engine)[TREE] == self.model, f"seed {self.seed}: a lost commit"
             assert engine.check().is_clean, f"seed {self.seed}"
             engine.close()
             self.crashes += 1
@@ -79,9 +77,7 @@ class Busy(CrashListener):
                     txn.delete(TREE, key)
                     self.model.pop(key, None)
                 else:
-                    value = self.source.randbytes(
-                        self.source.choice([10, 300, 900, 3000])
-                    )
+                    value = self.source.randbytes(self.source.choice([10, 300, 900, 3000]))
                     txn.put(TREE, key, value)
                     self.model[key] = value
             txn.commit()
@@ -99,9 +95,7 @@ class Busy(CrashListener):
         try:
             txn.commit()
         except WriteConflictError:
-            assert seen != self.model.get(key), (
-                f"seed {self.seed}: conflict without a cause"
-            )
+            assert seen != self.model.get(key), f"seed {self.seed}: conflict without a cause"
             return
         assert seen == self.model.get(key), f"seed {self.seed}: a lost update"
         self.model[key] = b"spanning"
@@ -121,14 +115,10 @@ class Busy(CrashListener):
 
 @pytest.mark.parametrize("processes", [1, 2])
 @pytest.mark.parametrize("seed", range(1, 6))
-def test_work_beside_checkpoints_leaves_everything_sound(
-    seed: int, processes: int
-) -> None:
+def test_work_beside_checkpoints_leaves_everything_sound(seed: int, processes: int) -> None:
     disk = MemoryDisk()
     options: dict[str, object] = {"checkpoint_log_bytes": 1 << 30}
-    engines = [
-        open_engine(disk, seed + pid, pid, **options) for pid in range(1, processes + 1)
-    ]
+    engines = [open_engine(disk, seed + pid, pid, **options) for pid in range(1, processes + 1)]
     busy = Busy(engines, seed)
     disk.listener = busy
     for _ in range(25):

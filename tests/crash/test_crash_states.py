@@ -9,14 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from cbdd.testing import (
-    FAULT_KINDS,
-    Tally,
-    fault_loop,
-    find_failure,
-    make_operations,
-    program,
-)
+from cbdd.testing import FAULT_KINDS, Tally, fault_loop, find_failure, make_operations, program
 from tests.crash.documents import DocumentRun
 from tests.crash.run import crashed_start
 
@@ -30,9 +23,7 @@ def test_acknowledged_commits_survive_every_crash(
     seed: int, processes: int, record_property: Callable[[str, object], None]
 ) -> None:
     tally = Tally()
-    failure = find_failure(
-        make_operations(seed, 12 * SCALE, processes), seed, tally=tally
-    )
+    failure = find_failure(make_operations(seed, 12 * SCALE, processes), seed, tally=tally)
     assert failure is None, program(failure)
     assert tally.distinct > 400
     record_property("crash_states", tally.distinct)
@@ -64,17 +55,7 @@ def test_a_fault_of_any_call_loses_nothing(kind: str, is_recovering: bool) -> No
 
 
 def test_the_long_run_says_what_it_has_judged() -> None:
-    options = [
-        "--states",
-        "100",
-        "--seed",
-        "8",
-        "--steps",
-        "3",
-        "--workers",
-        "1",
-        "--json",
-    ]
+    options = ["--states", "100", "--seed", "8", "--steps", "3", "--workers", "1", "--json"]
     done = subprocess.run(
         [sys.executable, "-m", "tests.crash.run", *options],
         capture_output=True,

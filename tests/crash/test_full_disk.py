@@ -29,11 +29,7 @@ class Tenant:
         self.disk = MemoryDisk()
         self.disk.capacity = capacity
         self.source = random.Random(seed)
-        self.options = {
-            "reserve_bytes": 192 << 10,
-            "checkpoint_log_bytes": 1 << 16,
-            **options,
-        }
+        self.options = {"reserve_bytes": 192 << 10, "checkpoint_log_bytes": 1 << 16, **options}
         self.model: dict[bytes, bytes] = {}
         self.engine = self.open(1)
 

@@ -37,18 +37,14 @@ class LostSlotJudge(CrashJudge):
             engine = open_engine(image, self.seed)
         except CorruptDataError as error:
             # The slot that is left is the clean one from before the first write.
-            assert error.code == "WAL_NEWER_THAN_META", (
-                f"seed {self.seed}, call {self.calls}"
-            )
+            assert error.code == "WAL_NEWER_THAN_META", f"seed {self.seed}, call {self.calls}"
             assert was_clean, f"seed {self.seed}, call {self.calls}: {error}"
             self.refused += 1
             return
         found = contents_of(engine)
         sequence = int(found[1].get(b"\0sequence", b"0"))
         newest = len(self.history.states) - 1
-        assert self.history.acknowledged <= sequence <= newest, (
-            f"call {self.calls}: {sequence}"
-        )
+        assert self.history.acknowledged <= sequence <= newest, f"call {self.calls}: {sequence}"
         assert found == self.history.states[sequence]
         assert engine.check().is_clean
         engine.close()
@@ -65,9 +61,7 @@ def destroy_newest_slot(disk: MemoryDisk) -> bool | None:
     if not others:
         return None
     for offset in SLOT_OFFSETS[newest.slot]:
-        disk.names[PATH].data[offset : offset + META_BLOCK_BYTES] = bytes(
-            META_BLOCK_BYTES
-        )
+        disk.names[PATH].data[offset : offset + META_BLOCK_BYTES] = bytes(META_BLOCK_BYTES)
     return others[0].is_clean
 
 

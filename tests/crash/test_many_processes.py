@@ -37,9 +37,7 @@ class Process:
             PATH, small_options(), self.io, TickingClock(), SeededRandomness(seed)
         )
         self.snapshots: list[tuple[ReadTransaction, dict[bytes, bytes]]] = []
-        self.transactions: list[
-            tuple[WriteTransaction, dict[bytes, bytes], dict[bytes, bytes]]
-        ]
+        self.transactions: list[tuple[WriteTransaction, dict[bytes, bytes], dict[bytes, bytes]]]
         self.transactions = []
 
     def bury(self) -> None:
@@ -115,9 +113,7 @@ class World:
         elif choice < 0.7:
             self._end(process)
         elif choice < 0.85:
-            assert read_all(process) == self.model, (
-                f"seed {self.seed}: a commit was missed"
-            )
+            assert read_all(process) == self.model, f"seed {self.seed}: a commit was missed"
         elif choice < 0.9:
             process.snapshots.append((process.engine.begin_read(), dict(self.model)))
         elif choice < 0.94:
@@ -130,9 +126,7 @@ class World:
     def _changes(self) -> dict[bytes, bytes]:
         source = self.source
         return {
-            b"k%03d" % source.randrange(120): source.randbytes(
-                source.choice([5, 200, 1500])
-            )
+            b"k%03d" % source.randrange(120): source.randbytes(source.choice([5, 200, 1500]))
             for _ in range(source.randint(1, 8))
         }
 
@@ -140,9 +134,7 @@ class World:
         changes = self._changes()
         with process.engine.begin_write("write") as txn:
             for key, value in changes.items():
-                assert txn.get(TREE, key) == self.model.get(key), (
-                    f"seed {self.seed}: stale read"
-                )
+                assert txn.get(TREE, key) == self.model.get(key), f"seed {self.seed}: stale read"
                 txn.put(TREE, key, value)
             self.uncertain = {**self.model, **changes}
             txn.commit()

@@ -36,8 +36,7 @@ class Story:
     def commit(self, process: Process, count: int) -> None:
         for _ in range(count):
             changes = {
-                b"k%03d" % self.source.randrange(60): self.source.randbytes(300)
-                for _ in range(6)
+                b"k%03d" % self.source.randrange(60): self.source.randbytes(300) for _ in range(6)
             }
             with process.engine.begin_write("write") as txn:
                 for key, value in changes.items():
@@ -84,9 +83,7 @@ def test_a_second_process_that_dies_in_the_next_checkpoint_leaves_everything(
         else:
             is_over = True
         story.second.bury()
-        story.judge(
-            story.disk.image(), f"deaths at calls {first_death} and {second_death}"
-        )
+        story.judge(story.disk.image(), f"deaths at calls {first_death} and {second_death}")
         if is_over:
             return
     raise AssertionError("the second checkpoint never ended")

@@ -51,9 +51,7 @@ class DyingIo(MemoryIo):
 def open_process(disk: MemoryDisk, pid: int) -> tuple[StorageEngine, DyingIo]:
     io = DyingIo(disk, pid)
     options = StorageOptions(background=False, flight_recorder=False)
-    return StorageEngine.open(
-        "/db/a.cbdd", options, io, TickingClock(), SeededRandomness(pid)
-    ), io
+    return StorageEngine.open("/db/a.cbdd", options, io, TickingClock(), SeededRandomness(pid)), io
 
 
 def keys(engine: StorageEngine) -> list[bytes]:
@@ -79,9 +77,7 @@ def put(engine: StorageEngine, key: bytes, durability: str) -> None:
 
 def test_a_full_commit_is_seen_when_it_is_durable(tmp_path: Path) -> None:
     disk = WatchedDisk()
-    engine = StorageEngine.open(
-        str(tmp_path / "a.cbdd"), StorageOptions(background=False), io=disk
-    )
+    engine = StorageEngine.open(str(tmp_path / "a.cbdd"), StorageOptions(background=False), io=disk)
     put(engine, b"a", "full")
     disk.engine = engine
     put(engine, b"b", "full")
@@ -125,9 +121,7 @@ def test_a_normal_commit_is_seen_when_it_returns_whatever_precedes_it() -> None:
 
 def test_a_normal_commit_syncs_nothing_when_nothing_waits(tmp_path: Path) -> None:
     disk = WatchedDisk()
-    engine = StorageEngine.open(
-        str(tmp_path / "a.cbdd"), StorageOptions(background=False), io=disk
-    )
+    engine = StorageEngine.open(str(tmp_path / "a.cbdd"), StorageOptions(background=False), io=disk)
     put(engine, b"a", "full")
     disk.engine = engine
     put(engine, b"b", "normal")

@@ -109,9 +109,7 @@ def coded(error: Exception, where: str) -> CbddError:
     return error
 
 
-def _read_everything(
-    client: AnyClient, expected: Documents, where: str, verdict: Verdict
-) -> None:
+def _read_everything(client: AnyClient, expected: Documents, where: str, verdict: Verdict) -> None:
     for name, documents in expected.items():
         collection = client.shop[name]
         readings: list[tuple[str, Any, Any]] = [

@@ -72,9 +72,7 @@ def newest_meta(files: Files) -> Meta:
     """The meta page that counts."""
     io = MemoryIo(disk_of(files))
     copies = read_copies(io, io.open(PATH, False, True))
-    return max(
-        (c.meta for c in copies if c.meta is not None), key=lambda meta: meta.generation
-    )
+    return max((c.meta for c in copies if c.meta is not None), key=lambda meta: meta.generation)
 
 
 def frames_of(segment: bytes) -> list[tuple[int, Frame]]:

@@ -66,9 +66,7 @@ class History:
     """The moments of one database, in order."""
 
     def __init__(self) -> None:
-        self.older: list[
-            bytes
-        ] = []  # the database file at moments before it was closed
+        self.older: list[bytes] = []  # the database file at moments before it was closed
         self.early: State  # closed, before most changes
         self.clean: State  # closed
         self.began: State  # killed after the first commit of a new log
@@ -82,9 +80,7 @@ def order(number: int, source: random.Random) -> dict[str, Any]:
         "_id": number,
         "customer": source.choice(["ada", "bob", "cyd", "dee"]),
         "total": source.randrange(1, 5000) / 4,
-        "tags": source.sample(
-            ["tea", "pot", "cup", "tin", "milk"], source.randrange(1, 4)
-        ),
+        "tags": source.sample(["tea", "pot", "cup", "tin", "milk"], source.randrange(1, 4)),
     }
 
 
@@ -106,9 +102,7 @@ class Shop:
     def __init__(self, disk: MemoryDisk, seed: int) -> None:
         self.disk = disk
         self.source = random.Random(seed)
-        self.model: dict[str, dict[Any, dict[str, Any]]] = {
-            name: {} for name in INDEXES
-        }
+        self.model: dict[str, dict[Any, dict[str, Any]]] = {name: {} for name in INDEXES}
         self.client = connect(disk, seed)
 
     def reopen(self, seed: int) -> None:
@@ -116,16 +110,12 @@ class Shop:
 
     def insert(self, name: str, first: int, count: int) -> None:
         make = {"orders": order, "people": person, "blobs": blob}[name]
-        documents = [
-            make(number, self.source) for number in range(first, first + count)
-        ]
+        documents = [make(number, self.source) for number in range(first, first + count)]
         self.client.shop[name].insert_many(documents)
         self.model[name].update({document["_id"]: document for document in documents})
 
     def raise_totals(self, customer: str) -> None:
-        self.client.shop.orders.update_many(
-            {"customer": customer}, {"$inc": {"total": 1000}}
-        )
+        self.client.shop.orders.update_many({"customer": customer}, {"$inc": {"total": 1000}})
         for document in self.model["orders"].values():
             if document["customer"] == customer:
                 document["total"] += 1000
@@ -138,8 +128,7 @@ class Shop:
         """What a kill would leave now."""
         files = {name: bytes(inode.data) for name, inode in self.disk.names.items()}
         documents = {
-            name: [dict(model[key]) for key in sorted(model)]
-            for name, model in self.model.items()
+            name: [dict(model[key]) for key in sorted(model)] for name, model in self.model.items()
         }
         return State(files, documents)
 
@@ -229,12 +218,7 @@ def files_of(disk: MemoryDisk) -> Files:
 
 def connect(disk: MemoryDisk, seed: int = 7, **options: Any) -> AnyClient:
     """The public client on a disk in memory."""
-    options = {
-        "page_size_bytes": PAGE_BYTES,
-        "background": False,
-        "reserve_bytes": 0,
-        **options,
-    }
+    options = {"page_size_bytes": PAGE_BYTES, "background": False, "reserve_bytes": 0, **options}
     return Client(
         PATH,
         io=MemoryIo(disk),

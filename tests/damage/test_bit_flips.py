@@ -11,15 +11,7 @@ from cbdd.storage.frame import FRAMES_OFFSET, MARK, MARK_OFFSETS, SEGMENT_HEADER
 from cbdd.storage.meta import META_BYTES, SLOT_OFFSETS
 from tests.damage.judge import Verdict, judge
 from tests.damage.layout import Layout, frames_of
-from tests.damage.specimen import (
-    HEADER_PAGES,
-    PAGE_BYTES,
-    PATH,
-    SEED,
-    SHM,
-    flipped,
-    history,
-)
+from tests.damage.specimen import HEADER_PAGES, PAGE_BYTES, PATH, SEED, SHM, flipped, history
 
 pytestmark = [pytest.mark.damage, pytest.mark.recovery]
 CHECKSUM_BYTES = 8
@@ -32,9 +24,7 @@ def sampled_bits(length_bytes: int, count: int, salt: int) -> list[int]:
     count *= SCALE
     bits = length_bytes * 8
     return [
-        source.randrange(
-            bits * n // count, max(bits * (n + 1) // count, bits * n // count + 1)
-        )
+        source.randrange(bits * n // count, max(bits * (n + 1) // count, bits * n // count + 1))
         for n in range(min(count, bits))
     ]
 
@@ -45,9 +35,7 @@ def used_length(data: bytes) -> int:
 
 
 def in_meta_copy(byte: int) -> bool:
-    return any(
-        0 <= byte - at < META_BYTES for offsets in SLOT_OFFSETS for at in offsets
-    )
+    return any(0 <= byte - at < META_BYTES for offsets in SLOT_OFFSETS for at in offsets)
 
 
 def test_a_bit_of_a_closed_database_is_found_exactly_when_it_is_in_use() -> None:
@@ -81,9 +69,7 @@ def require_page_found(verdict: Verdict, layout: Layout, page: int, where: str) 
     else:
         assert not verdict.refusal, f"seed {SEED}, {where}: {verdict.refusal}"
         start = f"PAGE_CHECKSUM: page {first} at offset {first * PAGE_BYTES} is damaged"
-        assert [code for code, _ in verdict.problems] == ["PAGE_CHECKSUM"], (
-            f"seed {SEED}, {where}"
-        )
+        assert [code for code, _ in verdict.problems] == ["PAGE_CHECKSUM"], f"seed {SEED}, {where}"
         assert start in verdict.messages[0], f"seed {SEED}, {where}"
         for error in verdict.errors:
             found = (error.code, error.details["page"])
@@ -99,9 +85,7 @@ def test_a_bit_of_a_killed_database_is_found_or_harmless(name: str) -> None:
         where = f"{name}, bit {bit}, page {bit // 8 // PAGE_BYTES}"
         verdict = judge(state.changed(main=flipped(data, bit)), state.documents, where)
         told += verdict.is_told
-        assert verdict.code in ("", "PAGE_CHECKSUM"), (
-            f"seed {SEED}, {where}: {verdict.code}"
-        )
+        assert verdict.code in ("", "PAGE_CHECKSUM"), f"seed {SEED}, {where}: {verdict.code}"
     assert told > 30 * SCALE
 
 
@@ -139,11 +123,7 @@ def require_hole(verdict: Verdict, segment: bytes, byte: int, where: str) -> Non
         assert verdict.is_whole, f"seed {SEED}, {where}"
         return
     assert verdict.code == "WAL_HOLE", f"seed {SEED}, {where}"
-    found = (
-        verdict.details["lsn"],
-        verdict.details["offset"],
-        verdict.details["expected"],
-    )
+    found = (verdict.details["lsn"], verdict.details["offset"], verdict.details["expected"])
     assert found == (frame.lsn, offset, frames[-1][1].lsn), f"seed {SEED}, {where}"
 
 
@@ -152,9 +132,7 @@ def test_a_bit_of_a_segment_kept_for_the_older_meta_page_is_harmless() -> None:
     path = state.segments()[0]
     data = state.files[path]
     for bit in sampled_bits(used_length(data), 40, 4):
-        verdict = judge(
-            {**state.files, path: flipped(data, bit)}, state.documents, f"bit {bit}"
-        )
+        verdict = judge({**state.files, path: flipped(data, bit)}, state.documents, f"bit {bit}")
         assert verdict.is_whole, f"seed {SEED}, bit {bit}"
 
 
@@ -162,21 +140,15 @@ def test_a_bit_of_the_shared_state_is_harmless_after_a_kill() -> None:
     state = history().killed
     data = state.files[SHM]
     for bit in sampled_bits(160, 60, 5):
-        verdict = judge(
-            state.changed(shm=flipped(data, bit)), state.documents, f"bit {bit}"
-        )
+        verdict = judge(state.changed(shm=flipped(data, bit)), state.documents, f"bit {bit}")
         assert not verdict.is_told, f"seed {SEED}, bit {bit}"
 
 
-def test_a_bit_of_a_durability_mark_is_harmless_while_the_shared_state_is_there() -> (
-    None
-):
+def test_a_bit_of_a_durability_mark_is_harmless_while_the_shared_state_is_there() -> None:
     state = history().killed
     path = state.segments()[0]
     for offset in MARK_OFFSETS:
         for byte in range(offset, offset + MARK.size, 3):
             data = flipped(state.files[path], byte * 8 + 1)
-            verdict = judge(
-                {**state.files, path: data}, state.documents, f"mark byte {byte}"
-            )
+            verdict = judge({**state.files, path: data}, state.documents, f"mark byte {byte}")
             assert not verdict.is_told, f"seed {SEED}, mark byte {byte}"

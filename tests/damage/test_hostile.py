@@ -62,23 +62,13 @@ class World:
             txn.commit("full")
 
     def open(self, pid: int, **options: object) -> StorageEngine:
-        return open_engine(
-            MemoryIo(self.disk, pid), pid, checkpoint_log_bytes=1 << 20, **options
-        )
+        return open_engine(MemoryIo(self.disk, pid), pid, checkpoint_log_bytes=1 << 20, **options)
 
     def append(self, kind: int, payload: bytes, lsn: int = 0) -> None:
         """A frame with right checksums at the end of the log."""
         at = self.position
         frame = encode_frame(
-            kind,
-            0,
-            lsn or at.lsn + 1,
-            at.chain,
-            0,
-            0,
-            payload,
-            self.segment_seed,
-            at.offset,
+            kind, 0, lsn or at.lsn + 1, at.chain, 0, 0, payload, self.segment_seed, at.offset
         )
         data = self.disk.names[f"{PATH}-wal-{at.segment:06d}"].data
         data[at.offset : at.offset + len(frame)] = frame
@@ -102,9 +92,7 @@ def refusal(world: World) -> str:
         b"\x00\x01",
     ],
 )
-def test_a_commit_that_makes_no_sense_is_refused_and_can_be_salvaged(
-    payload: bytes,
-) -> None:
+def test_a_commit_that_makes_no_sense_is_refused_and_can_be_salvaged(payload: bytes) -> None:
     with pytest.raises(CorruptDataError, match="WAL_MALFORMED"):
         decode_commit(payload)
     world = World()
@@ -121,9 +109,7 @@ def test_a_commit_that_makes_no_sense_is_refused_and_can_be_salvaged(
 
 def test_a_commit_to_a_tree_that_does_not_exist_can_be_salvaged() -> None:
     world = World()
-    world.append(
-        COMMIT, b"\x00\x01\x63\x00\x00\x00\x01\x00\x00\x00" + b"\1\0\0\0\1\0\0\0kv"
-    )
+    world.append(COMMIT, b"\x00\x01\x63\x00\x00\x00\x01\x00\x00\x00" + b"\1\0\0\0\1\0\0\0kv")
     assert refusal(world) == "WAL_UNKNOWN_TREE"
     salvaged = world.open(3, read_only=True, salvage=True)
     assert contents_of(salvaged) == world.contents
@@ -131,9 +117,7 @@ def test_a_commit_to_a_tree_that_does_not_exist_can_be_salvaged() -> None:
 
 
 @pytest.mark.parametrize("back", [0, 1])
-def test_a_seal_that_names_its_own_or_an_earlier_segment_ends_the_log(
-    back: int,
-) -> None:
+def test_a_seal_that_names_its_own_or_an_earlier_segment_ends_the_log(back: int) -> None:
     world = World()
     number = world.position.segment - back
     world.append(SEAL, SEAL_PAYLOAD.pack(number, 1), world.position.lsn)
@@ -141,13 +125,7 @@ def test_a_seal_that_names_its_own_or_an_earlier_segment_ends_the_log(
 
 
 def test_frames_of_unknown_kinds_and_impossible_lengths_are_no_frames() -> None:
-    for kind, length in (
-        (0, 5),
-        (4, 5),
-        (SEAL, 17),
-        (SEAL, 15),
-        (COMMIT, (4 << 20) + 1),
-    ):
+    for kind, length in ((0, 5), (4, 5), (SEAL, 17), (SEAL, 15), (COMMIT, (4 << 20) + 1)):
         frame = encode_frame(kind, 0, 1, 0, 0, 0, bytes(length), 7, 4096)
         assert decode_frame_header(frame, 0, 7, 4096) is None, (kind, length)
     for kind, length in ((COMMIT, 4 << 20), (PART, 1), (SEAL, 16)):
@@ -185,9 +163,7 @@ def test_a_tail_made_to_be_slow_is_judged_in_linear_time() -> None:
     data[at.offset :] = b"?" * 8 + bytes(size)
     for offset in range(start, start + size // 2, 96):
         # A right header whose payload, all that follows, is not right.
-        frame = encode_frame(
-            COMMIT, 0, 1 << 40, 0, 0, 0, b"", world.segment_seed, offset
-        )
+        frame = encode_frame(COMMIT, 0, 1 << 40, 0, 0, 0, b"", world.segment_seed, offset)
         head = bytearray(frame[:88])
         struct.pack_into("<Q", head, 40, size // 2)
         here = (world.segment_seed + offset) & ((1 << 64) - 1)
@@ -208,20 +184,10 @@ def replace_freelist(world: World, runs: list[tuple[int, int, int]]) -> None:
     io = MemoryIo(world.disk, 7)
     fd = io.open(PATH, False, False)
     meta = world.meta
-    data = b"".join(struct.pack("<QQI", *run) for run in runs).ljust(
-        meta.freelist_length, b"\0"
-    )
+    data = b"".join(struct.pack("<QQI", *run) for run in runs).ljust(meta.freelist_length, b"\0")
     count = -(-(72 + meta.freelist_length) // meta.page_size)
     image = seal_page(
-        FREELIST,
-        count,
-        meta.freelist_page,
-        meta.generation,
-        0,
-        0,
-        0,
-        data,
-        count * meta.page_size,
+        FREELIST, count, meta.freelist_page, meta.generation, 0, 0, 0, data, count * meta.page_size
     )
     checksum = checksum_of(image, world.seed)
     io.pwrite(fd, with_checksum(image, checksum), meta.freelist_page * meta.page_size)
@@ -266,9 +232,7 @@ def test_a_damaged_list_of_free_pages_is_made_anew(name: str) -> None:
     engine.close()
 
 
-def test_a_list_damaged_while_the_file_is_closed_does_not_keep_it_from_being_used() -> (
-    None
-):
+def test_a_list_damaged_while_the_file_is_closed_does_not_keep_it_from_being_used() -> None:
     world = World()
     engine = world.open(2)
     engine.close()
@@ -285,14 +249,12 @@ def test_a_list_damaged_while_the_file_is_closed_does_not_keep_it_from_being_use
 
 def test_pages_that_overlap_are_told() -> None:
     assert malformed_runs([FreeRun(1, 16, 2), FreeRun(1, 18, 1)], 16, 20, 1) == ""
-    assert "overlap" in malformed_runs(
-        [FreeRun(1, 16, 2), FreeRun(1, 17, 1)], 16, 20, 1
-    )
+    assert "overlap" in malformed_runs([FreeRun(1, 16, 2), FreeRun(1, 17, 1)], 16, 20, 1)
     found = unreached_runs(bytearray([1, 0, 0, 1, 0]), 5)
     assert [(run.start, run.count) for run in found] == [(1, 2), (4, 1)]
 
 
-# -- pages -----------------------------------------------------------------------------------------
+# -- pages ---------------------------------------------------------------------------------------
 
 
 class Nothing(NodeSource):

@@ -70,21 +70,11 @@ def test_a_cut_log_is_refused_wherever_it_is_cut(name: str) -> None:
     data = state.files[needed(state)]
     places = {0, 1, 103, 104, 2000, FRAMES_OFFSET}
     for offset, frame in frames_of(data):
-        places |= {
-            offset,
-            offset + 1,
-            offset + 95,
-            offset + 96,
-            offset + 96 + frame.length - 1,
-        }
+        places |= {offset, offset + 1, offset + 95, offset + 96, offset + 96 + frame.length - 1}
     for size in sorted(places):
         where = f"{name} cut to {size}"
-        verdict = judge(
-            {**state.files, needed(state): data[:size]}, state.documents, where
-        )
-        assert verdict.code == ("WAL_HEADER_DAMAGED" if size < 104 else "WAL_HOLE"), (
-            where
-        )
+        verdict = judge({**state.files, needed(state): data[:size]}, state.documents, where)
+        assert verdict.code == ("WAL_HEADER_DAMAGED" if size < 104 else "WAL_HOLE"), where
         assert verdict.after[needed(state)] == data[:size], where
 
 
@@ -148,19 +138,13 @@ def test_a_database_file_older_than_its_log_is_refused(name: str) -> None:
     for older in (moments.early, moments.clean):
         verdict = judge(state.changed(main=older.files[PATH]), state.documents, name)
         assert verdict.code == "WAL_NEWER_THAN_META", name
-        assert (
-            verdict.details["checkpoint_lsn"] == newest_meta(older.files).checkpoint_lsn
-        )
+        assert verdict.details["checkpoint_lsn"] == newest_meta(older.files).checkpoint_lsn
 
 
-def test_a_database_file_from_before_the_checkpoint_finds_everything_in_the_log() -> (
-    None
-):
+def test_a_database_file_from_before_the_checkpoint_finds_everything_in_the_log() -> None:
     moments = history()
     main = moments.killed.files[PATH]
-    verdict = judge(
-        moments.rotated.changed(main=main), moments.rotated.documents, "older file"
-    )
+    verdict = judge(moments.rotated.changed(main=main), moments.rotated.documents, "older file")
     assert not verdict.is_told
 
 
@@ -170,9 +154,7 @@ def test_a_database_file_from_before_the_checkpoint_finds_everything_in_the_log(
     [b"x", b"CBFR", b"CBFR" * 400, random.Random(SEED).randbytes(5000)],
     ids=["byte", "magic", "magics", "random"],
 )
-def test_garbage_behind_the_last_frame_is_cut_and_recorded(
-    name: str, tail: bytes
-) -> None:
+def test_garbage_behind_the_last_frame_is_cut_and_recorded(name: str, tail: bytes) -> None:
     state = state_of(name)
     data = state.files[needed(state)]
     changed = {**state.files, needed(state): replaced(data, end_of(data), tail)}
@@ -199,9 +181,7 @@ def test_a_copy_of_a_frame_behind_the_last_one_is_not_a_frame(name: str) -> None
 def test_zeros_behind_the_log_are_its_end(name: str) -> None:
     state = state_of(name)
     data = state.files[needed(state)] + bytes(300_000)
-    assert not judge(
-        {**state.files, needed(state): data}, state.documents, name
-    ).is_told
+    assert not judge({**state.files, needed(state): data}, state.documents, name).is_told
 
 
 @pytest.mark.parametrize("name", KILLED)
@@ -213,10 +193,7 @@ def test_a_zeroed_frame_is_a_hole_and_the_log_stays_as_it_is(name: str) -> None:
         where = f"{name}, LSN {frame.lsn}"
         verdict = judge({**state.files, needed(state): changed}, state.documents, where)
         assert verdict.code == "WAL_HOLE", where
-        assert (verdict.details["lsn"], verdict.details["offset"]) == (
-            frame.lsn,
-            offset,
-        ), where
+        assert (verdict.details["lsn"], verdict.details["offset"]) == (frame.lsn, offset), where
         assert verdict.after[needed(state)] == changed, where
         assert verdict.after[PATH] == state.files[PATH], where
 
@@ -228,9 +205,7 @@ def test_a_zeroed_stretch_between_frames_is_a_hole() -> None:
     for _ in range(40):
         at = source.randrange(FRAMES_OFFSET, end_of(data) - 600)
         changed = replaced(data, at, bytes(512))
-        verdict = judge(
-            {**state.files, needed(state): changed}, state.documents, f"zeros at {at}"
-        )
+        verdict = judge({**state.files, needed(state): changed}, state.documents, f"zeros at {at}")
         assert verdict.code == "WAL_HOLE", f"seed {SEED}, zeros at {at}"
 
 
@@ -242,10 +217,7 @@ def total_reader(files: Files) -> tuple[int, list[str], Files]:
     disk = disk_of(files)
     client = connect(disk, read_only=True, salvage=True)
     count = len(list(client.shop.orders.find()))
-    findings = [
-        f"{finding.severity} {finding.code}"
-        for finding in client.recovery_report.findings
-    ]
+    findings = [f"{finding.severity} {finding.code}" for finding in client.recovery_report.findings]
     client.close()
     return count, findings, files_of(disk)
 
@@ -256,9 +228,7 @@ def test_what_is_before_a_hole_can_be_read_and_the_hole_is_reported() -> None:
     counts: list[int] = []
     for offset, _frame in frames_of(data):
         files = {**state.files, needed(state): flipped(data, (offset + 100) * 8)}
-        assert judge(
-            files, state.documents, f"frame at {offset}", read_only=True
-        ).is_told
+        assert judge(files, state.documents, f"frame at {offset}", read_only=True).is_told
         count, findings, after = total_reader(files)
         assert findings == ["SEV-1 WAL_HOLE"]
         assert after == files
@@ -267,18 +237,13 @@ def test_what_is_before_a_hole_can_be_read_and_the_hole_is_reported() -> None:
     assert counts[0] == orders
     assert counts[1:4] == [orders + 5] * 3
     assert counts == sorted(counts)
-    assert counts[-1] == len(
-        state.documents["orders"]
-    )  # the last commit is about people
+    assert counts[-1] == len(state.documents["orders"])  # the last commit is about people
 
 
 def test_a_hole_is_refused_again_and_again() -> None:
     state = state_of("killed")
     data = state.files[needed(state)]
-    files = {
-        **state.files,
-        needed(state): flipped(data, (frames_of(data)[2][0] + 8) * 8),
-    }
+    files = {**state.files, needed(state): flipped(data, (frames_of(data)[2][0] + 8) * 8)}
     for attempt in range(3):
         verdict = judge(files, state.documents, f"attempt {attempt}")
         assert verdict.code == "WAL_HOLE"
@@ -317,9 +282,7 @@ def test_a_torn_last_frame_that_nothing_proves_is_cut_and_recorded() -> None:
     offset, frame = frames_of(data)[-1]
     for size in range(1, frame.size(), 7):
         torn = data[: offset + size].ljust(len(data), b"\0")
-        verdict = judge(
-            {**after.files, path: torn}, before.documents, f"torn at {size}"
-        )
+        verdict = judge({**after.files, path: torn}, before.documents, f"torn at {size}")
         if offset + size >= offset + 96 + frame.length:
             continue
         assert verdict.findings == ["WAL_TORN_TAIL"], size
@@ -328,22 +291,16 @@ def test_a_torn_last_frame_that_nothing_proves_is_cut_and_recorded() -> None:
         assert b"WAL_TORN_TAIL" in verdict.after[f"{PATH}-events"], size
 
 
-def test_a_bad_frame_that_nothing_proves_takes_whole_frames_with_it_and_says_so() -> (
-    None
-):
+def test_a_bad_frame_that_nothing_proves_takes_whole_frames_with_it_and_says_so() -> None:
     _before, after = unsynced_state()
     path = needed(after)
     data = flipped(after.files[path], (frames_of(after.files[path])[0][0] + 100) * 8)
     disk = disk_of({**after.files, path: data})
     client = connect(disk)
     report = client.recovery_report
-    assert [(f.severity, f.code) for f in report.findings] == [
-        ("SEV-2", "WAL_TORN_TAIL")
-    ]
+    assert [(f.severity, f.code) for f in report.findings] == [("SEV-2", "WAL_TORN_TAIL")]
     assert report.frames_dropped == 1
-    assert len(list(client.shop.orders.find())) == len(
-        history().clean.documents["orders"]
-    )
+    assert len(list(client.shop.orders.find())) == len(history().clean.documents["orders"])
     client.close()
 
 

@@ -6,19 +6,8 @@ import random
 
 import pytest
 
-from cbdd.errors import (
-    CorruptDataError,
-    NewerFormatError,
-    NotADatabaseError,
-    ReadOnlyError,
-)
-from cbdd.storage.meta import (
-    META_BLOCK_BYTES,
-    META_BYTES,
-    SLOT_OFFSETS,
-    Meta,
-    decode_meta,
-)
+from cbdd.errors import CorruptDataError, NewerFormatError, NotADatabaseError, ReadOnlyError
+from cbdd.storage.meta import META_BLOCK_BYTES, META_BYTES, SLOT_OFFSETS, Meta, decode_meta
 from tests.damage.judge import judge
 from tests.damage.layout import newest_meta
 from tests.damage.specimen import PATH, SEED, Files, State, flipped, history, replaced
@@ -53,9 +42,7 @@ def state_of(name: str) -> State:
 
 
 @pytest.mark.parametrize("name", STATES)
-@pytest.mark.parametrize(
-    "content", [bytes(META_BLOCK_BYTES), GARBAGE], ids=["zeros", "garbage"]
-)
+@pytest.mark.parametrize("content", [bytes(META_BLOCK_BYTES), GARBAGE], ids=["zeros", "garbage"])
 @pytest.mark.parametrize("slot", [0, 1])
 def test_one_broken_slot_costs_nothing(name: str, content: bytes, slot: int) -> None:
     state = state_of(name)
@@ -79,9 +66,7 @@ def test_one_damaged_copy_of_each_slot_is_noted_and_costs_nothing(name: str) -> 
             data = state.files[PATH]
             for offset in (SLOT_OFFSETS[0][first], SLOT_OFFSETS[1][second]):
                 data = flipped(data, (offset + 60) * 8)
-            verdict = judge(
-                state.changed(main=data), state.documents, f"{name} {first} {second}"
-            )
+            verdict = judge(state.changed(main=data), state.documents, f"{name} {first} {second}")
             assert verdict.is_whole
             assert verdict.findings == ["META_COPY_DAMAGED"] * 2
 
@@ -97,15 +82,11 @@ def test_both_slots_broken_is_refused(name: str) -> None:
     assert isinstance(verdict.refusal, CorruptDataError)
     assert verdict.code == "META_DAMAGED"
     assert verdict.details["copies"] == [
-        f"offset {offset}: checksum"
-        for slot in range(2)
-        for offset in SLOT_OFFSETS[slot]
+        f"offset {offset}: checksum" for slot in range(2) for offset in SLOT_OFFSETS[slot]
     ]
 
 
-@pytest.mark.parametrize(
-    "content", [bytes(META_BLOCK_BYTES), GARBAGE], ids=["zeros", "garbage"]
-)
+@pytest.mark.parametrize("content", [bytes(META_BLOCK_BYTES), GARBAGE], ids=["zeros", "garbage"])
 def test_overwritten_slots_are_no_database(content: bytes) -> None:
     state = state_of("clean")
     data = broken(broken(state.files[PATH], 0, content), 1, content)
@@ -116,15 +97,11 @@ def test_overwritten_slots_are_no_database(content: bytes) -> None:
 
 @pytest.mark.parametrize("name", ["clean", "killed"])
 @pytest.mark.parametrize("field", [{"min_reader": 2}, {"must_not_read": 1}], ids=str)
-def test_a_format_that_cannot_be_read_is_refused(
-    name: str, field: dict[str, int]
-) -> None:
+def test_a_format_that_cannot_be_read_is_refused(name: str, field: dict[str, int]) -> None:
     state = state_of(name)
     data = rewritten(state.files, writer_version="7.8.9", **field)
     for read_only in (False, True):
-        verdict = judge(
-            state.changed(main=data), state.documents, name, read_only=read_only
-        )
+        verdict = judge(state.changed(main=data), state.documents, name, read_only=read_only)
         assert isinstance(verdict.refusal, NewerFormatError)
         assert verdict.code == "NEWER_FORMAT"
         assert verdict.details["writer_version"] == "7.8.9"
@@ -156,10 +133,7 @@ def test_features_that_may_be_ignored_are() -> None:
 def test_an_impossible_page_size_is_refused(page_size: int) -> None:
     state = state_of("clean")
     data = rewritten(state.files, page_size=page_size)
-    assert (
-        judge(state.changed(main=data), state.documents, "page size").code
-        == "META_MALFORMED"
-    )
+    assert judge(state.changed(main=data), state.documents, "page size").code == "META_MALFORMED"
 
 
 @pytest.mark.parametrize(

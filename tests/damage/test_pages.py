@@ -44,9 +44,7 @@ def test_a_zeroed_page_is_found_exactly_when_it_is_in_use() -> None:
     data = state.files[PATH]
     found: set[int] = set()
     for page in range(HEADER_PAGES, len(data) // PAGE_BYTES):
-        verdict = judge(
-            state.changed(main=put(data, page, ZEROS)), state.documents, f"page {page}"
-        )
+        verdict = judge(state.changed(main=put(data, page, ZEROS)), state.documents, f"page {page}")
         if not verdict.is_told:
             continue
         found.add(page)
@@ -66,9 +64,7 @@ def test_a_damaged_page_leaves_other_collections_readable() -> None:
     data = state.files[PATH]
     partly = 0
     for page in layout.nodes:
-        verdict = judge(
-            state.changed(main=put(data, page, ZEROS)), state.documents, f"page {page}"
-        )
+        verdict = judge(state.changed(main=put(data, page, ZEROS)), state.documents, f"page {page}")
         partly += verdict.refusal is None and 0 < len(verdict.errors) < 6
     assert partly > 15
 
@@ -84,9 +80,7 @@ def test_two_swapped_pages_are_both_named() -> None:
         swapped = put(put(data, one, page_of(data, other)), other, page_of(data, one))
         verdict = judge(state.changed(main=swapped), state.documents, where)
         told = told_of(verdict)
-        assert set(told) <= {("PAGE_MISDIRECTED", one), ("PAGE_MISDIRECTED", other)}, (
-            where
-        )
+        assert set(told) <= {("PAGE_MISDIRECTED", one), ("PAGE_MISDIRECTED", other)}, where
         # What hangs below a damaged branch cannot be reached, so one may hide the other.
         assert told, f"seed {SEED}, {where}"
 
@@ -101,10 +95,7 @@ def test_a_stale_page_is_named_stale() -> None:
             before = page_of(old, page)
             if not before or before == page_of(data, page):
                 continue
-            if (
-                int.from_bytes(before[NUMBER_OFFSET : NUMBER_OFFSET + 8], "little")
-                != page
-            ):
+            if int.from_bytes(before[NUMBER_OFFSET : NUMBER_OFFSET + 8], "little") != page:
                 continue  # the middle of a run
             stale += 1
             changed = moments.clean.changed(main=put(data, page, before))
@@ -120,9 +111,7 @@ def test_a_stale_page_under_a_log_is_found_or_replaced() -> None:
         told = 0
         for page in range(HEADER_PAGES, len(old) // PAGE_BYTES):
             changed = put(data, page, page_of(old, page))
-            verdict = judge(
-                state.changed(main=changed), state.documents, f"page {page}"
-            )
+            verdict = judge(state.changed(main=changed), state.documents, f"page {page}")
             same = page_of(old, page) == page_of(data, page)
             assert not (same and verdict.is_told), f"page {page}"
             told += verdict.is_told
@@ -133,15 +122,9 @@ def test_a_stale_page_under_a_log_is_found_or_replaced() -> None:
 def test_a_cut_file_is_refused_wherever_it_is_cut(name: str) -> None:
     state = getattr(history(), name)
     data = state.files[PATH]
-    sizes = [
-        page * PAGE_BYTES + more
-        for page in range(len(data) // PAGE_BYTES)
-        for more in (0, 9)
-    ]
+    sizes = [page * PAGE_BYTES + more for page in range(len(data) // PAGE_BYTES) for more in (0, 9)]
     for size in [*sizes, 1, 100, 511, 512, len(data) - 1]:
-        verdict = judge(
-            state.changed(main=data[:size]), state.documents, f"{name} cut to {size}"
-        )
+        verdict = judge(state.changed(main=data[:size]), state.documents, f"{name} cut to {size}")
         if size == 0:
             expected = "EMPTY_FILE"
         elif size < 512:  # not one meta page is whole
@@ -156,16 +139,12 @@ def test_a_cut_file_is_refused_wherever_it_is_cut(name: str) -> None:
 def test_a_file_that_is_too_long_is_whole() -> None:
     state = history().clean
     for tail in (ZEROS, b"x", random.Random(SEED).randbytes(9000)):
-        verdict = judge(
-            state.changed(main=state.files[PATH] + tail), state.documents, "too long"
-        )
+        verdict = judge(state.changed(main=state.files[PATH] + tail), state.documents, "too long")
         assert not verdict.is_told
 
 
 @pytest.mark.parametrize("name", ["killed", "rotated"])
-def test_a_database_file_that_is_missing_beside_its_log_is_not_made_anew(
-    name: str,
-) -> None:
+def test_a_database_file_that_is_missing_beside_its_log_is_not_made_anew(name: str) -> None:
     state = getattr(history(), name)
     verdict = judge(state.changed(main=None), state.documents, "no file")
     assert verdict.code == "DATABASE_MISSING"

@@ -81,10 +81,7 @@ def test_every_acknowledged_document_is_there_after_a_kill(
     assert documents_of(path, read_only=True) == ALL
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == killed
     assert documents_of(path) == ALL
-    assert sorted(p.name for p in tmp_path.iterdir()) == [
-        "shop.cbdd",
-        "shop.cbdd-events",
-    ]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["shop.cbdd", "shop.cbdd-events"]
     assert documents_of(path) == ALL
 
 
@@ -128,9 +125,7 @@ def test_a_file_of_no_bytes_is_not_made_anew(killed: Contents, tmp_path: Path) -
     assert path.read_bytes() == b""
 
 
-def test_a_missing_file_beside_its_log_is_not_made_anew(
-    killed: Contents, tmp_path: Path
-) -> None:
+def test_a_missing_file_beside_its_log_is_not_made_anew(killed: Contents, tmp_path: Path) -> None:
     path = laid_out(tmp_path, killed)
     path.unlink()
     with pytest.raises(CbddError) as caught:
@@ -156,9 +151,7 @@ def test_check_of_a_whole_file_ends_with_0(killed: Contents, tmp_path: Path) -> 
     assert path.read_bytes() == data
 
 
-def test_check_of_a_damaged_page_names_it_and_ends_with_3(
-    killed: Contents, tmp_path: Path
-) -> None:
+def test_check_of_a_damaged_page_names_it_and_ends_with_3(killed: Contents, tmp_path: Path) -> None:
     path, data = closed(killed, tmp_path)
     with cbdd.connect(path) as client:
         report = client.check()
@@ -215,9 +208,7 @@ def test_check_of_a_file_that_cannot_be_opened_says_why(
 def test_check_of_a_log_with_a_hole_tells_it(killed: Contents, tmp_path: Path) -> None:
     name = log_of(killed)
     offset = frames_of(killed[name])[5][0]
-    path = laid_out(
-        tmp_path, {**killed, name: flipped(killed[name], (offset + 90) * 8)}
-    )
+    path = laid_out(tmp_path, {**killed, name: flipped(killed[name], (offset + 90) * 8)})
     result = run("check", str(path))
     assert result.exit_code == DAMAGED
     assert "WAL_HOLE" in result.output
@@ -232,9 +223,7 @@ def test_commands_refuse_a_log_with_a_hole_unless_they_salvage(
 ) -> None:
     name = log_of(killed)
     offset = frames_of(killed[name])[5][0]
-    path = laid_out(
-        tmp_path, {**killed, name: flipped(killed[name], (offset + 90) * 8)}
-    )
+    path = laid_out(tmp_path, {**killed, name: flipped(killed[name], (offset + 90) * 8)})
     words = [command[0], str(path), *([] if command == ["stats"] else ["items"])]
     result = run(*words)
     assert result.exit_code == DAMAGED

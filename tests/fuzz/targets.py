@@ -103,14 +103,22 @@ def log(data: bytes) -> None:
         lsn += source.byte() % 4 != 0
         payload = source.take(16 if kind == 3 else source.byte())
         frame = encode_frame(
-            kind, source.byte(), lsn, chain, source.number() & ((1 << 64) - 1), 0, payload,
-            header.seed(), len(image),
+            kind,
+            source.byte(),
+            lsn,
+            chain,
+            source.number() & ((1 << 64) - 1),
+            0,
+            payload,
+            header.seed(),
+            len(image),
         )
         chain = int.from_bytes(frame[88:96], "little")
         image += frame
     disk = MemoryDisk.holding({segment_path("/db/a", 1): bytes(image)})
-    reader = LogReader(SegmentSet(MemoryIo(disk), "/db/a", UUID, 1 << 16),
-                       Position(1, FRAMES_OFFSET, 0, 0), True)
+    reader = LogReader(
+        SegmentSet(MemoryIo(disk), "/db/a", UUID, 1 << 16), Position(1, FRAMES_OFFSET, 0, 0), True
+    )
     for _ in range(len(data) + 2):
         frame = reader.next(0, 0)
         if frame is None:

@@ -31,9 +31,7 @@ Report = dict[str, Any]
 class Worker:
     """One thread: makes transactions and reports them."""
 
-    def __init__(
-        self, client: Any, identity: int, seed: int, say: Callable[[str], None]
-    ) -> None:
+    def __init__(self, client: Any, identity: int, seed: int, say: Callable[[str], None]) -> None:
         self.client = client
         self.lists = client.history.lists
         self.identity = identity
@@ -56,16 +54,12 @@ class Worker:
                 self._transaction(plan, done)
             status = OK
         except OperationFailure as error:
-            assert (
-                error.has_error_label("TransientTransactionError") or len(plan) == 1
-            ), error
+            assert error.has_error_label("TransientTransactionError") or len(plan) == 1, error
             status = FAIL
         except CbddError:
             status = UNKNOWN
         self.say(
-            json.dumps(
-                {"n": number, "done": done, "status": status, "at": time.monotonic_ns()}
-            )
+            json.dumps({"n": number, "done": done, "status": status, "at": time.monotonic_ns()})
         )
 
     def _plan(self, number: int) -> list[list[Any]]:
@@ -92,17 +86,12 @@ class Worker:
         kind, name, value = action
         if kind == APPEND:
             self.lists.update_one(
-                {"_id": name},
-                {"$push": {"v": value}, "$inc": {"n": 1}},
-                True,
-                session=session,
+                {"_id": name}, {"$push": {"v": value}, "$inc": {"n": 1}}, True, session=session
             )
             done.append([APPEND, name, value])
             return
         if self.source.random() < 0.3:
-            found = self.lists.find_one(
-                {"_id": name, "n": {"$gte": 0}}, session=session
-            )
+            found = self.lists.find_one({"_id": name, "n": {"$gte": 0}}, session=session)
         else:
             found = self.lists.find_one({"_id": name}, session=session)
         values = found["v"] if found else []
@@ -112,9 +101,7 @@ class Worker:
             self.generation[key] = max(self.generation[key], generation + 1)
 
 
-def work(
-    path: str, identity: int, threads: int, seed: int, say: Callable[[str], None]
-) -> None:
+def work(path: str, identity: int, threads: int, seed: int, say: Callable[[str], None]) -> None:
     """Make transactions on several threads until killed."""
     lock = threading.Lock()
 
@@ -126,9 +113,7 @@ def work(
         failures: list[BaseException] = []
 
         def loop(number: int) -> None:
-            worker = Worker(
-                client, identity * 100 + number, seed * 100 + number, report
-            )
+            worker = Worker(client, identity * 100 + number, seed * 100 + number, report)
             try:
                 while True:
                     worker.step()
@@ -137,10 +122,7 @@ def work(
             except BaseException as error:
                 failures.append(error)
 
-        running = [
-            threading.Thread(target=loop, args=(n,), daemon=True)
-            for n in range(threads)
-        ]
+        running = [threading.Thread(target=loop, args=(n,), daemon=True) for n in range(threads)]
         for thread in running:
             thread.start()
         while not failures and all(thread.is_alive() for thread in running):
@@ -177,9 +159,7 @@ class Recorder:
                 done = [action for action in begun["plan"] if action[0] == APPEND]
             self._add(said["n"], done, status, begun["at"], said["at"])
 
-    def _add(
-        self, number: int, done: list[Any], status: str, began: int, ended: int
-    ) -> None:
+    def _add(self, number: int, done: list[Any], status: str, began: int, ended: int) -> None:
         actions = [(kind, key, value) for kind, key, value in done]
         self.transactions.append(Transaction(number, actions, status, began, ended))
 
@@ -214,9 +194,7 @@ def run_history(
                 recorder.hear(child.lines())
             if kills and source.random() < 0.5:
                 everybody = list(children)
-                chosen = (
-                    everybody if source.random() < 0.2 else [source.choice(everybody)]
-                )
+                chosen = everybody if source.random() < 0.2 else [source.choice(everybody)]
                 for identity in chosen:
                     recorder.hear(children.pop(identity).kill())
                     killed += 1

@@ -23,11 +23,7 @@ ROUND_SECONDS = 4.0
 
 
 def run_rounds(
-    seconds: float,
-    seed: int,
-    processes: int,
-    threads: int,
-    round_seconds: float = ROUND_SECONDS,
+    seconds: float, seed: int, processes: int, threads: int, round_seconds: float = ROUND_SECONDS
 ) -> tuple[Counter[str], Counter[str], list[str]]:
     """Counts, anomalies by name, and the forbidden ones in words."""
     counts: Counter[str] = Counter()
@@ -65,17 +61,12 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
-    counts, names, bad = run_rounds(
-        chosen.seconds, chosen.seed, chosen.processes, chosen.threads
-    )
+    counts, names, bad = run_rounds(chosen.seconds, chosen.seed, chosen.processes, chosen.threads)
     if chosen.json:
         print(json.dumps({"counts": counts, "anomalies": names, "forbidden": bad}))
     else:
         print(", ".join(f"{count} {name}" for name, count in counts.items()))
-        print(
-            "anomalies: "
-            + (", ".join(f"{n} {name}" for name, n in names.items()) or "none")
-        )
+        print("anomalies: " + (", ".join(f"{n} {name}" for name, n in names.items()) or "none"))
         for text in bad:
             print(f"FORBIDDEN, {text}")
     return 1 if bad else 0

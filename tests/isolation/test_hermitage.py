@@ -222,9 +222,7 @@ def test_pmp_a_predicate_reads_one_snapshot(stage: Stage) -> None:
     assert stage.do(3, "where", 30) == [3]
 
 
-def test_pmp_a_predicate_that_writes_meets_its_snapshot_or_conflicts(
-    stage: Stage,
-) -> None:
+def test_pmp_a_predicate_that_writes_meets_its_snapshot_or_conflicts(stage: Stage) -> None:
     begin(stage, 1, 2)
     stage.do(1, "raise_all", 10)
     assert stage.do(2, "delete_where", 20) == 1

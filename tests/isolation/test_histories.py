@@ -22,15 +22,11 @@ def test_threads_processes_and_crashes_keep_snapshot_isolation() -> None:
     assert set(names) <= {"G2-item", "G2-item-realtime"}
 
 
-@pytest.mark.skipif(
-    build_kind() == "compiled", reason="compiled methods cannot be replaced"
-)
+@pytest.mark.skipif(build_kind() == "compiled", reason="compiled methods cannot be replaced")
 def test_commits_without_validation_are_caught(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(WriteTransaction, "_validate", lambda self: None)
     history, _kills = run_history(str(tmp_path / "app.cbdd"), 2.0, 1, 1, 4, False)
     found = {anomaly.name for anomaly in forbidden(check_history(history))}
-    assert found & {"G-single", "lost-append", "incompatible-order", "G-nonadjacent"}, (
-        found
-    )
+    assert found & {"G-single", "lost-append", "incompatible-order", "G-nonadjacent"}, found

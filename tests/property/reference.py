@@ -116,16 +116,11 @@ def matches(document: dict[str, Any], filter: dict[str, Any]) -> bool:
 def path_holds(document: Any, path: str, condition: Any) -> bool:
     if not is_operators(condition):
         condition = {"$eq": condition}
-    return all(
-        operator_holds(document, path, name, operand)
-        for name, operand in condition.items()
-    )
+    return all(operator_holds(document, path, name, operand) for name, operand in condition.items())
 
 
 def is_operators(condition: Any) -> bool:
-    return isinstance(condition, dict) and any(
-        name.startswith("$") for name in condition
-    )
+    return isinstance(condition, dict) and any(name.startswith("$") for name in condition)
 
 
 def operator_holds(document: Any, path: str, name: str, operand: Any) -> bool:
@@ -143,10 +138,7 @@ def operator_holds(document: Any, path: str, name: str, operand: Any) -> bool:
             operator_holds(document, path, "$eq", each) for each in operand
         )
     if name == "$size":
-        return any(
-            isinstance(v, list) and len(v) == operand
-            for v in arrays_at(document, names)
-        )
+        return any(isinstance(v, list) and len(v) == operand for v in arrays_at(document, names))
     if name == "$elemMatch":
         return any(
             element_holds(item, operand)
@@ -154,9 +146,7 @@ def operator_holds(document: Any, path: str, name: str, operand: Any) -> bool:
             if isinstance(array, list)
             for item in array
         )
-    return any(
-        value_holds(value, name, operand) for value in values_at(document, names)
-    )
+    return any(value_holds(value, name, operand) for value in values_at(document, names))
 
 
 def arrays_at(document: Any, names: list[str]) -> list[Any]:
@@ -182,9 +172,7 @@ def arrays_at(document: Any, names: list[str]) -> list[Any]:
 
 def element_holds(item: Any, condition: dict[str, Any]) -> bool:
     if is_operators(condition):
-        return all(
-            value_holds(item, name, operand) for name, operand in condition.items()
-        )
+        return all(value_holds(item, name, operand) for name, operand in condition.items())
     if isinstance(item, list):
         item = {str(position): each for position, each in enumerate(item)}
     return isinstance(item, dict) and matches(item, condition)
@@ -198,13 +186,9 @@ def value_holds(value: Any, name: str, operand: Any) -> bool:
     if name == "$exists":
         return (value is not MISSING) == operand
     if name == "$type":
-        return type_name(value) == operand or (
-            operand == "number" and bracket(value) == 2
-        )
+        return type_name(value) == operand or (operand == "number" and bracket(value) == 2)
     if name == "$mod":
-        return (
-            is_whole_number(value) and math.fmod(int(value), operand[0]) == operand[1]
-        )
+        return is_whole_number(value) and math.fmod(int(value), operand[0]) == operand[1]
     if bracket(value) != bracket(operand):
         return False
     if is_nan(value) or is_nan(operand):
@@ -277,15 +261,11 @@ def sort_values(value: Any, names: list[str], by_number: bool = False) -> list[A
         if name.isdigit() and int(name) < len(value):
             return sort_values(value[int(name)], rest, by_number=True)
         documents = [item if isinstance(item, dict) else {} for item in value]
-        return [each for item in documents for each in sort_values(item, names)] or [
-            MISSING
-        ]
+        return [each for item in documents for each in sort_values(item, names)] or [MISSING]
     return [MISSING]
 
 
-def sorted_ids(
-    documents: list[dict[str, Any]], sort: list[tuple[str, int]]
-) -> list[Any]:
+def sorted_ids(documents: list[dict[str, Any]], sort: list[tuple[str, int]]) -> list[Any]:
     """The ids in an order that has `_id` last, so that no two documents are equal in it."""
 
     def order(a: dict[str, Any], b: dict[str, Any]) -> int:
@@ -317,10 +297,7 @@ def updated(document: dict[str, Any], update: dict[str, Any]) -> dict[str, Any]:
 
 
 def change(
-    holder: dict[str, Any],
-    names: list[str],
-    apply: Callable[[Any, Any], Any],
-    operand: Any,
+    holder: dict[str, Any], names: list[str], apply: Callable[[Any, Any], Any], operand: Any
 ) -> None:
     name, rest = names[0], names[1:]
     if rest:
@@ -356,12 +333,8 @@ OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "$unset": unset,
     "$inc": lambda old, operand: operand if old is MISSING else old + operand,
     "$mul": lambda old, operand: 0 * operand if old is MISSING else old * operand,
-    "$min": lambda old, operand: (
-        operand if old is MISSING or compare(operand, old) < 0 else old
-    ),
-    "$max": lambda old, operand: (
-        operand if old is MISSING or compare(operand, old) > 0 else old
-    ),
+    "$min": lambda old, operand: operand if old is MISSING or compare(operand, old) < 0 else old,
+    "$max": lambda old, operand: operand if old is MISSING or compare(operand, old) > 0 else old,
     "$push": push,
     "$addToSet": add_to_set,
 }

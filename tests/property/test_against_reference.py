@@ -40,10 +40,7 @@ SEEDS = st.integers(min_value=0, max_value=2**64 - 1)
 QUESTIONS = 25
 EXAMPLES = 1000
 PARTS = 2
-WITHOUT_SHRINKING = (
-    Phase.explicit,
-    Phase.generate,
-)  # a failure prints its small case itself
+WITHOUT_SHRINKING = (Phase.explicit, Phase.generate)  # a failure prints its small case itself
 
 
 def value(source: random.Random, depth: int) -> Any:
@@ -52,10 +49,7 @@ def value(source: random.Random, depth: int) -> Any:
         return source.choice(SCALARS)
     if kind < 0.8:
         return [value(source, depth - 1) for _ in range(source.randrange(4))]
-    return {
-        source.choice(NAMES): value(source, depth - 1)
-        for _ in range(source.randrange(3))
-    }
+    return {source.choice(NAMES): value(source, depth - 1) for _ in range(source.randrange(3))}
 
 
 def document(source: random.Random, number: int) -> dict[str, Any]:
@@ -73,11 +67,7 @@ def condition(source: random.Random, pool: list[Any], depth: int = 1) -> Any:
         plain = operand(source, pool)
         return plain
     if kind < 7:
-        return {
-            source.choice(["$eq", "$ne", "$gt", "$gte", "$lt", "$lte"]): operand(
-                source, pool
-            )
-        }
+        return {source.choice(["$eq", "$ne", "$gt", "$gte", "$lt", "$lte"]): operand(source, pool)}
     if kind == 7:
         low, high = operand(source, pool), operand(source, pool)
         return {"$gte": low, "$lt": high}
@@ -89,17 +79,7 @@ def condition(source: random.Random, pool: list[Any], depth: int = 1) -> Any:
     if kind == 10:
         return {
             "$type": source.choice(
-                [
-                    "null",
-                    "bool",
-                    "int",
-                    "double",
-                    "string",
-                    "array",
-                    "object",
-                    "number",
-                    "date",
-                ]
+                ["null", "bool", "int", "double", "string", "array", "object", "number", "date"]
             )
         }
     if kind == 11:
@@ -112,19 +92,13 @@ def condition(source: random.Random, pool: list[Any], depth: int = 1) -> Any:
             return {"$not": inner}
         return {"$mod": [source.choice([2, 3]), source.randrange(2)]}
     if source.random() < 0.5:
-        return {
-            "$elemMatch": {
-                source.choice(["$gt", "$lte", "$eq"]): source.choice(SCALARS)
-            }
-        }
+        return {"$elemMatch": {source.choice(["$gt", "$lte", "$eq"]): source.choice(SCALARS)}}
     return {"$elemMatch": {source.choice(NAMES): source.choice(SCALARS)}}
 
 
 def question(source: random.Random, pool: list[Any], depth: int = 2) -> dict[str, Any]:
     if depth and source.random() < 0.25:
-        parts = [
-            question(source, pool, depth - 1) for _ in range(source.randrange(1, 4))
-        ]
+        parts = [question(source, pool, depth - 1) for _ in range(source.randrange(1, 4))]
         return {source.choice(["$and", "$or", "$nor"]): parts}
     paths = source.sample(PATHS, source.choice([1, 1, 2]))
     return {path: condition(source, pool) for path in paths}
@@ -136,11 +110,7 @@ def pool_of(documents: list[dict[str, Any]]) -> list[Any]:
     def walk(item: Any) -> None:
         found.append(item)
         for inner in (
-            item.values()
-            if isinstance(item, dict)
-            else item
-            if isinstance(item, list)
-            else ()
+            item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
         ):
             walk(inner)
 
@@ -157,8 +127,7 @@ def index(source: random.Random) -> tuple[dict[str, Any], dict[str, Any]]:
     if kind < 0.15:
         return {source.choice(["$**", "a.$**", "b.$**"]): source.choice([1, -1])}, {}
     keys: dict[str, Any] = {
-        p: source.choice([1, -1])
-        for p in source.sample(PATHS, source.choice([1, 1, 2, 3]))
+        p: source.choice([1, -1]) for p in source.sample(PATHS, source.choice([1, 1, 2, 3]))
     }
     if kind < 0.25:
         keys[source.choice(list(keys))] = "hashed"
@@ -195,9 +164,7 @@ def collection(
         try:
             items.insert(each)
         except OperationFailure as error:
-            assert error.code in (171, 16766), (
-                error
-            )  # parallel arrays; an array in a hashed index
+            assert error.code in (171, 16766), error  # parallel arrays; an array in a hashed index
             continue
         kept.append(each)
     return items, kept, indexes
@@ -212,9 +179,7 @@ def new_path(tmp_path: Path) -> Callable[[], Path]:
 
 
 @pytest.mark.parametrize("part", range(PARTS))
-def test_filters_and_sorts(
-    new_path: Callable[[], Path], record_property: Any, part: int
-) -> None:
+def test_filters_and_sorts(new_path: Callable[[], Path], record_property: Any, part: int) -> None:
     cases = 0
 
     @settings(max_examples=EXAMPLES, database=None, phases=WITHOUT_SHRINKING)
@@ -232,17 +197,14 @@ def test_filters_and_sorts(
                     parse_filter(filter)
                 except OperationFailure:
                     continue
-                expected = [
-                    each["_id"] for each in documents if reference.matches(each, filter)
-                ]
+                expected = [each["_id"] for each in documents if reference.matches(each, filter)]
                 shown = (filter, documents, indexes)
                 assert sorted(items.ids(filter)) == expected, shown
                 assert items.ids(filter, hint={"$natural": 1}) == expected, shown
                 assert items.count(filter) == len(expected), shown
                 cases += 2
                 sort = [
-                    (p, source.choice([1, -1]))
-                    for p in source.sample(PATHS, source.choice([1, 2]))
+                    (p, source.choice([1, -1])) for p in source.sample(PATHS, source.choice([1, 2]))
                 ]
                 wanted = dict([*sort, ("_id", 1)])
                 try:
@@ -273,9 +235,7 @@ def test_filters_and_sorts(
     assert cases >= 50_000 // PARTS, cases
 
 
-def test_indexes_follow_every_change(
-    new_path: Callable[[], Path], record_property: Any
-) -> None:
+def test_indexes_follow_every_change(new_path: Callable[[], Path], record_property: Any) -> None:
     """Replace, delete and insert at random, then ask: the answers and the indexes are right."""
     cases = 0
 
@@ -301,9 +261,7 @@ def test_indexes_follow_every_change(
                     parse_filter(filter)
                 except OperationFailure:
                     continue
-                expected = sorted(
-                    k for k, v in kept.items() if reference.matches(v, filter)
-                )
+                expected = sorted(k for k, v in kept.items() if reference.matches(v, filter))
                 assert sorted(items.ids(filter)) == expected, (filter, kept, indexes)
                 assert items.count(filter) == len(expected), (filter, kept, indexes)
                 cases += 1
@@ -382,15 +340,13 @@ def test_updates(record_property: Any) -> None:
         try:
             compiled = Update.compile(update)
         except OperationFailure as error:
-            assert error.code in (9, 40), (
-                error
-            )  # nothing to do; two operators on one path
+            assert error.code in (9, 40), error  # nothing to do; two operators on one path
             return
         expected = bson.encode(reference.updated(before, update))
         after = compiled.apply(bson.encode(before))
-        assert bson.decode(after, AWARE) == bson.decode(
-            expected, AWARE
-        ) or "nan" in repr(before) + repr(update), update
+        assert bson.decode(after, AWARE) == bson.decode(expected, AWARE) or "nan" in repr(
+            before
+        ) + repr(update), update
         assert list(bson.decode(after)) == list(bson.decode(expected)), update
 
     run()

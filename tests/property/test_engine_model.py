@@ -8,13 +8,7 @@ import random
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    precondition,
-    rule,
-)
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from cbdd.errors import WriteConflictError
 from cbdd.storage import ReadTransaction, StorageEngine, WriteTransaction
@@ -33,9 +27,7 @@ VALUES = st.one_of(
     st.binary(max_size=40),
     st.integers(100, 9000).map(lambda n: b"v" * n),
 )
-CHANGES = st.lists(
-    st.tuples(KEYS, st.one_of(st.none(), VALUES)), min_size=1, max_size=25
-)
+CHANGES = st.lists(st.tuples(KEYS, st.one_of(st.none(), VALUES)), min_size=1, max_size=25)
 
 
 def entries_of(txn: ReadTransaction) -> list[tuple[bytes, bytes]]:
@@ -54,9 +46,7 @@ class EngineMachine(RuleBasedStateMachine):
     engine: StorageEngine
     disk: MemoryDisk
 
-    @initialize(
-        seed=st.integers(0, 1 << 30), page_size=st.sampled_from([4096, 8192, 65536])
-    )
+    @initialize(seed=st.integers(0, 1 << 30), page_size=st.sampled_from([4096, 8192, 65536]))
     def start(self, seed: int, page_size: int) -> None:
         self.seed = seed
         self.page_size = page_size
@@ -64,17 +54,12 @@ class EngineMachine(RuleBasedStateMachine):
         self.model: dict[bytes, bytes] = {}
         self.since_durable: list[dict[bytes, bytes]] = [{}]
         self.snapshots: list[tuple[ReadTransaction, dict[bytes, bytes]]] = []
-        self.open: list[
-            tuple[WriteTransaction, dict[bytes, bytes], dict[bytes, bytes]]
-        ] = []
+        self.open: list[tuple[WriteTransaction, dict[bytes, bytes], dict[bytes, bytes]]] = []
         self.reopen()
 
     def reopen(self) -> None:
         self.engine = open_engine(
-            self.disk,
-            self.seed,
-            page_size_bytes=self.page_size,
-            checkpoint_log_bytes=40_000,
+            self.disk, self.seed, page_size_bytes=self.page_size, checkpoint_log_bytes=40_000
         )
 
     @rule(changes=CHANGES, durability=st.sampled_from(["full", "full", "normal"]))

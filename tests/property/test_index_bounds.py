@@ -31,21 +31,7 @@ from cbdd.query.parser import parse_filter
 
 GOLDEN = Path(__file__).parent.parent / "compat" / "golden.jsonl.gz"
 OPTIONS = json_util.JSONOptions(json_mode=json_util.JSONMode.CANONICAL, tz_aware=False)
-PATHS = [
-    "a",
-    "b",
-    "c",
-    "d",
-    "a.b",
-    "b.a",
-    "c.d",
-    "d.a.b",
-    "a.0",
-    "b.1",
-    "a.0.b",
-    "c.a.0",
-    "d.b.c",
-]
+PATHS = ["a", "b", "c", "d", "a.b", "b.a", "c.d", "d.a.b", "a.0", "b.1", "a.0.b", "c.a.0", "d.b.c"]
 OPERATORS = ["$eq", "$ne", "$gt", "$gte", "$lt", "$lte", "$in", "$nin", "$exists"]
 RECORD_ID = bytes(7) + b"\1"
 CASES_PER_SEED = 600
@@ -122,15 +108,11 @@ def check_query(rng: random.Random, documents: list[dict[str, Any]]) -> int:
     expression = parse_filter({"$and": conditions})
     found = composite_bounds(definition, bounds)
     for left, right in itertools.pairwise(found.intervals):
-        assert (
-            left.high is not None and right.low is not None and left.high <= right.low
-        )
+        assert left.high is not None and right.low is not None and left.high <= right.low
     matches = 0
     for data, keys in indexed:
         inside = any(
-            interval.contains(key + RECORD_ID)
-            for key in keys.keys
-            for interval in found.intervals
+            interval.contains(key + RECORD_ID) for key in keys.keys for interval in found.intervals
         )
         if expression.matches(data):
             matches += 1

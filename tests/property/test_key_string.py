@@ -13,17 +13,7 @@ import struct
 from fractions import Fraction
 from typing import Any
 
-from bson import (
-    Binary,
-    Code,
-    Decimal128,
-    Int64,
-    MaxKey,
-    MinKey,
-    ObjectId,
-    Regex,
-    Timestamp,
-)
+from bson import Binary, Code, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
 from bson.decimal128 import create_decimal128_context
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -100,79 +90,18 @@ REGEX_FLAGS = [("i", 2), ("m", 8), ("s", 16), ("x", 64)]
 BOUNDARIES: list[int] = [
     sign * (power + offset)
     for sign in (1, -1)
-    for power in (
-        0,
-        1,
-        2**7,
-        2**8,
-        2**15,
-        2**16,
-        2**31,
-        2**32,
-        2**52,
-        2**53,
-        2**54,
-        2**62,
-    )
+    for power in (0, 1, 2**7, 2**8, 2**15, 2**16, 2**31, 2**32, 2**52, 2**53, 2**54, 2**62)
     for offset in (-1, 0, 1)
 ]
 BOUNDARIES += [2**63 - 1, -(2**63) + 1, -(2**63)]
-FLOATS = [
-    0.0,
-    -0.0,
-    5e-324,
-    2.2250738585072014e-308,
-    2.225073858507201e-308,
-    0.1,
-    0.5,
-    1 / 3,
-]
-FLOATS += [
-    1 - 2**-53,
-    1.0,
-    1 + 2**-52,
-    1.5,
-    127.5,
-    128.5,
-    1e16,
-    2.0**62,
-    2.0**63,
-    1e300,
-    1e308,
-]
+FLOATS = [0.0, -0.0, 5e-324, 2.2250738585072014e-308, 2.225073858507201e-308, 0.1, 0.5, 1 / 3]
+FLOATS += [1 - 2**-53, 1.0, 1 + 2**-52, 1.5, 127.5, 128.5, 1e16, 2.0**62, 2.0**63, 1e300, 1e308]
 FLOATS += [2.0**64, 1.7976931348623157e308, 9223372036854774784.0, 4503599627370495.5]
-DECIMALS = [
-    "0",
-    "-0",
-    "0E-6176",
-    "1E-6176",
-    "9.999999999999999999999999999999999E+6144",
-    "0.1",
-]
-DECIMALS += [
-    "4.940656458412465441765687928682213E-324",
-    "1.797693134862315708145274237317044E+308",
-]
-DECIMALS += [
-    "0.5",
-    "1.00",
-    "19.99",
-    "9223372036854775807.5",
-    "9007199254740992.1",
-    "1E+6111",
-]
-DECIMALS += [
-    "9007199254740993",
-    "4503599627370496.5",
-    "2.4703282292062327208299493E-324",
-    "3.5",
-]
-DECIMALS += [
-    "9223372036854775808",
-    "9223372036854775808.1",
-    "18446744073709551616",
-    "1E-331",
-]
+DECIMALS = ["0", "-0", "0E-6176", "1E-6176", "9.999999999999999999999999999999999E+6144", "0.1"]
+DECIMALS += ["4.940656458412465441765687928682213E-324", "1.797693134862315708145274237317044E+308"]
+DECIMALS += ["0.5", "1.00", "19.99", "9223372036854775807.5", "9007199254740992.1", "1E+6111"]
+DECIMALS += ["9007199254740993", "4503599627370496.5", "2.4703282292062327208299493E-324", "3.5"]
+DECIMALS += ["9223372036854775808", "9223372036854775808.1", "18446744073709551616", "1E-331"]
 SPECIAL_NUMBERS = [
     math.nan,
     math.inf,
@@ -186,9 +115,7 @@ SPECIAL_NUMBERS = [
 
 def to_decimal128(value: Fraction) -> Decimal128:
     with decimal.localcontext(CONTEXT):
-        return Decimal128(
-            decimal.Decimal(value.numerator) / decimal.Decimal(value.denominator)
-        )
+        return Decimal128(decimal.Decimal(value.numerator) / decimal.Decimal(value.denominator))
 
 
 def near_double(value: float, ulps: int, scale: int) -> Decimal128:
@@ -223,9 +150,7 @@ decimals = st.one_of(
     st.sampled_from(DECIMALS)
     .map(lambda text: Decimal128(text).to_decimal().copy_negate())
     .map(Decimal128),
-    st.builds(
-        near_double, doubles, st.integers(-2000, 2000), st.sampled_from([0, 0, 1, -1])
-    ),
+    st.builds(near_double, doubles, st.integers(-2000, 2000), st.sampled_from([0, 0, 1, -1])),
     integers.map(lambda value: Decimal128(str(value))),
     st.builds(
         from_parts,
@@ -254,18 +179,14 @@ scalars = st.one_of(
     ),
     st.builds(Timestamp, st.integers(0, 2**32 - 1), st.integers(0, 3)),
     st.builds(
-        Regex,
-        st.text(alphabet="ab^\x01", max_size=3),
-        st.sampled_from([0, 2, 8, 10, 18, 64]),
+        Regex, st.text(alphabet="ab^\x01", max_size=3), st.sampled_from([0, 2, 8, 10, 18, 64])
     ),
     texts.map(Code),
     st.builds(Code, texts, st.dictionaries(names, st.integers(0, 3), max_size=2)),
 )
 values = st.recursive(
     scalars,
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=3), st.dictionaries(names, inner, max_size=3)
-    ),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(names, inner, max_size=3)),
     max_leaves=6,
 )
 
@@ -290,9 +211,7 @@ def check_pair(left: Any, right: Any) -> None:
 @example(Decimal128("9007199254740993"), Int64(2**53 + 1))
 @example(-(2.0**63), Int64(-(2**63)))
 @example(Decimal128("-9223372036854775808"), Int64(-(2**63)))
-def test_numbers_of_all_types_order_by_mathematical_value(
-    left: Any, right: Any
-) -> None:
+def test_numbers_of_all_types_order_by_mathematical_value(left: Any, right: Any) -> None:
     check_pair(left, right)
 
 
@@ -315,10 +234,7 @@ def test_any_two_values_order_as_in_the_model(left: Any, right: Any) -> None:
 
 
 @USUAL
-@given(
-    st.recursive(numbers, lambda inner: st.lists(inner, max_size=3), max_leaves=5),
-    st.data(),
-)
+@given(st.recursive(numbers, lambda inner: st.lists(inner, max_size=3), max_leaves=5), st.data())
 def test_equal_numbers_of_other_types_give_equal_keys_inside_arrays(
     value: Any, data: st.DataObject
 ) -> None:
@@ -352,8 +268,7 @@ def test_joined_keys_order_as_compound_values(
     def joined(row: tuple[Any, Any]) -> bytes:
         parts = [encode_python(value) for value in row]
         return b"".join(
-            invert(part) if down else part
-            for part, down in zip(parts, descending, strict=True)
+            invert(part) if down else part for part, down in zip(parts, descending, strict=True)
         )
 
     by_key = sorted(range(len(rows)), key=lambda i: joined(rows[i]))
@@ -366,6 +281,4 @@ def test_joined_keys_order_as_compound_values(
 @USUAL
 @given(texts, texts)
 def test_text_orders_by_its_bytes_even_with_nul(left: str, right: str) -> None:
-    assert (encode_python(left) < encode_python(right)) == (
-        left.encode() < right.encode()
-    )
+    assert (encode_python(left) < encode_python(right)) == (left.encode() < right.encode())

@@ -71,17 +71,11 @@ def ask(source: random.Random, items: Items, pool: list[Any], paths: list[str]) 
     return 3
 
 
-def ask_by_hint(
-    source: random.Random, items: Items, pool: list[Any], keys: dict[str, Any]
-) -> int:
+def ask_by_hint(source: random.Random, items: Items, pool: list[Any], keys: dict[str, Any]) -> int:
     """Compare what an index gives, in its own order and backwards, with a sorted scan."""
-    filter = {
-        path: cases.condition(source, pool) for path in source.sample(list(keys), 1)
-    }
+    filter = {path: cases.condition(source, pool) for path in source.sample(list(keys), 1)}
     turned = source.choice([1, -1])
-    sort = [(path, way * turned) for path, way in keys.items() if way != "hashed"] + [
-        ("_id", 1)
-    ]
+    sort = [(path, way * turned) for path, way in keys.items() if way != "hashed"] + [("_id", 1)]
     try:
         hinted = items.ids(filter, sort=sort, hint=keys)
         scanned = items.ids(filter, sort=sort, hint={"$natural": 1})
@@ -105,12 +99,8 @@ def test_plans_agree(
         path = new_path()
         items, documents, indexes = cases.collection(source, path)
         pool = cases.pool_of(documents)
-        plain = [
-            keys for keys, options in indexes if not options and "$**" not in str(keys)
-        ]
-        paths = sorted(
-            {path for keys, _ in indexes for path in keys if not path.endswith("$**")}
-        )
+        plain = [keys for keys, options in indexes if not options and "$**" not in str(keys)]
+        paths = sorted({path for keys, _ in indexes for path in keys if not path.endswith("$**")})
         try:
             for _ in range(12 if paths else 0):
                 compared += ask(source, items, pool, paths)

@@ -144,9 +144,7 @@ class Expectation:
             after = dict(self.delays)
             apply(self.pending, after)
             candidates.append(after)
-        assert any(matches(candidate, found) for candidate in candidates), self.explain(
-            found
-        )
+        assert any(matches(candidate, found) for candidate in candidates), self.explain(found)
         self.delays = dict(found)
         self.pending = None
 
@@ -215,9 +213,7 @@ def examine(path: str) -> dict[int, int]:
     return found
 
 
-def run(
-    path: str, rounds: int, seed: int, durability: str = "full", real: bool = False
-) -> int:
+def run(path: str, rounds: int, seed: int, durability: str = "full", real: bool = False) -> int:
     """The whole loop; returns how many statements were acknowledged."""
     source = random.Random(seed)
     if not os.path.exists(path):
@@ -245,9 +241,7 @@ def run(
                 expectation.hear(fact)
                 acknowledged += "done" in fact
             ended = process.wait()
-            assert ended == -signal.SIGKILL, (
-                f"seed {seed}, round {number}: exit code {ended}"
-            )
+            assert ended == -signal.SIGKILL, f"seed {seed}, round {number}: exit code {ended}"
         finally:
             process.kill()
             process.wait()
@@ -261,9 +255,7 @@ def run(
 
 if __name__ == "__main__":
     if sys.argv[2] == "judge":
-        total = run(
-            sys.argv[1], int(sys.argv[3]), int(sys.argv[4]), real="flights" in sys.argv
-        )
+        total = run(sys.argv[1], int(sys.argv[3]), int(sys.argv[4]), real="flights" in sys.argv)
         sys.stdout.write(f"{total} acknowledged\n")
     else:
         victim(sys.argv[1], int(sys.argv[2]), sys.argv[3])

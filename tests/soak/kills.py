@@ -47,9 +47,7 @@ def disturb(path: str, seed: int, say: Callable[[str], None]) -> None:
             for _ in range(source.randrange(1, 20)):
                 if source.random() < 0.3:
                     client.checkpoint()
-                client.ledger.things.count_documents(
-                    {"writer": source.randrange(WRITERS)}
-                )
+                client.ledger.things.count_documents({"writer": source.randrange(WRITERS)})
         say("round")
 
 
@@ -93,9 +91,7 @@ class KillLoop:
         for number in range(WRITERS + 1):
             if number not in self.children:
                 self.start(number)
-        time.sleep(
-            self.source.choice([0.002, 0.02, 0.05, 0.1]) * self.source.random() * 2
-        )
+        time.sleep(self.source.choice([0.002, 0.02, 0.05, 0.1]) * self.source.random() * 2)
         everybody = list(self.children)
         all_at_once = self.source.random() < 0.2
         for number in everybody if all_at_once else [self.source.choice(everybody)]:
@@ -163,9 +159,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="cbdd-kills-") as folder:
         path = str(Path(folder) / "app.cbdd")
         try:
-            counts = run_kills(
-                path, chosen.kills, chosen.seed, chosen.seconds, chosen.json
-            )
+            counts = run_kills(path, chosen.kills, chosen.seed, chosen.seconds, chosen.json)
         except AssertionError as error:
             kept = tempfile.mkdtemp(prefix="cbdd-kills-failed-")
             os.rename(folder, f"{kept}/files")

@@ -120,9 +120,7 @@ def run(work: Callable[[Callable[[str], None]], None]) -> list[str]:
     return said
 
 
-def write(
-    path: str, writer: int, seed: int, say: Callable[[str], None], **options: Any
-) -> None:
+def write(path: str, writer: int, seed: int, say: Callable[[str], None], **options: Any) -> None:
     """Commit until killed, or until the disk is full."""
     source = random.Random(seed)
     client = cbdd.connect(path, **{**OPTIONS, "durability": "normal", **options})
@@ -151,9 +149,7 @@ def write(
         say(f"a {number} {int(durability == 'full')}")
 
 
-def commit(
-    client: Any, writer: int, number: int, durability: str, source: random.Random
-) -> None:
+def commit(client: Any, writer: int, number: int, durability: str, source: random.Random) -> None:
     """One commit of a writer."""
     concern = WriteConcern(j=durability == "full")
     with client.start_session() as session:
@@ -197,9 +193,7 @@ def look(path: str, writers: int, say: Callable[[str], None], **options: Any) ->
         assert report.is_clean, report.to_dict()
         findings = [finding.code for finding in client.recovery_report.findings]
         was_clean = client.recovery_report.was_clean
-    say(
-        json.dumps({"counters": counters, "findings": findings, "was_clean": was_clean})
-    )
+    say(json.dumps({"counters": counters, "findings": findings, "was_clean": was_clean}))
 
 
 def require_whole(client: Any, writer: int) -> int:
@@ -210,16 +204,12 @@ def require_whole(client: Any, writer: int) -> int:
         number = counter["n"] if counter else 0
         found = {d["_id"] for d in things.find({"writer": writer}, session=session)}
     first = max(1, number - KEPT + 1)
-    expected = {
-        f"{writer}-{n}-{p}" for n in range(first, number + 1) for p in range(PARTS)
-    }
+    expected = {f"{writer}-{n}-{p}" for n in range(first, number + 1) for p in range(PARTS)}
     assert found == expected, f"writer {writer} at {number}: {found ^ expected}"
     return int(number)
 
 
-def judge(
-    counters: list[int], promises: list[Promises], is_power_cut: bool, where: str
-) -> None:
+def judge(counters: list[int], promises: list[Promises], is_power_cut: bool, where: str) -> None:
     """Hold counters against promises.
 
     :raises AssertionError: an acknowledged commit is gone, or one is there that nobody began.

@@ -19,9 +19,7 @@ DOCUMENT_BYTES = 2000
 def build(path: str, megabytes: int, cache_megabytes: int) -> None:
     """Fill the file to at least ``megabytes``."""
     source = random.Random(1)
-    with cbdd.connect(
-        path, durability="off", cache_size_bytes=cache_megabytes << 20
-    ) as client:
+    with cbdd.connect(path, durability="off", cache_size_bytes=cache_megabytes << 20) as client:
         documents = client["big"]["documents"]
         documents.create_index("n")
         number = 0
@@ -40,13 +38,9 @@ def build(path: str, megabytes: int, cache_megabytes: int) -> None:
 
 def scan(path: str, cache_megabytes: int) -> int:
     """Read every document once; returns how many there were."""
-    with cbdd.connect(
-        path, must_exist=True, cache_size_bytes=cache_megabytes << 20
-    ) as client:
+    with cbdd.connect(path, must_exist=True, cache_size_bytes=cache_megabytes << 20) as client:
         documents = client["big"]["documents"]
-        total = sum(
-            1 for _ in documents.find({"n": {"$gte": 0}}, hint=[("$natural", 1)])
-        )
+        total = sum(1 for _ in documents.find({"n": {"$gte": 0}}, hint=[("$natural", 1)]))
         assert total == documents.estimated_document_count()
         return total
 

@@ -23,9 +23,7 @@ START = 1000
 def prepare(path: str) -> None:
     with cbdd.connect(path) as client:
         bank = client["bank"]
-        bank.accounts.insert_many(
-            [{"_id": n, "balance": START} for n in range(ACCOUNTS)]
-        )
+        bank.accounts.insert_many([{"_id": n, "balance": START} for n in range(ACCOUNTS)])
         bank.accounts.create_index("balance")
         bank.counters.insert_one({"_id": "moves", "n": 0})
 

@@ -12,9 +12,7 @@ pytestmark = [pytest.mark.crash, pytest.mark.recovery]
 
 
 @pytest.mark.parametrize("durability", ["full", "normal"])
-def test_acknowledged_statements_survive_being_killed(
-    tmp_path: Path, durability: str
-) -> None:
+def test_acknowledged_statements_survive_being_killed(tmp_path: Path, durability: str) -> None:
     assert kill_loop.run(str(tmp_path / "app.cbdd"), 6, 20, durability) > 20
 
 

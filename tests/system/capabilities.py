@@ -43,9 +43,7 @@ def why_no_strace() -> str:
         capture_output=True,
         text=True,
     )
-    return (
-        f"strace does not work: {done.stderr.strip()[-200:]}" if done.returncode else ""
-    )
+    return f"strace does not work: {done.stderr.strip()[-200:]}" if done.returncode else ""
 
 
 def needs(reason: str) -> pytest.MarkDecorator:

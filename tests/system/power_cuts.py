@@ -50,9 +50,7 @@ def why_not() -> str:
         return "not Linux"
     if os.geteuid() != 0:
         return "not root"
-    if not any(
-        Path(folder, "mkfs.ext4").exists() for folder in ("/sbin", "/usr/sbin", "/bin")
-    ):
+    if not any(Path(folder, "mkfs.ext4").exists() for folder in ("/sbin", "/usr/sbin", "/bin")):
         return "no mkfs.ext4"
     if not Path("/dev/loop-control").exists():
         return "no loop devices"
@@ -105,9 +103,7 @@ class Device:
 
     def unmount(self) -> None:
         for attempt in range(100):
-            done = subprocess.run(
-                ["umount", self.point], check=False, capture_output=True
-            )
+            done = subprocess.run(["umount", self.point], check=False, capture_output=True)
             if done.returncode == 0:
                 self.is_mounted = False
                 return
@@ -149,9 +145,7 @@ def cut_once(device: Device, promises: list[Promises], seed: int, how: int) -> i
     return max(0, sum(said.acknowledged for said in promises) - before)
 
 
-def run_cuts(
-    cuts: int, seed: int, only: str = "", quiet: bool = True
-) -> tuple[Counter[str], int]:
+def run_cuts(cuts: int, seed: int, only: str = "", quiet: bool = True) -> tuple[Counter[str], int]:
     """Cut the power so many times over all settings; returns cuts by setting, and commits.
 
     :raises AssertionError: a durable commit is gone, or there is something else wrong.
@@ -207,22 +201,14 @@ def main() -> int:
         counts, commits = run_cuts(chosen.cuts, chosen.seed, chosen.only, chosen.json)
     except AssertionError as error:
         return fail("power cuts", error)
-    done = sum(
-        count for name, count in counts.items() if not name.startswith("skipped")
-    )
+    done = sum(count for name, count in counts.items() if not name.startswith("skipped"))
     seconds = round(time.monotonic() - began, 1)
     if chosen.json:
-        print(
-            json.dumps(
-                {"cuts": counts, "total": done, "commits": commits, "seconds": seconds}
-            )
-        )
+        print(json.dumps({"cuts": counts, "total": done, "commits": commits, "seconds": seconds}))
     else:
         for name, count in sorted(counts.items()):
             print(f"{count:6} {name}")
-        print(
-            f"{done} power cuts in {seconds} s, {commits} commits acknowledged, none lost"
-        )
+        print(f"{done} power cuts in {seconds} s, {commits} commits acknowledged, none lost")
     return 0
 
 

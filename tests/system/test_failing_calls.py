@@ -53,9 +53,7 @@ def run(path: Path, *inject: str) -> tuple[int, list[str]]:
     assert "Traceback" not in done.stderr, done.stderr
     lines = done.stdout.split("\n")
     numbers = [int(line) for line in lines if line.isdigit()]
-    return max(numbers, default=0), [
-        line for line in lines if line and not line.isdigit()
-    ]
+    return max(numbers, default=0), [line for line in lines if line and not line.isdigit()]
 
 
 def reopened(path: Path) -> set[int]:

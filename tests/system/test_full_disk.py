@@ -1,4 +1,4 @@
-"""Full disks: tmpfs of several sizes. What helps on a full disk works, nothing acknowledged is lost."""
+"""Full disks, tmpfs of several sizes: what helps works, and nothing acknowledged is lost."""
 
 from __future__ import annotations
 
@@ -31,9 +31,7 @@ def mount(tmp_path: Path) -> Iterator[Mount]:
         point = tmp_path / f"disk-{len(points)}"
         point.mkdir()
         options = f"size={kibibytes}k"
-        subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(point)], check=True
-        )
+        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(point)], check=True)
         points.append(point)
         return point
 
@@ -53,9 +51,7 @@ def fill(client: cbdd.Client[dict[str, object]], first: int) -> int:
 
 
 @pytest.mark.parametrize("kibibytes", [64, 96])
-def test_a_disk_too_small_for_an_empty_file_gets_none(
-    mount: Mount, kibibytes: int
-) -> None:
+def test_a_disk_too_small_for_an_empty_file_gets_none(mount: Mount, kibibytes: int) -> None:
     folder = mount(kibibytes)
     try:
         with cbdd.connect(folder / "a.cbdd") as client:
@@ -102,9 +98,7 @@ def test_what_helps_on_a_full_disk_works(mount: Mount, kibibytes: int) -> None:
 
 
 @pytest.mark.parametrize("kibibytes", [1024, 3072])
-def test_a_killed_process_leaves_a_full_disk_that_recovers(
-    mount: Mount, kibibytes: int
-) -> None:
+def test_a_killed_process_leaves_a_full_disk_that_recovers(mount: Mount, kibibytes: int) -> None:
     path = mount(kibibytes) / "a.cbdd"
 
     def write(say: Callable[[str], None]) -> None:
@@ -157,9 +151,7 @@ def test_somebody_else_may_fill_the_disk(mount: Mount, is_open: bool) -> None:
 def test_a_full_disk_is_an_answer_not_a_traceback(mount: Mount) -> None:
     folder = mount(1024)
     source = folder.parent / "rows.jsonl"
-    source.write_text(
-        "".join(json.dumps({"n": n, **DOCUMENT}) + "\n" for n in range(10_000))
-    )
+    source.write_text("".join(json.dumps({"n": n, **DOCUMENT}) + "\n" for n in range(10_000)))
     done = subprocess.run(
         [
             sys.executable,

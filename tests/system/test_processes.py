@@ -97,13 +97,11 @@ def test_a_fork_in_the_middle_of_writing_threads_harms_nobody(tmp_path: Path) ->
         assert {d["_id"] for d in again.a.b.find()} == set(written)
 
 
-# -- files that are changed under an open database ------------------------------------------------
+# -- files that are changed under an open database -----------------------------------------------
 
 
 @pytest.mark.parametrize("what", ["unlinked", "renamed", "replaced"])
-def test_a_file_that_is_gone_is_noticed_before_the_next_write(
-    tmp_path: Path, what: str
-) -> None:
+def test_a_file_that_is_gone_is_noticed_before_the_next_write(tmp_path: Path, what: str) -> None:
     path = tmp_path / "a.cbdd"
     client = cbdd.connect(path)
     client.a.b.insert_one({"_id": 1})
@@ -190,7 +188,7 @@ def test_links_lead_to_one_file_or_are_refused(tmp_path: Path) -> None:
         cbdd.connect(tmp_path / "hard")
 
 
-# -- descriptors -------------------------------------------------------------------------------------
+# -- descriptors ---------------------------------------------------------------------------------
 
 
 def test_with_standard_descriptors_closed_nothing_printed_reaches_the_file(
@@ -222,7 +220,7 @@ def test_with_standard_descriptors_closed_nothing_printed_reaches_the_file(
         assert client.check().is_clean
 
 
-# -- ends without closing ------------------------------------------------------------------------------
+# -- ends without closing ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -261,7 +259,7 @@ for number in range(5):
         assert client.check().is_clean
 
 
-# -- clocks --------------------------------------------------------------------------------------------
+# -- clocks --------------------------------------------------------------------------------------
 
 
 class JumpingClock(Clock):
@@ -280,9 +278,7 @@ def test_order_does_not_depend_on_the_wall_clock(days: int) -> None:
     disk = MemoryDisk()
 
     def connect(pid: int) -> cbdd.Client[dict[str, object]]:
-        return cbdd.Client(
-            "/db/a.cbdd", io=MemoryIo(disk, pid), clock=clock, background=False
-        )
+        return cbdd.Client("/db/a.cbdd", io=MemoryIo(disk, pid), clock=clock, background=False)
 
     client = connect(1)
     for number in range(10):

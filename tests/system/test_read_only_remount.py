@@ -19,9 +19,7 @@ pytestmark = [pytest.mark.recovery, needs(why_no_tmpfs())]
 def disk(tmp_path: Path) -> Iterator[Path]:
     point = tmp_path / "disk"
     point.mkdir()
-    subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(point)], check=True
-    )
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(point)], check=True)
     yield point
     subprocess.run(["umount", "-l", str(point)], check=True)
 

@@ -27,9 +27,7 @@ CLASSES: dict[str, Any] = {
 
 def rows(section: str) -> dict[str, str]:
     """Return the state of each name in a section's table."""
-    text = (
-        PAGE.read_text(encoding="utf-8").split(f"## {section}\n")[1].split("\n## ")[0]
-    )
+    text = PAGE.read_text(encoding="utf-8").split(f"## {section}\n")[1].split("\n## ")[0]
     states: dict[str, str] = {}
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
@@ -46,25 +44,18 @@ def test_every_public_name_has_a_row(section: str) -> None:
 
 
 @pytest.mark.parametrize("section", ["Database", "Collection"])
-def test_what_is_refused_is_refused_and_nothing_else(
-    section: str, tmp_path: Path
-) -> None:
+def test_what_is_refused_is_refused_and_nothing_else(section: str, tmp_path: Path) -> None:
     with cbdd.connect(str(tmp_path / "a.cbdd")) as client:
         owner = client.shop if section == "Database" else client.shop.orders
-        refused = {
-            name for name, state in rows(section).items() if state.startswith("refused")
-        }
+        refused = {name for name, state in rows(section).items() if state.startswith("refused")}
         for name in sorted(refused):
             method = getattr(owner, name)
             needed = [
                 each
                 for each in inspect.signature(method).parameters.values()
-                if each.default is each.empty
-                and each.kind is each.POSITIONAL_OR_KEYWORD
+                if each.default is each.empty and each.kind is each.POSITIONAL_OR_KEYWORD
             ]
-            with pytest.raises(
-                OperationFailure, match="not supported by this release"
-            ) as raised:
+            with pytest.raises(OperationFailure, match="not supported by this release") as raised:
                 method(*["x"] * len(needed))
             assert raised.value.code == 238
         assert refused >= {"aggregate", "watch"}

@@ -79,9 +79,7 @@ def table(document: str, heading: str) -> Fields:
     return [(int(at), int(size), re.split(r":| `", name)[0]) for at, size, name in rows]
 
 
-def assert_matches(
-    fields: Fields, data: bytes, expected: dict[str, list[bytes]]
-) -> None:
+def assert_matches(fields: Fields, data: bytes, expected: dict[str, list[bytes]]) -> None:
     """Every row of the table holds its value, and the rows cover the bytes without a gap."""
     at = 0
     left = {name: list(values) for name, values in expected.items()}
@@ -91,9 +89,7 @@ def assert_matches(
         assert left.get(name), f"{name} is not known here"
         value = left[name].pop(0)
         assert len(value) == size or value is ANY, f"{name}: {size} bytes in the table"
-        assert value is ANY or data[offset:at] == value, (
-            f"{name} is not at offset {offset}"
-        )
+        assert value is ANY or data[offset:at] == value, f"{name} is not at offset {offset}"
     assert at == len(data)
     assert not [name for name, values in left.items() if values]
 
@@ -158,14 +154,8 @@ def test_meta_page() -> None:
     assert_matches(table("file-format.md", "Meta page"), data, expected)
     text = section("file-format.md", "Meta page")
     (first, second), (third, fourth) = SLOT_OFFSETS
-    assert (
-        f"slot 0 at offsets {first} and {second}, slot 1 at {third} and {fourth}"
-        in text
-    )
-    assert (
-        f"A copy is {META_BYTES} bytes, the rest of its {META_BLOCK_BYTES}-byte block"
-        in text
-    )
+    assert f"slot 0 at offsets {first} and {second}, slot 1 at {third} and {fourth}" in text
+    assert f"A copy is {META_BYTES} bytes, the rest of its {META_BLOCK_BYTES}-byte block" in text
     assert CHECKSUM_OFFSET == 504
 
 
@@ -197,12 +187,8 @@ def test_page_header() -> None:
         "used": [u32(4)],
         "reserved for nonce and tag": [bytes(28)],
     }
-    assert_matches(
-        table("file-format.md", "Page header"), page[:HEADER_BYTES], expected
-    )
-    assert f"begins with {HEADER_BYTES} bytes" in section(
-        "file-format.md", "Page header"
-    )
+    assert_matches(table("file-format.md", "Page header"), page[:HEADER_BYTES], expected)
+    assert f"begins with {HEADER_BYTES} bytes" in section("file-format.md", "Page header")
 
 
 def test_nodes() -> None:
@@ -214,21 +200,9 @@ def test_nodes() -> None:
     run = Run(70, 2000, 71)
     image = encode_node(leaf, 9, 1, 2, limits, [b"one", run.encode()], [])
     assert "n x (key length u16, value length u16)" in text
-    body = (
-        u16(1)
-        + u16(3)
-        + u16(2)
-        + u16(65535)
-        + b"key-"
-        + b"aone"
-        + b"bb"
-        + u64(70, 2000, 71)
-    )
+    body = u16(1) + u16(3) + u16(2) + u16(65535) + b"key-" + b"aone" + b"bb" + u64(70, 2000, 71)
     assert image[HEADER_BYTES:].rstrip(b"\0") == body.rstrip(b"\0")
-    assert (
-        f"length of {IN_RUN} means that 24 bytes follow instead: page u64, length u64"
-        in text
-    )
+    assert f"length of {IN_RUN} means that 24 bytes follow instead: page u64, length u64" in text
     assert "longer than an eighth of a page and values longer than a quarter" in text
     assert (limits.max_key * 8, limits.max_value * 4) == (4096, 4096)
     branch = Node(1, 1)
@@ -237,10 +211,7 @@ def test_nodes() -> None:
     branch.counts = [3, 4]
     refs = [reference(5, 6), reference(7, 8)]
     image = encode_node(branch, 9, 1, 2, limits, refs, [])
-    assert (
-        "n x (rest of the key, child page u64, child checksum u64, entries below it u64)"
-        in text
-    )
+    assert "n x (rest of the key, child page u64, child checksum u64, entries below it u64)" in text
     body = u16(0) + u16(1) + u64(5, 6, 3) + b"m" + u64(7, 8, 4)
     assert image[HEADER_BYTES : HEADER_BYTES + len(body)] == body
     assert not any(image[HEADER_BYTES + len(body) :])
@@ -257,9 +228,7 @@ def test_shared_state(tmp_path: Path) -> None:
     shm.write_slot(255, 21, 22, 23, 24)
     data = io.pread(fd, SHM_BYTES + 1, 0)
     io.close(fd)
-    slots = u64(11, 12, 13, 14).ljust(255 * 64, b"\0") + u64(21, 22, 23, 24).ljust(
-        64, b"\0"
-    )
+    slots = u64(11, 12, 13, 14).ljust(255 * 64, b"\0") + u64(21, 22, 23, 24).ljust(64, b"\0")
     expected = {
         "magic": [b"CBDDSHM1"],
         "database UUID": [bytes(range(16))],
@@ -301,9 +270,7 @@ def test_segment_header() -> None:
     }
     assert_matches(table("log-format.md", "Segment header"), data, expected)
     text = section("log-format.md", "Segment header")
-    assert (
-        f"At {MARK_OFFSETS[0]} and {MARK_OFFSETS[1]} stand two durability marks" in text
-    )
+    assert f"At {MARK_OFFSETS[0]} and {MARK_OFFSETS[1]} stand two durability marks" in text
     assert f"Frames begin at {FRAMES_OFFSET}" in text
     seed = xxhash.xxh3_64_intdigest(bytes(range(16)) + u64(3, 2))
     assert header.seed() == seed
@@ -362,9 +329,7 @@ def test_commit_payload() -> None:
 def operators_in(heading: str, state: str | None = None) -> set[str]:
     """The operators a section of the query language's document names, with a state if given."""
     rows = section("query-language.md", heading).splitlines()
-    kept = [
-        row for row in rows if row.startswith("| ") and (state is None or state in row)
-    ]
+    kept = [row for row in rows if row.startswith("| ") and (state is None or state in row)]
     return {name for row in kept for name in re.findall(r"`(\$\w+)`", row)}
 
 
@@ -374,19 +339,8 @@ def test_filters_of_the_query_language() -> None:
         assert not all("unknown" in message for message in messages), name
     for name in operators_in("Filters", "| refused"):
         refused = f"{name} is not supported"
-        assert refused in message_of({name: 1}) or refused in message_of(
-            {"a": {name: 1}}
-        ), name
-    known = {
-        *OPERATORS,
-        *UNSUPPORTED_OPERATORS,
-        "$and",
-        "$or",
-        "$nor",
-        "$not",
-        "$all",
-        "$regex",
-    }
+        assert refused in message_of({name: 1}) or refused in message_of({"a": {name: 1}}), name
+    known = {*OPERATORS, *UNSUPPORTED_OPERATORS, "$and", "$or", "$nor", "$not", "$all", "$regex"}
     assert known <= operators_in("Filters")
 
 
@@ -400,12 +354,8 @@ def message_of(filter: dict[str, Any]) -> str:
 
 def test_expressions_of_the_query_language() -> None:
     rows = section("query-language.md", "Expressions").splitlines()
-    refused = {
-        name for row in rows if row.startswith("| refused") for name in names_in(row)
-    }
-    known = {
-        name for row in rows if row.startswith("| ") for name in names_in(row)
-    } - refused
+    refused = {name for row in rows if row.startswith("| refused") for name in names_in(row)}
+    known = {name for row in rows if row.startswith("| ") for name in names_in(row)} - refused
     assert refused == set(UNSUPPORTED)
     assert {*POSITIONAL, *NAMED} <= known
     assert all(is_expression_operator(name) for name in known)

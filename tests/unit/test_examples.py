@@ -57,8 +57,6 @@ def test_the_commands_of_a_document_run(
 
 def test_the_exit_codes_in_the_document_are_those_of_the_program() -> None:
     rows = re.findall(
-        r"^\| (\d+) \| (.*) \|$",
-        (ROOT / "docs" / "command-line.md").read_text(),
-        re.MULTILINE,
+        r"^\| (\d+) \| (.*) \|$", (ROOT / "docs" / "command-line.md").read_text(), re.MULTILINE
     )
     assert {int(code): text for code, text in rows} == EXIT_CODES

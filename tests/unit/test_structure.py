@@ -99,9 +99,7 @@ def test_a_module_keeps_the_rules(path: Path) -> None:
     ids=lambda path: path.stem,
 )
 def test_storage_calls_the_system_only_through_io(path: Path) -> None:
-    used = {
-        name.split(".")[0] for name in imported_modules(ast.parse(path.read_text()))
-    }
+    used = {name.split(".")[0] for name in imported_modules(ast.parse(path.read_text()))}
     assert path.stem == "io" or not used & SYSTEM_MODULES
 
 

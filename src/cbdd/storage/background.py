@@ -11,6 +11,7 @@ import threading
 from cbdd.errors import CbddError
 from cbdd.storage.checkpoint import checkpoint_is_due, run_checkpoint
 from cbdd.storage.follow import release_idle_pin
+from cbdd.storage.leftovers import release_leftovers
 from cbdd.storage.options import NORMAL
 from cbdd.storage.state import DatabaseState
 from cbdd.storage.sync import sync_to
@@ -52,7 +53,7 @@ class BackgroundThread:
                 return
             try:
                 self.step()
-            except (CbddError, OSError) as error:
+            except (CbddError, OSError, MemoryError) as error:
                 state.background_error = str(error)
                 state.events.record("background_error", {"error": str(error)})
                 if not self._is_stopping:
@@ -63,6 +64,7 @@ class BackgroundThread:
         state = self._state
         if state.is_closed:
             return
+        release_leftovers(state)
         if checkpoint_is_due(state) and not state.is_poisoned:
             run_checkpoint(state, False)
         if self._must_sync():

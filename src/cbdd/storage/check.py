@@ -88,8 +88,9 @@ class CheckReport:
 def check_database(state: DatabaseState) -> CheckReport:
     """Check the newest checkpoint on disk and the newest commit in memory."""
     report = CheckReport()
-    snapshot = acquire_snapshot(state, False)
+    key = state.next_owner()
     try:
+        snapshot = acquire_snapshot(state, False, key)
         with state.apply_lock:
             meta = state.meta
             base = dict(state.base_trees)
@@ -106,7 +107,7 @@ def check_database(state: DatabaseState) -> CheckReport:
             report.entries += snapshot.trees[number].count
             report.trees += 1
     finally:
-        release_snapshot(state, snapshot)
+        release_snapshot(state, key)
     return report
 
 

@@ -25,6 +25,8 @@ pages that everybody else takes for free, so it is retracted first.
 
 from __future__ import annotations
 
+import threading
+
 from cbdd.errors import CbddError, CorruptDataError, DurabilityError
 from cbdd.storage.btree import PageLedger, Tree, TreeWriter
 from cbdd.storage.directory import directory_of, encode_entry, set_directory, tree_key
@@ -73,8 +75,12 @@ def run_checkpoint(state: DatabaseState, wait: bool, is_forced: bool = False) ->
     :raises DurabilityError: a sync of the log failed.
     """
     timeout = state.options.lock_timeout_seconds
+    me = threading.get_ident()
+    if state.checkpoint_thread == me:
+        return False
     if not state.checkpoint_mutex.acquire(True, timeout if wait else 0):
         return False
+    state.checkpoint_thread = me
     try:
         if wait:
             state.locks.acquire(CHECKPOINT, True, timeout, "")
@@ -88,6 +94,7 @@ def run_checkpoint(state: DatabaseState, wait: bool, is_forced: bool = False) ->
     except OSError as error:
         raise translated(error, "write a checkpoint", state.path) from error
     finally:
+        state.checkpoint_thread = 0
         state.checkpoint_mutex.release()
     return True
 
@@ -147,9 +154,9 @@ def _checkpoint(state: DatabaseState, is_forced: bool) -> None:
             _publish_generation(state, meta, writer, trees, attempt)
         finally:
             unlock_writer(state, token)
-    except BaseException:
+    except BaseException as error:
         for attempt in attempts:
-            _abandon(state, attempt)
+            _abandon(state, attempt, not isinstance(error, (CbddError, OSError)))
         raise
     remove_old_segments(state)
 
@@ -178,15 +185,15 @@ def _begin_attempt(state: DatabaseState, attempts: list[Attempt], is_forced: boo
         state.is_checkpoint_active = True
 
 
-def _abandon(state: DatabaseState, attempt: Attempt) -> None:
+def _abandon(state: DatabaseState, attempt: Attempt, is_interrupted: bool) -> None:
     """Go on as if the checkpoint had not begun; what it was to free is freed by the next.
 
-    When its meta page may be on disk, or the trees were taken anew meanwhile, the books of this
-    process do not match any more and everything is taken anew from disk.
+    When its meta page may be on disk, or the trees were taken anew meanwhile, or it was interrupted
+    anywhere, the books of this process may not match and everything is taken anew from disk.
     """
     with state.apply_lock:
         state.is_checkpoint_active = False
-        if attempt.is_durable or state.epoch != attempt.epoch:
+        if is_interrupted or attempt.is_durable or state.epoch != attempt.epoch:
             state.is_tainted = True
             return
         ledger = attempt.ledger
@@ -506,7 +513,7 @@ def reusable_generation(state: DatabaseState) -> int:
         return -1
     state.locks.release(UNREGISTERED)
     with state.apply_lock:
-        for generation in list(state.pins):
+        for generation in list(state.pins.values()):
             limit = min(limit, generation)
     shm = state.shm
     if shm is None:

@@ -35,8 +35,9 @@ from cbdd.storage.check import CheckReport, check_database
 from cbdd.storage.checkpoint import make_clean, run_checkpoint
 from cbdd.storage.creation import create_database, remove_leftovers
 from cbdd.storage.events import EventLog
-from cbdd.storage.follow import acquire_snapshot, adopt, read_state, refresh
+from cbdd.storage.follow import adopt, read_state, refresh
 from cbdd.storage.io import FULL_ERRNOS, Clock, Io, Randomness, register_at_fork, translated
+from cbdd.storage.leftovers import release_leftovers
 from cbdd.storage.locks import ATTACHED, OPEN, SLOT_BASE, FileLocks
 from cbdd.storage.meta import Meta, MetaCopy, choose, read_copies, require_writable
 from cbdd.storage.options import StorageOptions
@@ -52,7 +53,7 @@ from cbdd.storage.transaction import ReadTransaction, WriteTransaction, begin_wr
 from cbdd.storage.wal import SegmentSet, list_segments
 
 _registry: dict[tuple[int, int, int], StorageEngine] = {}
-_registry_lock = threading.Lock()
+_registry_lock = threading.RLock()
 
 
 class StorageEngine:
@@ -124,13 +125,14 @@ class StorageEngine:
     def begin_read(self) -> ReadTransaction:
         """A snapshot of everything acknowledged so far, in any process."""
         state = self._state
+        release_leftovers(state)
         try:
             if not state.read_only:
-                return ReadTransaction(state, acquire_snapshot(state, False))
+                return ReadTransaction(state)
             state.require_usable()
             with state.apply_lock:
                 follow_read_only(state)
-                return ReadTransaction(state, acquire_snapshot(state, False))
+                return ReadTransaction(state)
         except OSError as error:
             raise translated(error, "begin reading", state.path) from error
 
@@ -143,6 +145,7 @@ class StorageEngine:
         return self._begin(operation, False)
 
     def _begin(self, operation: str, exclusive: bool) -> WriteTransaction:
+        release_leftovers(self._state)
         try:
             return begin_write(self._state, operation, exclusive)
         except OSError as error:
@@ -156,6 +159,7 @@ class StorageEngine:
         self._state.require_usable()
         if self._state.read_only:
             raise ReadOnlyError("READ_ONLY", f"{self._state.path} is open for reading")
+        release_leftovers(self._state)
         run_checkpoint(self._state, True)
 
     def check(self) -> CheckReport:
@@ -177,6 +181,7 @@ class StorageEngine:
 
         :raises DiskFaultError: the clean close failed; nothing is lost, the next open recovers.
         """
+        release_leftovers(self._state)
         with _registry_lock:
             if self._state.is_closed or self._state.is_forked:
                 return

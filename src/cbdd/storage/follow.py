@@ -157,8 +157,11 @@ def refresh(state: DatabaseState) -> None:
     if shm is None:
         return
     raw = shm.state()
-    if raw == state.raw_state and not state.is_tainted:
+    if raw == state.raw_state and not state.is_tainted and not state.is_applying:
         return
+    if state.is_applying:  # the last time was interrupted half-way
+        state.is_tainted = True
+    state.is_applying = True
     while True:
         raw, published, durable = read_state(state)
         if is_poisoned(raw):
@@ -173,6 +176,7 @@ def refresh(state: DatabaseState) -> None:
     state.is_tainted = False
     state.durable_lsn = max(state.durable_lsn, durable)
     state.advance_visible()
+    state.is_applying = False
 
 
 def _catch_up(state: DatabaseState, published: Published) -> bool:
@@ -247,7 +251,7 @@ def raise_pin(state: DatabaseState) -> None:
     """Pin no older generation than is still needed."""
     if state.pinned_generation:
         needed = state.meta.generation
-        for generation in list(state.pins):
+        for generation in list(state.pins.values()):
             needed = min(needed, generation)
         try:
             set_pin(state, needed)
@@ -255,8 +259,11 @@ def raise_pin(state: DatabaseState) -> None:
             return  # an older pin keeps more pages than needed, never fewer
 
 
-def acquire_snapshot(state: DatabaseState, of_tip: bool) -> Snapshot:
-    """Catch up and pin the newest snapshot, visible or tip."""
+def acquire_snapshot(state: DatabaseState, of_tip: bool, key: int) -> Snapshot:
+    """Catch up and pin the newest snapshot, visible or tip.
+
+    :param key: from `DatabaseState.next_owner`; `release_snapshot` takes it, pinned or not.
+    """
     state.require_usable()
     with state.apply_lock:
         refresh(state)
@@ -269,18 +276,14 @@ def acquire_snapshot(state: DatabaseState, of_tip: bool) -> Snapshot:
             state.wake.set()
         state.snapshots_taken += 1
         snapshot = state.tip if of_tip else state.visible
-        state.pins[snapshot.generation] = state.pins.get(snapshot.generation, 0) + 1
+        state.pins[key] = snapshot.generation
         return snapshot
 
 
-def release_snapshot(state: DatabaseState, snapshot: Snapshot) -> None:
-    """Let go of a pinned snapshot."""
+def release_snapshot(state: DatabaseState, key: int) -> None:
+    """Let go of a pinned snapshot; again and again if need be."""
     with state.apply_lock:
-        left = state.pins.get(snapshot.generation, 0) - 1
-        if left > 0:
-            state.pins[snapshot.generation] = left
-            return
-        state.pins.pop(snapshot.generation, None)
+        state.pins.pop(key, None)
         if state.pinned_generation and state.pinned_generation < state.meta.generation:
             if not state.is_closed and not state.is_forked:
                 raise_pin(state)

@@ -51,7 +51,7 @@ class Pager(NodeSource):
         self._clock: deque[bytes] = deque()
         self._clean_bytes = 0
         self.dirty_bytes = 0
-        self._evicting = threading.Lock()
+        self._evicting = threading.RLock()
         self.pages_read = 0
 
     @property

@@ -106,9 +106,10 @@ def _reusable_pages(state: DatabaseState, own: int) -> int:
     if not meta.freelist_length:
         return 0
     limit = meta.generation - 1
-    for generation in list(state.pins):
-        if generation == own and state.pins[generation] == 1:
-            continue
+    pins = list(state.pins.values())
+    if own in pins:
+        pins.remove(own)
+    for generation in pins:
         limit = min(limit, generation)
     try:
         run = Run(meta.freelist_page, meta.freelist_length, meta.freelist_checksum)

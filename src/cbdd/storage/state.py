@@ -129,14 +129,19 @@ class DatabaseState:
         self.is_tainted = False
         self.is_closed = False
         self.is_forked = False
-        self.is_sync_running = False
+        self.is_applying = False
+        self.sync_leader = 0  # threads, for leftovers.py
+        self.sync_lock_thread = 0
+        self.checkpoint_thread = 0
+        self.live_tokens: set[int] = set()
         self.writer_thread = 0
         self.writer_token = 0
 
         self.apply_lock = threading.RLock()
-        self.writer_mutex = threading.Lock()
-        self.checkpoint_mutex = threading.Lock()
-        self.sync_condition = threading.Condition()
+        self.writer_mutex = threading.RLock()
+        self.checkpoint_mutex = threading.RLock()
+        self.sync_mutex = threading.RLock()
+        self.sync_condition = threading.Condition(self.sync_mutex)
         self.wake = threading.Event()
         self.background_error = ""
         self.is_background_idle = False

@@ -11,8 +11,9 @@ from cbdd.storage.state import DatabaseState
 
 def statistics_of(state: DatabaseState) -> dict[str, object]:
     """The facts as plain values, for JSON. Sizes are bytes, times microseconds since the epoch."""
-    snapshot = acquire_snapshot(state, False)
+    key = state.next_owner()
     try:
+        snapshot = acquire_snapshot(state, False, key)
         with state.apply_lock:
             meta = state.meta
             free = 0
@@ -56,7 +57,7 @@ def statistics_of(state: DatabaseState) -> dict[str, object]:
                 "processes": _processes(state),
             }
     finally:
-        release_snapshot(state, snapshot)
+        release_snapshot(state, key)
 
 
 def _processes(state: DatabaseState) -> list[dict[str, object]]:

@@ -15,6 +15,8 @@ fsync Failures?" (2020).
 
 from __future__ import annotations
 
+import threading
+
 from cbdd.errors import DurabilityError
 from cbdd.storage.follow import read_state
 from cbdd.storage.locks import SYNC
@@ -35,15 +37,17 @@ def sync_to(state: DatabaseState, lsn: int) -> None:
                 if state.durable_lsn >= lsn:
                     return
                 state.require_unpoisoned()
-                if not state.is_sync_running:
-                    state.is_sync_running = True
+                if not state.sync_leader:
+                    state.sync_leader = threading.get_ident()
                     break
-                condition.wait()
+                if not condition.wait(state.options.lock_timeout_seconds):
+                    state.sync_leader = 0  # gone without a word; a second sync does no harm
         try:
             _lead(state, lsn)
         finally:
             with condition:
-                state.is_sync_running = False
+                if state.sync_leader == threading.get_ident():
+                    state.sync_leader = 0
                 condition.notify_all()
 
 
@@ -79,6 +83,7 @@ def mark_durable(state: DatabaseState, segment: Segment, lsn: int, end: int) -> 
     """Record what a sync that has returned covered, for other processes and for recovery."""
     shm = state.shm
     if shm is not None:
+        state.sync_lock_thread = threading.get_ident()
         state.locks.acquire(SYNC, True, state.options.lock_timeout_seconds, "")
         try:
             _raw, _published, durable = read_state(state)
@@ -87,6 +92,7 @@ def mark_durable(state: DatabaseState, segment: Segment, lsn: int, end: int) -> 
                 shm.set_durable(lsn)
         finally:
             state.locks.release(SYNC)
+            state.sync_lock_thread = 0
     _note(state, lsn)
 
 

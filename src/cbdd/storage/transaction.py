@@ -59,7 +59,7 @@ from cbdd.storage.io import FULL_ERRNOS, disk_full, translated
 from cbdd.storage.options import DURABILITIES, FULL, NORMAL
 from cbdd.storage.shm import Published
 from cbdd.storage.space import log_reserve, make_room
-from cbdd.storage.state import DatabaseState, Snapshot
+from cbdd.storage.state import DatabaseState
 from cbdd.storage.sync import poison, sync_to
 from cbdd.storage.writer_lock import lock_writer, unlock_writer
 
@@ -67,11 +67,14 @@ from cbdd.storage.writer_lock import lock_writer, unlock_writer
 class ReadTransaction:
     """A snapshot: everything committed before it began, nothing after. Close it when done."""
 
-    def __init__(self, state: DatabaseState, snapshot: Snapshot) -> None:
+    _is_open: bool = False
+
+    def __init__(self, state: DatabaseState, of_tip: bool = False) -> None:
         self._state = state
-        self._snapshot = snapshot
         self._pager = state.pager
+        self._key = state.next_owner()
         self._is_open = True
+        self._snapshot = acquire_snapshot(state, of_tip, self._key)
 
     @property
     def lsn(self) -> int:
@@ -113,8 +116,8 @@ class ReadTransaction:
     def close(self) -> None:
         """Let go of the snapshot; calling it again does nothing."""
         if self._is_open:
+            release_snapshot(self._state, self._key)
             self._is_open = False
-            release_snapshot(self._state, self._snapshot)
 
     def __del__(self) -> None:
         self.close()
@@ -160,17 +163,25 @@ class Guard:
 class WriteTransaction(ReadTransaction):
     """A snapshot with private changes on top, to be committed or aborted."""
 
-    def __init__(
-        self, state: DatabaseState, snapshot: Snapshot, operation: str, epoch: int, token: int
-    ) -> None:
-        super().__init__(state, snapshot)
+    _token: int = 0  # of the writer lock; 0: optimistic
+
+    def __init__(self, state: DatabaseState, operation: str, exclusive: bool) -> None:
+        self._state = state
+        if exclusive:
+            self._token = lock_writer(state)
+            state.live_tokens.add(self._token)
+        self._writers: dict[int, TreeWriter] = {}
+        try:
+            with state.apply_lock:
+                super().__init__(state, exclusive)
+                self._epoch = state.epoch
+        except BaseException:
+            self._end()
+            raise
         self.operation = operation
-        self._epoch = epoch
-        self._token = token  # of the writer lock; 0: optimistic
-        self._owner = state.next_owner()
+        self._owner = self._key
         self._ledger: PageLedger = new_ledger(state)
         self._changes: dict[int, TreeChanges] = {}
-        self._writers: dict[int, TreeWriter] = {}
         self._guards: list[Guard] = []
         self._bytes = 0
         self._has_created_or_dropped = False
@@ -320,11 +331,12 @@ class WriteTransaction(ReadTransaction):
         self._writers = {}
         try:
             if self._is_open:
+                release_snapshot(self._state, self._key)
                 self._is_open = False
-                release_snapshot(self._state, self._snapshot)
         finally:
             if self._token:
                 _unlock_after(self._state, self._token)
+                self._state.live_tokens.discard(self._token)
                 self._token = 0
 
     def __del__(self) -> None:
@@ -370,12 +382,14 @@ class WriteTransaction(ReadTransaction):
         try:
             return self._publish(flags)
         except DiskFullError as error:
-            token, self._token = self._token, 0
-            unlock_writer(state, token)
+            unlock_writer(state, self._token)
+            state.live_tokens.discard(self._token)
+            self._token = 0
             if not relieve_disk(state):
                 raise
             full = error
         self._token = lock_writer(state)
+        state.live_tokens.add(self._token)
         with state.apply_lock:
             state.require_usable()
             refresh(state)
@@ -576,22 +590,14 @@ def begin_write(state: DatabaseState, operation: str, exclusive: bool) -> WriteT
         )
     state.require_unpoisoned()
     relieve_memory(state)
-    token = lock_writer(state) if exclusive else 0
+    txn = WriteTransaction(state, operation, exclusive)
     try:
-        with state.apply_lock:
-            snapshot = acquire_snapshot(state, exclusive)
-            epoch = state.epoch
-        try:
-            state.require_unpoisoned()
-            require_same_file(state)
-            return WriteTransaction(state, snapshot, operation, epoch, token)
-        except BaseException:
-            release_snapshot(state, snapshot)
-            raise
+        state.require_unpoisoned()
+        require_same_file(state)
     except BaseException:
-        if token:
-            unlock_writer(state, token)
+        txn.abort()
         raise
+    return txn
 
 
 def require_same_file(state: DatabaseState) -> None:

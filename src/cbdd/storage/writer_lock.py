@@ -30,7 +30,8 @@ def lock_writer(state: DatabaseState) -> int:
             "commit or abort it first",
         )
     timeout = state.options.lock_timeout_seconds
-    if not state.writer_mutex.acquire(True, timeout):
+    mutex = state.writer_mutex
+    if not mutex.acquire(True, timeout):
         raise LockedError(
             "LOCKED",
             f"the writer lock of {state.path} was not free within {timeout:g} s; held by another "
@@ -47,7 +48,7 @@ def lock_writer(state: DatabaseState) -> int:
         return token
     except BaseException:
         state.writer_thread = 0
-        state.writer_mutex.release()
+        mutex.release()
         raise
 
 
@@ -60,6 +61,10 @@ def unlock_writer(state: DatabaseState, token: int) -> None:
             state.locks.release(WRITER)
     finally:
         if state.writer_token == token:
+            is_mine = state.writer_thread == threading.get_ident()
             state.writer_token = 0
             state.writer_thread = 0
-            state.writer_mutex.release()
+            if is_mine:
+                state.writer_mutex.release()
+            else:  # given up by another thread than its own, which may be dead
+                state.writer_mutex = threading.RLock()

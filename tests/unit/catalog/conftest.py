@@ -19,9 +19,7 @@ class Shop:
     """One open file with a catalog; `write` runs a function in a committed transaction."""
 
     def __init__(self, path: Path) -> None:
-        options = StorageOptions(
-            durability="off", background=False, flight_recorder=False
-        )
+        options = StorageOptions(durability="off", background=False, flight_recorder=False)
         self.engine = StorageEngine.open(str(path), options)
         self.catalog = Catalog(self.engine, filters=QueryFilters())
 
@@ -46,9 +44,7 @@ class Shop:
             ]
         )
 
-    def create_index(
-        self, keys: dict[str, int], name: str = "orders", **options: Any
-    ) -> bool:
+    def create_index(self, keys: dict[str, int], name: str = "orders", **options: Any) -> bool:
         request = parse_index({"key": keys, **options})
         return self.write(lambda writers: writers.create_index("shop", name, request))
 

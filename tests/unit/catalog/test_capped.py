@@ -73,9 +73,7 @@ def test_as_many_of_the_oldest_go_as_needed_and_no_more(shop: Shop) -> None:
     assert noted(shop) == 5 * 512 + 1025
 
 
-def test_document_larger_than_the_collection_is_refused_and_drops_nothing(
-    shop: Shop,
-) -> None:
+def test_document_larger_than_the_collection_is_refused_and_drops_nothing(shop: Shop) -> None:
     create(shop)
     shop.insert(document(1, SIZE))
     with pytest.raises(OperationFailure) as raised:
@@ -200,10 +198,7 @@ def test_update_that_changes_nothing_is_not_counted(shop: Shop) -> None:
     create(shop)
     same = bson.encode(document(0, 100))
     shop.insert(document(0, 100))
-    assert (
-        shop.write(lambda w: w.find_or_create("shop", "orders").update(1, same, same))
-        is False
-    )
+    assert shop.write(lambda w: w.find_or_create("shop", "orders").update(1, same, same)) is False
     assert noted(shop) == 100
 
 
@@ -211,11 +206,7 @@ def test_updated_document_keeps_its_place_in_line(shop: Shop) -> None:
     create(shop, most=2)
     shop.insert({"_id": 1}, {"_id": 2})
     new = bson.encode({"_id": 1, "touched": True})
-    shop.write(
-        lambda w: w.find_or_create("shop", "orders").update(
-            1, bson.encode({"_id": 1}), new
-        )
-    )
+    shop.write(lambda w: w.find_or_create("shop", "orders").update(1, bson.encode({"_id": 1}), new))
     shop.insert({"_id": 3})
     assert ids(shop) == [2, 3]
 
@@ -224,9 +215,7 @@ def test_delete_makes_room(shop: Shop) -> None:
     create(shop)
     shop.insert(*[document(n, 1024) for n in range(4)])
     shop.write(
-        lambda w: w.find_or_create("shop", "orders").delete(
-            2, bson.encode(document(1, 1024))
-        )
+        lambda w: w.find_or_create("shop", "orders").delete(2, bson.encode(document(1, 1024)))
     )
     assert noted(shop) == 3072
     shop.insert(document(4, 1024))
@@ -306,9 +295,6 @@ def test_check_finds_a_size_that_is_wrong(shop: Shop, wrong: int) -> None:
     entry = shop.entry()
     shop.write(lambda w: put_capped_size(w.txn, entry.collection_id, wrong))
     [message] = shop.problems()
-    assert (
-        message
-        == f"shop.orders: its documents have 100 bytes, the catalog says {wrong}"
-    )
+    assert message == f"shop.orders: its documents have 100 bytes, the catalog says {wrong}"
     shop.write(lambda w: put_capped_size(w.txn, entry.collection_id, 100))
     assert shop.problems() == []

@@ -82,19 +82,13 @@ def test_tree_ids_are_not_reused_after_a_drop(shop: Shop) -> None:
 def test_renamed_collection_keeps_documents_and_identity(shop: Shop) -> None:
     shop.insert({"_id": 1})
     before = shop.entry()
-    shop.write(
-        lambda writers: writers.catalog.rename(
-            writers.txn, before, "shop", "old", False
-        )
-    )
+    shop.write(lambda writers: writers.catalog.rename(writers.txn, before, "shop", "old", False))
     assert shop.entry() is None
     assert shop.entry("old").uuid == before.uuid
     assert shop.documents("old") == [{"_id": 1}]
 
 
-def test_rename_onto_an_existing_collection_needs_permission_to_drop_it(
-    shop: Shop,
-) -> None:
+def test_rename_onto_an_existing_collection_needs_permission_to_drop_it(shop: Shop) -> None:
     shop.insert({"_id": 1})
     shop.insert({"_id": 2}, name="other")
     entry = shop.entry()
@@ -108,9 +102,7 @@ def test_rename_onto_an_existing_collection_needs_permission_to_drop_it(
 def test_rename_to_the_same_name_is_refused(shop: Shop) -> None:
     shop.insert({"_id": 1})
     with pytest.raises(OperationFailure, match="itself"):
-        shop.write(
-            lambda w: w.catalog.rename(w.txn, shop.entry(), "shop", "orders", False)
-        )
+        shop.write(lambda w: w.catalog.rename(w.txn, shop.entry(), "shop", "orders", False))
 
 
 def test_index_is_built_over_the_documents_there_are(shop: Shop) -> None:
@@ -150,23 +142,15 @@ def test_unique_index_over_duplicates_is_refused_and_leaves_nothing(shop: Shop) 
         ({"key": {"a": 1}}, {"key": {"a": 1}, "unique": True}, 86),
         ({"key": {"a": 1}}, {"key": {"a": 1}, "sparse": True}, 86),
         ({"key": {"a": 1}}, {"key": {"a": 1}, "expireAfterSeconds": 5}, 85),
-        (
-            {"key": {"a": 1}},
-            {"key": {"a": 1}, "expireAfterSeconds": 5, "name": "other"},
-            85,
-        ),
+        ({"key": {"a": 1}}, {"key": {"a": 1}, "expireAfterSeconds": 5, "name": "other"}, 85),
     ],
 )
 def test_conflicting_index_is_refused(
     shop: Shop, first: dict[str, object], second: dict[str, object], code: int
 ) -> None:
-    shop.write(
-        lambda writers: writers.create_index("shop", "orders", parse_index(first))
-    )
+    shop.write(lambda writers: writers.create_index("shop", "orders", parse_index(first)))
     with pytest.raises(OperationFailure) as raised:
-        shop.write(
-            lambda writers: writers.create_index("shop", "orders", parse_index(second))
-        )
+        shop.write(lambda writers: writers.create_index("shop", "orders", parse_index(second)))
     assert code_of(raised) == code
 
 
@@ -192,9 +176,7 @@ def test_id_index_and_unknown_indexes_are_not_dropped(shop: Shop) -> None:
     with pytest.raises(OperationFailure, match="cannot drop _id index") as raised:
         shop.write(lambda w: w.catalog.drop_index(w.txn, shop.entry(), "_id_"))
     assert code_of(raised) == 72
-    with pytest.raises(
-        OperationFailure, match=r"index not found with name \[x\]"
-    ) as raised:
+    with pytest.raises(OperationFailure, match=r"index not found with name \[x\]") as raised:
         shop.write(lambda w: w.catalog.drop_index(w.txn, shop.entry(), "x"))
     assert code_of(raised) == 27
 

@@ -10,11 +10,7 @@ import bson
 import pytest
 
 from cbdd.catalog import CollectionEntry
-from cbdd.catalog.check import (
-    MAX_PROBLEMS_PER_COLLECTION,
-    check_catalog,
-    check_collection,
-)
+from cbdd.catalog.check import MAX_PROBLEMS_PER_COLLECTION, check_catalog, check_collection
 from cbdd.catalog.record_store import CATALOG_TREE, SEQUENCE_TREE, encode_record_id
 from cbdd.index.keys import extract_keys
 from cbdd.storage import WriteTransaction
@@ -54,35 +50,23 @@ def with_array(txn: WriteTransaction, entry: CollectionEntry) -> None:
 DAMAGES: dict[str, tuple[str, Damage]] = {
     "entry lost": (
         "INDEX_ENTRY_MISSING",
-        lambda txn, e: txn.delete(
-            e.indexes[1].tree_id, first_key(txn, e.indexes[1].tree_id)
-        ),
+        lambda txn, e: txn.delete(e.indexes[1].tree_id, first_key(txn, e.indexes[1].tree_id)),
     ),
-    "entry too many": (
-        "INDEX_COUNT",
-        lambda txn, e: txn.put(e.indexes[1].tree_id, b"x", b""),
-    ),
+    "entry too many": ("INDEX_COUNT", lambda txn, e: txn.put(e.indexes[1].tree_id, b"x", b"")),
     "entry of another record": (
         "INDEX_ENTRY_MISSING",
         lambda txn, e: txn.put(
-            e.indexes[2].tree_id,
-            first_key(txn, e.indexes[2].tree_id),
-            encode_record_id(9),
+            e.indexes[2].tree_id, first_key(txn, e.indexes[2].tree_id), encode_record_id(9)
         ),
     ),
-    "record lost": (
-        "INDEX_COUNT",
-        lambda txn, e: txn.delete(e.record_tree, encode_record_id(4)),
-    ),
+    "record lost": ("INDEX_COUNT", lambda txn, e: txn.delete(e.record_tree, encode_record_id(4))),
     "record is no document": (
         "RECORD_INVALID",
         lambda txn, e: txn.put(e.record_tree, encode_record_id(4), b"nonsense"),
     ),
     "record without _id": (
         "RECORD_WITHOUT_ID",
-        lambda txn, e: txn.put(
-            e.record_tree, encode_record_id(4), bson.encode({"a": 1})
-        ),
+        lambda txn, e: txn.put(e.record_tree, encode_record_id(4), bson.encode({"a": 1})),
     ),
     "record under a wrong key": (
         "RECORD_ID",
@@ -97,9 +81,7 @@ DAMAGES: dict[str, tuple[str, Damage]] = {
     ),
     "trees shared": (
         "TREE_SHARED",
-        lambda txn, e: txn.put(
-            CATALOG_TREE, b"shop\0zzz", e.renamed("shop", "zzz").record
-        ),
+        lambda txn, e: txn.put(CATALOG_TREE, b"shop\0zzz", e.renamed("shop", "zzz").record),
     ),
     "tree sequence set back": (
         "SEQUENCE_BEHIND",
@@ -130,7 +112,4 @@ def test_number_of_problems_is_bounded(shop: Shop) -> None:
         for n in range(1, 300):
             txn.put(entry.record_tree, encode_record_id(n), b"nonsense")
         txn.commit()
-    assert (
-        len(shop.read(lambda t: check_collection(t, entry)))
-        == MAX_PROBLEMS_PER_COLLECTION
-    )
+    assert len(shop.read(lambda t: check_collection(t, entry))) == MAX_PROBLEMS_PER_COLLECTION

@@ -27,19 +27,11 @@ def refused(given: dict[str, Any]) -> OperationFailure:
 def test_plain_collection_has_no_options() -> None:
     assert create_options({}) == {}
     assert create_options({"capped": False}) == {}
-    assert (
-        create_options({"capped": None, "size": None, "max": None, "validator": None})
-        == {}
-    )
+    assert create_options({"capped": None, "size": None, "max": None, "validator": None}) == {}
 
 
 def test_options_without_effect_are_forgotten() -> None:
-    given = {
-        "comment": "why",
-        "writeConcern": {"w": 1},
-        "autoIndexId": True,
-        "flags": 1,
-    }
+    given = {"comment": "why", "writeConcern": {"w": 1}, "autoIndexId": True, "flags": 1}
     assert create_options(given) == {}
     assert create_options({"collation": {"locale": "simple"}}) == {}
 
@@ -58,14 +50,9 @@ def test_options_without_effect_are_forgotten() -> None:
         (MAX_CAPPED_BYTES, MAX_CAPPED_BYTES),
     ],
 )
-def test_capped_size_is_at_least_4096_and_a_multiple_of_256(
-    given: float, kept: int
-) -> None:
+def test_capped_size_is_at_least_4096_and_a_multiple_of_256(given: float, kept: int) -> None:
     assert capped_bytes(given) == kept
-    assert create_options({"capped": True, "size": given}) == {
-        "capped": True,
-        "size": kept,
-    }
+    assert create_options({"capped": True, "size": given}) == {"capped": True, "size": kept}
 
 
 @pytest.mark.parametrize("size", [0, -1, MAX_CAPPED_BYTES + 1, 0.5])
@@ -95,9 +82,7 @@ def test_infinite_capped_limits_are_refused() -> None:
             check(float("inf"))
 
 
-@pytest.mark.parametrize(
-    ("given", "kept"), [(1, 1), (2.9, 2), (MAX_CAPPED_DOCUMENTS,) * 2]
-)
+@pytest.mark.parametrize(("given", "kept"), [(1, 1), (2.9, 2), (MAX_CAPPED_DOCUMENTS,) * 2])
 def test_capped_documents_are_kept(given: float, kept: int) -> None:
     assert capped_documents(given) == kept
     options = create_options({"capped": True, "size": 4096, "max": given})
@@ -209,9 +194,7 @@ def test_level_that_is_no_string_is_a_mismatch_of_types(field: str) -> None:
         ("temp", True),
     ],
 )
-def test_option_this_release_has_not_is_refused_by_name(
-    option: str, value: object
-) -> None:
+def test_option_this_release_has_not_is_refused_by_name(option: str, value: object) -> None:
     error = refused({option: value})
     assert error.code == 238
     assert repr(option) in str(error)
@@ -224,10 +207,6 @@ def test_unknown_option_is_refused_by_name() -> None:
     assert refused({"Capped": True, "Size": 5}).code == 40415
 
 
-@pytest.mark.parametrize(
-    ("collation", "code"), [({"locale": "sv"}, 238), ({}, 9), ("sv", 14)]
-)
-def test_collation_other_than_the_simple_one_is_refused(
-    collation: object, code: int
-) -> None:
+@pytest.mark.parametrize(("collation", "code"), [({"locale": "sv"}, 238), ({}, 9), ("sv", 14)])
+def test_collation_other_than_the_simple_one_is_refused(collation: object, code: int) -> None:
     assert refused({"collation": collation}).code == code

@@ -8,17 +8,7 @@ from typing import Any
 
 import bson
 import pytest
-from bson import (
-    Binary,
-    Code,
-    Decimal128,
-    Int64,
-    MaxKey,
-    MinKey,
-    ObjectId,
-    Regex,
-    Timestamp,
-)
+from bson import Binary, Code, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
 
 from cbdd.catalog.duplicate_key import duplicate_key_error, key_values, show
 from cbdd.index.definition import IndexDefinition
@@ -70,19 +60,11 @@ def test_values_are_shown_as_mongodb_shows_them(value: object, shown: str) -> No
         ([("a", 1)], {"a": [[1, 2]]}, 0, {"a": [1, 2]}),
         ([("a.0", 1)], {"a": [9, 8]}, 0, {"a.0": 9}),
         ([("a", 1), ("b", -1)], {"a": "x", "b": [1, 2]}, 0, {"a": "x", "b": 2}),
-        (
-            [("b", -1), ("a", 1)],
-            {"a": None, "b": {"c": 1}},
-            0,
-            {"b": {"c": 1}, "a": None},
-        ),
+        ([("b", -1), ("a", 1)], {"a": None, "b": {"c": 1}}, 0, {"b": {"c": 1}, "a": None}),
     ],
 )
 def test_values_of_a_key_are_found_again_in_the_document(
-    fields: list[tuple[str, int]],
-    document: dict[str, Any],
-    place: int,
-    expected: dict[str, Any],
+    fields: list[tuple[str, int]], document: dict[str, Any], place: int, expected: dict[str, Any]
 ) -> None:
     definition = IndexDefinition("i", fields, is_unique=True)
     encoded = bson.encode({"_id": 1, **document})

@@ -22,11 +22,7 @@ def test_entry_is_read_back_as_it_was() -> None:
     original = entry()
     again = decode_entry(original.key, original.record)
     assert again.record == original.record
-    assert (again.database, again.name, again.namespace) == (
-        "shop",
-        "orders",
-        "shop.orders",
-    )
+    assert (again.database, again.name, again.namespace) == ("shop", "orders", "shop.orders")
     assert (again.collection_id, again.record_tree, again.uuid) == (3, 16, bytes(16))
     assert again.options == {"x": 1}
     assert again.index_named("a") is not None
@@ -52,13 +48,7 @@ def test_entry_under_another_key_is_damage() -> None:
 
 @pytest.mark.parametrize(
     "record",
-    [
-        b"",
-        b"nonsense",
-        bson.encode({}),
-        bson.encode({"format": 1}),
-        entry().record[:-3],
-    ],
+    [b"", b"nonsense", bson.encode({}), bson.encode({"format": 1}), entry().record[:-3]],
 )
 def test_what_is_no_entry_is_damage(record: bytes) -> None:
     with pytest.raises(CorruptDataError, match="CATALOG_ENTRY"):

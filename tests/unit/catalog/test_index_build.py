@@ -13,21 +13,13 @@ from cbdd.catalog.index_build import build_index
 from tests.unit.catalog.conftest import Shop
 
 
-def build(
-    shop: Shop, keys: dict[str, int], run_bytes: int, tree_id: int, **options: object
-) -> int:
+def build(shop: Shop, keys: dict[str, int], run_bytes: int, tree_id: int, **options: object) -> int:
     """Build an index that is thrown away again, and return the number of its entries."""
     request = parse_index({"key": keys, **options})
     txn = shop.engine.begin_write("test")
     try:
-        entry = (
-            CollectionWriters(shop.catalog, txn, True)
-            .find_or_create("shop", "orders")
-            .entry
-        )
-        definition = build_index(
-            txn, entry, request.to_definition(tree_id, None), run_bytes
-        )
+        entry = CollectionWriters(shop.catalog, txn, True).find_or_create("shop", "orders").entry
+        definition = build_index(txn, entry, request.to_definition(tree_id, None), run_bytes)
         cursor = txn.cursor(definition.tree_id)
         found = []
         more = cursor.first()
@@ -43,18 +35,14 @@ def build(
 @pytest.mark.parametrize("run_bytes", [1, 2000, 64 << 20])
 def test_entries_do_not_depend_on_the_size_of_a_run(shop: Shop, run_bytes: int) -> None:
     dice = random.Random(3)
-    shop.insert(
-        *[{"_id": n, "a": dice.randrange(1000), "b": [n, -n]} for n in range(200)]
-    )
+    shop.insert(*[{"_id": n, "a": dice.randrange(1000), "b": [n, -n]} for n in range(200)])
     assert build(shop, {"a": 1}, run_bytes, 900) == 200
     assert build(shop, {"a": -1, "b": 1}, run_bytes, 901) == 399
     assert build(shop, {"_id": 1, "a": 1}, run_bytes, 902, unique=True) == 200
 
 
 @pytest.mark.parametrize("run_bytes", [1, 2000, 64 << 20])
-def test_duplicates_are_found_inside_a_run_and_across_runs(
-    shop: Shop, run_bytes: int
-) -> None:
+def test_duplicates_are_found_inside_a_run_and_across_runs(shop: Shop, run_bytes: int) -> None:
     shop.insert(*[{"_id": n, "a": n % 150} for n in range(200)])
     with pytest.raises(DuplicateKeyError) as raised:
         build(shop, {"a": 1}, run_bytes, 900, unique=True)

@@ -22,9 +22,7 @@ ON_A = [("a", 1)]
 ON_ID = [("_id", 1)]
 
 
-def refused(
-    document: dict[str, Any], fields: list[tuple[str, int]]
-) -> OperationFailure:
+def refused(document: dict[str, Any], fields: list[tuple[str, int]]) -> OperationFailure:
     with pytest.raises(OperationFailure) as raised:
         parse_options(document, fields)
     return raised.value
@@ -35,22 +33,12 @@ def test_index_without_options_has_none() -> None:
 
 
 def test_options_that_change_nothing_are_accepted_and_forgotten() -> None:
-    given = {
-        "v": 2,
-        "ns": "shop.orders",
-        "background": True,
-        "comment": "why",
-        "name": "x",
-    }
+    given = {"v": 2, "ns": "shop.orders", "background": True, "comment": "why", "name": "x"}
     assert parse_options(given, ON_A) == (False, {})
 
 
 def test_options_are_kept_in_the_order_list_indexes_shows_them() -> None:
-    given = {
-        "hidden": True,
-        "partialFilterExpression": {"b": 1},
-        "expireAfterSeconds": 5,
-    }
+    given = {"hidden": True, "partialFilterExpression": {"b": 1}, "expireAfterSeconds": 5}
     _, options = parse_options(given, ON_A)
     assert list(options.items()) == [
         ("expireAfterSeconds", 5),
@@ -90,17 +78,7 @@ def test_seconds_of_a_ttl_index_are_kept_as_given(seconds: float) -> None:
 
 @pytest.mark.parametrize(
     "seconds",
-    [
-        -1,
-        -0.5,
-        MAX_EXPIRE_AFTER_SECONDS + 1,
-        float("inf"),
-        float("nan"),
-        "60",
-        None,
-        True,
-        [60],
-    ],
+    [-1, -0.5, MAX_EXPIRE_AFTER_SECONDS + 1, float("inf"), float("nan"), "60", None, True, [60]],
 )
 def test_seconds_of_a_ttl_index_outside_the_range_are_refused(seconds: object) -> None:
     assert refused({"expireAfterSeconds": seconds}, ON_A).code == 67
@@ -113,14 +91,9 @@ def test_ttl_index_has_a_single_field(fields: list[tuple[str, int]]) -> None:
     assert "single-field" in str(error)
 
 
-@pytest.mark.parametrize(
-    "option", ["sparse", "unique", "expireAfterSeconds", "wildcardProjection"]
-)
+@pytest.mark.parametrize("option", ["sparse", "unique", "expireAfterSeconds", "wildcardProjection"])
 def test_the_id_index_takes_none_of_these_options(option: str) -> None:
-    values: dict[str, object] = {
-        "expireAfterSeconds": 1,
-        "wildcardProjection": {"a": 1},
-    }
+    values: dict[str, object] = {"expireAfterSeconds": 1, "wildcardProjection": {"a": 1}}
     error = refused({option: values.get(option, True)}, ON_ID)
     assert error.code == 197
     assert option in str(error)
@@ -138,27 +111,20 @@ def test_the_id_index_cannot_be_partial() -> None:
 
 def test_compound_index_that_begins_with_id_takes_options() -> None:
     fields = [("_id", 1), ("a", 1)]
-    assert parse_options({"unique": True, "hidden": True}, fields) == (
-        True,
-        {"hidden": True},
-    )
+    assert parse_options({"unique": True, "hidden": True}, fields) == (True, {"hidden": True})
 
 
 def test_sparse_and_partial_do_not_go_together() -> None:
     error = refused({"sparse": True, "partialFilterExpression": {"a": 1}}, ON_A)
     assert error.code == 67
     assert "cannot mix" in str(error)
-    _, options = parse_options(
-        {"sparse": False, "partialFilterExpression": {"a": 1}}, ON_A
-    )
+    _, options = parse_options({"sparse": False, "partialFilterExpression": {"a": 1}}, ON_A)
     assert options == {"partialFilterExpression": {"a": 1}}
 
 
 @pytest.mark.parametrize("value", [5, "a", None, [], True])
 @pytest.mark.parametrize("option", ["partialFilterExpression", "wildcardProjection"])
-def test_option_that_must_be_an_object_is_refused_otherwise(
-    option: str, value: object
-) -> None:
+def test_option_that_must_be_an_object_is_refused_otherwise(option: str, value: object) -> None:
     assert refused({option: value}, ON_A).code == 14
 
 
@@ -171,9 +137,7 @@ def test_hashed_index_cannot_be_unique() -> None:
 
 @pytest.mark.parametrize("option", ["unique", "sparse", "expireAfterSeconds"])
 @pytest.mark.parametrize("path", ["$**", "a.$**"])
-def test_wildcard_index_refuses_what_needs_a_known_field(
-    path: str, option: str
-) -> None:
+def test_wildcard_index_refuses_what_needs_a_known_field(path: str, option: str) -> None:
     assert refused({option: 1}, [(path, 1)]).code == 67
 
 
@@ -199,8 +163,7 @@ def test_wildcard_projection_that_makes_no_sense_is_refused(
 
 
 @pytest.mark.parametrize(
-    "projection",
-    [{"a": 1}, {"a": 0, "b.c": False}, {"_id": 1, "a": 0}, {"_id": 0, "a": True}],
+    "projection", [{"a": 1}, {"a": 0, "b.c": False}, {"_id": 1, "a": 0}, {"_id": 0, "a": True}]
 )
 def test_wildcard_projection_may_treat_id_apart(projection: dict[str, object]) -> None:
     assert parse_options({"wildcardProjection": projection}, [("$**", 1)]) == (
@@ -227,9 +190,7 @@ def test_unknown_option_is_refused(option: str) -> None:
         ("storageEngine", {}),
     ],
 )
-def test_option_of_other_kinds_of_indexes_is_refused_by_name(
-    option: str, value: object
-) -> None:
+def test_option_of_other_kinds_of_indexes_is_refused_by_name(option: str, value: object) -> None:
     error = refused({option: value}, ON_A)
     assert error.code == 238
     assert option in str(error)
@@ -252,9 +213,7 @@ def test_unsupported_option_that_asks_for_nothing_is_accepted(value: object) -> 
         (5, 14),
     ],
 )
-def test_collation_other_than_the_simple_one_is_refused(
-    collation: object, code: int
-) -> None:
+def test_collation_other_than_the_simple_one_is_refused(collation: object, code: int) -> None:
     with pytest.raises(OperationFailure) as raised:
         check_collation(collation, "an index")
     assert raised.value.code == code
@@ -277,9 +236,7 @@ def test_simple_collation_is_no_option() -> None:
         ({"sparse": True}, {}, True),
     ],
 )
-def test_same_options(
-    left: dict[str, object], right: dict[str, object], same: bool
-) -> None:
+def test_same_options(left: dict[str, object], right: dict[str, object], same: bool) -> None:
     assert same_options(left, right) is same
     assert same_options(right, left) is same
 

@@ -18,9 +18,7 @@ def names(shop: Shop) -> list[str]:
 
 def create(shop: Shop, spec: dict[str, Any]) -> bool:
     request = parse_index(spec)
-    made: bool = shop.write(
-        lambda writers: writers.create_index("shop", "orders", request)
-    )
+    made: bool = shop.write(lambda writers: writers.create_index("shop", "orders", request))
     return made
 
 
@@ -79,9 +77,7 @@ def test_hashed_id_is_an_index_of_its_own(shop: Shop) -> None:
         {"key": {"a": "hashed", "b": -1}},
     ],
 )
-def test_the_same_index_a_second_time_is_no_change(
-    shop: Shop, spec: dict[str, Any]
-) -> None:
+def test_the_same_index_a_second_time_is_no_change(shop: Shop, spec: dict[str, Any]) -> None:
     assert create(shop, spec) is True
     before = shop.entry().record
     assert create(shop, spec) is False
@@ -93,9 +89,7 @@ def test_hidden_does_not_make_another_index(shop: Shop, hidden: bool) -> None:
     create(shop, {"key": {"a": 1}, "hidden": hidden})
     assert create(shop, {"key": {"a": 1}, "hidden": not hidden}) is False
     assert shop.entry().index_named("a_1").is_hidden is hidden
-    assert (
-        conflict(shop, {"key": {"a": 1}, "name": "b", "hidden": not hidden}).code == 85
-    )
+    assert conflict(shop, {"key": {"a": 1}, "name": "b", "hidden": not hidden}).code == 85
 
 
 def test_number_types_of_expire_after_seconds_do_not_matter(shop: Shop) -> None:
@@ -153,24 +147,15 @@ def test_other_seconds_are_a_conflict_of_options(shop: Shop) -> None:
 def test_partial_indexes_with_other_filters_share_a_key(shop: Shop) -> None:
     create(shop, {"key": {"a": 1}})
     for n in (1, 2):
-        create(
-            shop,
-            {"key": {"a": 1}, "name": f"p{n}", "partialFilterExpression": {"b": n}},
-        )
+        create(shop, {"key": {"a": 1}, "name": f"p{n}", "partialFilterExpression": {"b": n}})
     assert names(shop) == ["_id_", "a_1", "p1", "p2"]
-    shop.insert(
-        {"_id": 1, "a": 1, "b": 1}, {"_id": 2, "a": 1, "b": 2}, {"_id": 3, "a": 1}
-    )
+    shop.insert({"_id": 1, "a": 1, "b": 1}, {"_id": 2, "a": 1, "b": 2}, {"_id": 3, "a": 1})
     entry = shop.entry()
-    counts = shop.read(
-        lambda txn: {d.name: txn.count(d.tree_id) for d in entry.indexes}
-    )
+    counts = shop.read(lambda txn: {d.name: txn.count(d.tree_id) for d in entry.indexes})
     assert counts == {"_id_": 3, "a_1": 3, "p1": 1, "p2": 1}
 
 
-def test_unique_partial_indexes_on_one_key_each_watch_their_own_part(
-    shop: Shop,
-) -> None:
+def test_unique_partial_indexes_on_one_key_each_watch_their_own_part(shop: Shop) -> None:
     for n in (1, 2):
         create(
             shop,
@@ -181,9 +166,7 @@ def test_unique_partial_indexes_on_one_key_each_watch_their_own_part(
                 "partialFilterExpression": {"b": n},
             },
         )
-    shop.insert(
-        {"_id": 1, "a": 1, "b": 1}, {"_id": 2, "a": 1, "b": 2}, {"_id": 3, "a": 1}
-    )
+    shop.insert({"_id": 1, "a": 1, "b": 1}, {"_id": 2, "a": 1, "b": 2}, {"_id": 3, "a": 1})
     shop.insert({"_id": 4, "a": 1})
     with pytest.raises(OperationFailure, match="p2 dup key"):
         shop.insert({"_id": 5, "a": 1, "b": 2})
@@ -195,14 +178,9 @@ def test_same_partial_filter_under_another_name_is_a_conflict(shop: Shop) -> Non
     assert conflict(shop, spec).code == 85
 
 
-def test_name_of_a_partial_index_with_another_filter_is_a_conflict_of_keys(
-    shop: Shop,
-) -> None:
+def test_name_of_a_partial_index_with_another_filter_is_a_conflict_of_keys(shop: Shop) -> None:
     create(shop, {"key": {"a": 1}, "partialFilterExpression": {"b": 1}})
-    assert (
-        conflict(shop, {"key": {"a": 1}, "partialFilterExpression": {"b": 2}}).code
-        == 86
-    )
+    assert conflict(shop, {"key": {"a": 1}, "partialFilterExpression": {"b": 2}}).code == 86
     assert conflict(shop, {"key": {"a": 1}}).code == 86
 
 
@@ -222,9 +200,7 @@ def test_plain_unique_and_sparse_indexes_share_a_key(shop: Shop, option: str) ->
 
 
 @pytest.mark.parametrize("option", ["unique", "sparse"])
-def test_name_of_an_index_that_is_not_unique_or_sparse_is_taken(
-    shop: Shop, option: str
-) -> None:
+def test_name_of_an_index_that_is_not_unique_or_sparse_is_taken(shop: Shop, option: str) -> None:
     create(shop, {"key": {"a": 1}})
     assert conflict(shop, {"key": {"a": 1}, option: True}).code == 86
 
@@ -246,18 +222,9 @@ def test_a_collection_has_at_most_64_indexes(shop: Shop) -> None:
 
 
 def test_definition_has_the_request_and_the_compiled_filter(shop: Shop) -> None:
-    spec = {
-        "key": {"a": 1},
-        "unique": True,
-        "partialFilterExpression": {"b": 1},
-        "hidden": True,
-    }
+    spec = {"key": {"a": 1}, "unique": True, "partialFilterExpression": {"b": 1}, "hidden": True}
     definition = parse_index(spec).to_definition(77, shop.catalog.filters)
-    assert (definition.name, definition.tree_id, definition.is_unique) == (
-        "a_1",
-        77,
-        True,
-    )
+    assert (definition.name, definition.tree_id, definition.is_unique) == ("a_1", 77, True)
     assert definition.is_partial
     assert definition.is_hidden
     assert definition.filter is not None
@@ -265,15 +232,10 @@ def test_definition_has_the_request_and_the_compiled_filter(shop: Shop) -> None:
         parse_index(spec).to_definition(77, None)
 
 
-def test_filter_a_partial_index_may_not_have_is_refused_when_it_is_built(
-    shop: Shop,
-) -> None:
+def test_filter_a_partial_index_may_not_have_is_refused_when_it_is_built(shop: Shop) -> None:
     shop.insert({"_id": 1})
     for filter in ({"b": {"$ne": 1}}, {"b": {"$exists": False}}, {"$nor": [{"b": 1}]}):
-        assert (
-            conflict(shop, {"key": {"a": 1}, "partialFilterExpression": filter}).code
-            == 67
-        )
+        assert conflict(shop, {"key": {"a": 1}, "partialFilterExpression": filter}).code == 67
 
 
 def test_asking_does_not_change_the_collection(shop: Shop) -> None:

@@ -13,25 +13,19 @@ from cbdd.catalog.namespace import (
 )
 
 
-@pytest.mark.parametrize(
-    "name", ["", "a b", "a.b", "a$b", "a/b", "a\\b", "a\0b", 'a"b', "\ud800"]
-)
+@pytest.mark.parametrize("name", ["", "a b", "a.b", "a$b", "a/b", "a\\b", "a\0b", 'a"b', "\ud800"])
 def test_database_name_with_a_forbidden_character_is_refused(name: str) -> None:
     with pytest.raises(InvalidName):
         check_database_name(name)
 
 
-@pytest.mark.parametrize(
-    "name", ["", "a..b", ".a", "a.", "a$b", "$cmd", "a\0b", "\ud800"]
-)
+@pytest.mark.parametrize("name", ["", "a..b", ".a", "a.", "a$b", "$cmd", "a\0b", "\ud800"])
 def test_collection_name_with_a_forbidden_form_is_refused(name: str) -> None:
     with pytest.raises(InvalidName):
         check_collection_name(name)
 
 
-@pytest.mark.parametrize(
-    "name", ["a", "a.b", "a b", "é", "system", "C:\\x", "/etc/passwd"]
-)
+@pytest.mark.parametrize("name", ["a", "a.b", "a b", "é", "system", "C:\\x", "/etc/passwd"])
 def test_collection_names_are_no_paths_and_most_are_allowed(name: str) -> None:
     check_new_namespace("shop", name)
 

@@ -52,9 +52,7 @@ def test_zero_timestamps_of_the_top_level_become_now() -> None:
     clock = StandingClock()
     source = TimestampSource(clock)
     zero = Timestamp(0, 0)
-    document = raw(
-        ("_id", zero), ("a", zero), ("b", {"c": zero}), ("d", [zero]), ("e", zero)
-    )
+    document = raw(("_id", zero), ("a", zero), ("b", {"c": zero}), ("d", [zero]), ("e", zero))
     assert bson.decode(with_timestamps(document, source)) == {
         "_id": zero,
         "a": Timestamp(1000, 1),
@@ -63,22 +61,16 @@ def test_zero_timestamps_of_the_top_level_become_now() -> None:
         "e": Timestamp(1000, 2),
     }
     clock.seconds = 1001
-    assert bson.decode(stored_document(raw(("_id", 1), ("a", zero)), source))[
-        "a"
-    ] == Timestamp(1001, 1)
-    clock.seconds = 900
-    assert bson.decode(with_timestamps(raw(("a", zero)), source))["a"] == Timestamp(
-        1001, 2
+    assert bson.decode(stored_document(raw(("_id", 1), ("a", zero)), source))["a"] == Timestamp(
+        1001, 1
     )
+    clock.seconds = 900
+    assert bson.decode(with_timestamps(raw(("a", zero)), source))["a"] == Timestamp(1001, 2)
 
 
 def test_other_zeros_are_left_alone() -> None:
     source = TimestampSource(StandingClock())
     document = raw(
-        ("_id", 1),
-        ("a", Int64(0)),
-        ("b", 0.0),
-        ("c", bytes(20)),
-        ("d", Timestamp(0, 1)),
+        ("_id", 1), ("a", Int64(0)), ("b", 0.0), ("c", bytes(20)), ("d", Timestamp(0, 1))
     )
     assert with_timestamps(document, source) == document

@@ -20,9 +20,7 @@ BAD = {"_id": 1, "n": -1}
 
 
 def create(shop: Shop, validator: dict[str, Any] | None = None, **options: Any) -> None:
-    kept = create_options(
-        {"validator": RULE if validator is None else validator, **options}
-    )
+    kept = create_options({"validator": RULE if validator is None else validator, **options})
     shop.write(lambda writers: writers.create("shop", "orders", kept))
 
 
@@ -30,16 +28,10 @@ def change(shop: Shop, validator: dict[str, Any]) -> None:
     """Give the collection another validator; the documents there are stay."""
     entry = shop.entry()
     options = {**entry.options, "validator": validator}
-    shop.write(
-        lambda writers: writers.catalog.change(
-            writers.txn, entry, options, entry.indexes
-        )
-    )
+    shop.write(lambda writers: writers.catalog.change(writers.txn, entry, options, entry.indexes))
 
 
-def update(
-    shop: Shop, old: dict[str, Any], new: dict[str, Any], skips: bool = False
-) -> bool:
+def update(shop: Shop, old: dict[str, Any], new: dict[str, Any], skips: bool = False) -> bool:
     def work(writers: CollectionWriters) -> bool:
         writer = writers.find_or_create("shop", "orders")
         writer.skips_validation = skips
@@ -52,12 +44,7 @@ def update(
 def test_insert_of_a_document_that_does_not_match_is_refused(shop: Shop) -> None:
     create(shop)
     shop.insert(GOOD)
-    for document in (
-        {"_id": 2, "n": 0},
-        {"_id": 3},
-        {"_id": 4, "n": "5"},
-        {"_id": 5, "n": None},
-    ):
+    for document in ({"_id": 2, "n": 0}, {"_id": 3}, {"_id": 4, "n": "5"}, {"_id": 5, "n": None}):
         with pytest.raises(WriteError, match="Document failed validation") as raised:
             shop.insert(document)
         assert raised.value.code == 121
@@ -81,20 +68,13 @@ def test_error_says_which_document_and_which_rule(shop: Shop) -> None:
     assert details["errmsg"] == "Document failed validation"
     assert details["errInfo"] == {
         "failingDocumentId": {"a": 5},
-        "details": {
-            "operatorName": "$or",
-            "specifiedAs": {"$or": [{"n": 1}, {"m": 1}]},
-        },
+        "details": {"operatorName": "$or", "specifiedAs": {"$or": [{"n": 1}, {"m": 1}]}},
     }
 
 
 @pytest.mark.parametrize(
     ("validator", "operator"),
-    [
-        ({"n": {"$gt": 0}}, "$gt"),
-        ({"n": 5}, "$eq"),
-        ({"n": {"$gt": 0, "$lt": 9}}, "$and"),
-    ],
+    [({"n": {"$gt": 0}}, "$gt"), ({"n": 5}, "$eq"), ({"n": {"$gt": 0, "$lt": 9}}, "$and")],
 )
 def test_error_names_the_operator_that_refused(
     shop: Shop, validator: dict[str, Any], operator: str
@@ -106,9 +86,7 @@ def test_error_names_the_operator_that_refused(
     assert raised.value.details["errInfo"]["details"]["operatorName"] == operator
 
 
-def test_document_with_a_date_python_has_not_is_refused_like_any_other(
-    shop: Shop,
-) -> None:
+def test_document_with_a_date_python_has_not_is_refused_like_any_other(shop: Shop) -> None:
     create(shop)
     with pytest.raises(WriteError) as raised:
         shop.insert({"_id": 1, "n": -1, "date": DatetimeMS(2**61)})
@@ -131,9 +109,7 @@ def test_refused_insert_leaves_nothing_behind(shop: Shop) -> None:
     shop.write(work)
     entry = shop.entry()
     assert not entry.index_named("a_1").is_multikey
-    counts = shop.read(
-        lambda txn: {d.name: txn.count(d.tree_id) for d in entry.indexes}
-    )
+    counts = shop.read(lambda txn: {d.name: txn.count(d.tree_id) for d in entry.indexes})
     assert counts == {"_id_": 2, "a_1": 2, "n_1": 2}
     assert shop.insert({"_id": 3, "n": 3}) == [3]
 
@@ -267,11 +243,7 @@ def test_update_that_changes_nothing_is_not_asked(shop: Shop) -> None:
 def test_delete_is_not_asked(shop: Shop) -> None:
     shop.insert(BAD)
     change(shop, RULE)
-    shop.write(
-        lambda writers: writers.find_or_create("shop", "orders").delete(
-            1, bson.encode(BAD)
-        )
-    )
+    shop.write(lambda writers: writers.find_or_create("shop", "orders").delete(1, bson.encode(BAD)))
     assert shop.documents() == []
 
 
@@ -308,9 +280,7 @@ def test_validator_is_compiled_again_when_the_entry_is_read_anew(shop: Shop) -> 
         shop.insert(BAD)
 
 
-@pytest.mark.parametrize(
-    "validator", [{"$nonsense": 1}, {"a": {"$gt": 1, "b": 2}}, {"$or": []}]
-)
+@pytest.mark.parametrize("validator", [{"$nonsense": 1}, {"a": {"$gt": 1, "b": 2}}, {"$or": []}])
 def test_validator_that_is_no_filter_makes_no_collection(
     shop: Shop, validator: dict[str, Any]
 ) -> None:

@@ -106,9 +106,7 @@ def test_unique_value_can_move_from_one_document_to_another(shop: Shop) -> None:
     def work(writers: CollectionWriters) -> None:
         writer = writers.find_or_create("shop", "orders")
         writer.delete(1, bson.encode({"_id": 1, "a": 1}))
-        writer.update(
-            2, bson.encode({"_id": 2, "a": 2}), bson.encode({"_id": 2, "a": 1})
-        )
+        writer.update(2, bson.encode({"_id": 2, "a": 2}), bson.encode({"_id": 2, "a": 1}))
         writer.insert(bson.encode({"_id": 3, "a": 2}))
 
     shop.write(work)
@@ -119,9 +117,7 @@ def test_delete_takes_every_entry_along(shop: Shop) -> None:
     shop.create_index({"a": 1, "b": -1})
     shop.insert({"_id": 1, "a": [1, 2, 3], "b": 0}, {"_id": 2})
     document = bson.encode({"_id": 1, "a": [1, 2, 3], "b": 0})
-    shop.write(
-        lambda writers: writers.find_or_create("shop", "orders").delete(1, document)
-    )
+    shop.write(lambda writers: writers.find_or_create("shop", "orders").delete(1, document))
     assert counts(shop) == {"records": 1, "_id_": 1, "a_1_b_-1": 1}
 
 
@@ -130,9 +126,7 @@ def test_missing_index_entry_is_damage_and_not_ignored(shop: Shop) -> None:
     shop.insert({"_id": 1, "a": 1})
     wrong = bson.encode({"_id": 1, "a": 2})
     with pytest.raises(CorruptDataError) as raised:
-        shop.write(
-            lambda writers: writers.find_or_create("shop", "orders").delete(1, wrong)
-        )
+        shop.write(lambda writers: writers.find_or_create("shop", "orders").delete(1, wrong))
     assert raised.value.code == "INDEX_ENTRY_MISSING"
     assert len(shop.documents()) == 1
 
@@ -154,9 +148,7 @@ def test_parallel_arrays_are_refused_before_anything_is_written(shop: Shop) -> N
 def test_record_ids_follow_the_last_record_and_every_reservation(shop: Shop) -> None:
     assert shop.insert({"_id": 1}, {"_id": 2}) == [1, 2]
     txn = shop.engine.begin_transaction("insert")
-    writer = CollectionWriters(shop.catalog, txn, False).find_or_create(
-        "shop", "orders"
-    )
+    writer = CollectionWriters(shop.catalog, txn, False).find_or_create("shop", "orders")
     assert writer.insert(bson.encode({"_id": 3})) == 3
     assert shop.insert({"_id": 4}) == [3 + BLOCK_IDS]
     assert writer.insert(bson.encode({"_id": 5})) == 4
@@ -196,15 +188,10 @@ def test_random_writes_keep_records_and_indexes_together(shop: Shop) -> None:
     model: dict[int, dict[str, Any]] = {}
 
     def document(identity: int) -> dict[str, Any]:
-        made: dict[str, Any] = {
-            "_id": identity,
-            "a": dice.choice([1, "x", None, [1, 2], []]),
-        }
+        made: dict[str, Any] = {"_id": identity, "a": dice.choice([1, "x", None, [1, 2], []])}
         if dice.random() < 0.5:
             made["b"] = (
-                dice.choice([[{"d": 1}], 2.5, [3, [4]]])
-                if type(made["a"]) is not list
-                else 1
+                dice.choice([[{"d": 1}], 2.5, [3, [4]]]) if type(made["a"]) is not list else 1
             )
         if dice.random() < 0.3:
             made["c"] = dice.randrange(10)

@@ -14,13 +14,7 @@ import cbdd
 from cbdd.cli.app import app
 
 DOCUMENTS = [
-    {
-        "_id": n,
-        "name": f"item {n}",
-        "qty": n % 5,
-        "tags": ["a", "b"][: n % 3],
-        "at": {"n": n},
-    }
+    {"_id": n, "name": f"item {n}", "qty": n % 5, "tags": ["a", "b"][: n % 3], "at": {"n": n}}
     for n in range(20)
 ]
 
@@ -35,9 +29,7 @@ class Shop:
     def run(self, *arguments: str, stdin: str | bytes | None = None) -> Result:
         """Run a command; a traceback is a failure of the test."""
         result = CliRunner().invoke(app, list(arguments), input=stdin)
-        if result.exception is not None and not isinstance(
-            result.exception, SystemExit
-        ):
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
         return result
 

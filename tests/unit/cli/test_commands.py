@@ -28,13 +28,7 @@ def test_find_prints_a_document_on_each_line_with_json(full_shop: Shop) -> None:
 
 
 def test_find_takes_filter_sort_projection_and_bounds(full_shop: Shop) -> None:
-    arguments = [
-        '{"qty": {"$gt": 3}}',
-        "--sort",
-        '{"_id": -1}',
-        "--projection",
-        '{"qty": 1}',
-    ]
+    arguments = ['{"qty": {"$gt": 3}}', "--sort", '{"_id": -1}', "--projection", '{"qty": 1}']
     arguments += ["--skip", "1", "--limit", "2", "--json"]
     result = full_shop.run("find", full_shop.path, "items", *arguments)
     found = [json.loads(line) for line in result.stdout.splitlines()]
@@ -49,9 +43,7 @@ def test_find_counts(full_shop: Shop) -> None:
 
 @pytest.mark.plan
 def test_find_explains_the_plan(full_shop: Shop) -> None:
-    explained = full_shop.json(
-        "find", full_shop.path, "items", '{"qty": 1}', "--explain"
-    )
+    explained = full_shop.json("find", full_shop.path, "items", '{"qty": 1}', "--explain")
     assert "IXSCAN" in json.dumps(explained["queryPlanner"]["winningPlan"])
 
 
@@ -62,9 +54,7 @@ def test_find_prints_readable_json_for_people(full_shop: Shop) -> None:
 
 
 def test_dates_out_of_range_can_be_shown(shop: Shop) -> None:
-    source = shop.file(
-        "a.jsonl", '{"_id": {"$date": {"$numberLong": "999999999999999"}}}'
-    )
+    source = shop.file("a.jsonl", '{"_id": {"$date": {"$numberLong": "999999999999999"}}}')
     assert shop.run("import", shop.path, "items", source).exit_code == 0
     assert "999999999999999" in shop.run("find", shop.path, "items").stdout
 
@@ -75,10 +65,7 @@ def test_stats_count_documents_bytes_and_indexes(full_shop: Shop) -> None:
     (collection,) = database["collections"]
     assert collection["documents"] == 20
     assert collection["document_bytes"] > 20 * 50
-    assert [index["name"] for index in collection["indexes"]] == [
-        "_id_",
-        "qty_1_name_-1",
-    ]
+    assert [index["name"] for index in collection["indexes"]] == ["_id_", "qty_1_name_-1"]
     text = full_shop.run("stats", full_shop.path).stdout
     assert "shop.items" in text
     assert "qty, -name (unique)" in text
@@ -106,9 +93,7 @@ def test_check_of_a_sound_file_finds_nothing(full_shop: Shop) -> None:
     assert "no problem found" in full_shop.run("check", full_shop.path).stdout
 
 
-def test_check_of_a_damaged_file_names_the_damage_and_ends_with_3(
-    full_shop: Shop,
-) -> None:
+def test_check_of_a_damaged_file_names_the_damage_and_ends_with_3(full_shop: Shop) -> None:
     path = Path(full_shop.path)
     data = bytearray(path.read_bytes())
     for offset in range(65536 + 100, len(data), 8192):
@@ -148,9 +133,7 @@ def test_reading_commands_change_nothing(full_shop: Shop) -> None:
         assert full_shop.run(command, full_shop.path, "items").exit_code == 0
     for command in ("stats", "info", "check"):
         assert full_shop.run(command, full_shop.path).exit_code == 0
-    assert {
-        path.name: path.read_bytes() for path in full_shop.folder.iterdir()
-    } == before
+    assert {path.name: path.read_bytes() for path in full_shop.folder.iterdir()} == before
 
 
 def test_index_with_options(full_shop: Shop) -> None:
@@ -164,8 +147,6 @@ def test_index_with_options(full_shop: Shop) -> None:
 
 
 def test_index_with_wrong_options_is_refused(full_shop: Shop) -> None:
-    result = full_shop.run(
-        "create-index", full_shop.path, "items", "qty", "--options", '{"x": 1}'
-    )
+    result = full_shop.run("create-index", full_shop.path, "items", "qty", "--options", '{"x": 1}')
     assert result.exit_code != 0
     assert "x" in result.stderr and "Traceback" not in result.stderr

@@ -40,9 +40,7 @@ EVERY_TYPE = {
     [["out.bson"], ["out.jsonl", "--canonical"], ["out.json", "--canonical"]],
     ids=lambda arguments: arguments[0],
 )
-def test_every_type_survives_the_way_out_and_in(
-    shop: Shop, arguments: list[str]
-) -> None:
+def test_every_type_survives_the_way_out_and_in(shop: Shop, arguments: list[str]) -> None:
     with cbdd.connect(shop.path) as client:
         client.shop.items.insert_one(dict(EVERY_TYPE))
     target = str(shop.folder / arguments[0])
@@ -81,31 +79,18 @@ def test_projection_chooses_the_columns(full_shop: Shop) -> None:
 
 
 def test_filter_sort_skip_and_limit_choose_the_documents(full_shop: Shop) -> None:
-    arguments = [
-        "--filter",
-        '{"qty": 2}',
-        "--sort",
-        "-_id",
-        "--skip",
-        "1",
-        "--limit",
-        "2",
-    ]
+    arguments = ["--filter", '{"qty": 2}', "--sort", "-_id", "--skip", "1", "--limit", "2"]
     result = full_shop.run("export", full_shop.path, "items", "-", *arguments)
     assert [json.loads(line)["_id"] for line in result.stdout.splitlines()] == [12, 7]
 
 
 def test_an_empty_result_is_a_valid_file(full_shop: Shop) -> None:
     target = full_shop.folder / "out.json"
-    full_shop.run(
-        "export", full_shop.path, "items", str(target), "--filter", '{"qty": 99}'
-    )
+    full_shop.run("export", full_shop.path, "items", str(target), "--filter", '{"qty": 99}')
     assert json.loads(target.read_text()) == []
 
 
-def test_an_export_that_fails_leaves_no_file_and_keeps_an_older_one(
-    full_shop: Shop,
-) -> None:
+def test_an_export_that_fails_leaves_no_file_and_keeps_an_older_one(full_shop: Shop) -> None:
     target = Path(full_shop.file("out.jsonl", "older"))
     arguments = ["--filter", '{"a": {"$unheard": 1}}']
     result = full_shop.run("export", full_shop.path, "items", str(target), *arguments)

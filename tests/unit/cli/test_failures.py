@@ -39,9 +39,7 @@ def assert_told(result: subprocess.CompletedProcess[str], exit_code: int) -> Non
 
 
 def test_the_table_of_exit_codes_is_complete() -> None:
-    table = {
-        int(code) for code in re.findall(r"^    (\d+) ", failures.__doc__ or "", re.MULTILINE)
-    }
+    table = {int(code) for code in re.findall(r"^    (\d+) ", failures.__doc__ or "", re.M)}
     assert table == set(failures.EXIT_CODES)
 
 
@@ -57,14 +55,8 @@ def test_a_missing_file_cannot_be_opened_and_is_not_created(
             assert not os.path.exists(missing)
 
 
-def test_a_file_that_is_something_else_cannot_be_opened(
-    shop: Shop, each_command: Commands
-) -> None:
-    for name, content in (
-        ("text.cbdd", "hello"),
-        ("empty.cbdd", ""),
-        ("zero.cbdd", b"\0" * 99999),
-    ):
+def test_a_file_that_is_something_else_cannot_be_opened(shop: Shop, each_command: Commands) -> None:
+    for name, content in (("text.cbdd", "hello"), ("empty.cbdd", ""), ("zero.cbdd", b"\0" * 99999)):
         other = shop.file(name, content)
         for arguments in each_command(other):
             result = shop.run(*arguments)
@@ -84,10 +76,7 @@ def test_a_server_is_not_a_file(shop: Shop) -> None:
 
 
 def test_an_unknown_collection_is_named_with_those_that_exist(full_shop: Shop) -> None:
-    for arguments in (
-        ["find", full_shop.path, "itmes"],
-        ["indexes", full_shop.path, "itmes"],
-    ):
+    for arguments in (["find", full_shop.path, "itmes"], ["indexes", full_shop.path, "itmes"]):
         result = full_shop.run(*arguments)
         assert result.exit_code == 1
         assert "no collection shop.itmes; the file has: items" in result.stderr
@@ -120,9 +109,7 @@ def test_bad_names_and_keys_are_explained(full_shop: Shop) -> None:
     assert full_shop.run("stats", path, "--nonsense").exit_code == 2
     assert full_shop.run("find", path, "items", "--database", "a b").exit_code == 2
     assert full_shop.run("find", path, "items", "--sort", ",").exit_code == 2
-    assert (
-        full_shop.run("create-index", path, "items", '{"a": "nonsense"}').exit_code == 1
-    )
+    assert full_shop.run("create-index", path, "items", '{"a": "nonsense"}').exit_code == 1
     assert full_shop.run("find", path, "items", "--hint", "nonsense").exit_code == 1
 
 
@@ -135,17 +122,13 @@ def test_errors_are_json_when_json_is_asked_for(full_shop: Shop) -> None:
     assert json.loads(result.stderr)["error"]["code"] == "NOT_FOUND"
 
 
-def test_a_file_that_another_process_writes_is_locked_for_writers_only(
-    full_shop: Shop,
-) -> None:
+def test_a_file_that_another_process_writes_is_locked_for_writers_only(full_shop: Shop) -> None:
     engine = StorageEngine.open(full_shop.path)
     txn = engine.begin_write("test")
     try:
         txn.put(2, b"held", b"1")
         arguments = ["create-index", full_shop.path, "items", "name", "--wait", "0.2"]
-        blocked = subprocess.run(
-            command(*arguments), capture_output=True, text=True, check=False
-        )
+        blocked = subprocess.run(command(*arguments), capture_output=True, text=True, check=False)
         reading = command("find", full_shop.path, "items", "--count")
         read = subprocess.run(reading, capture_output=True, text=True, check=False)
     finally:
@@ -166,17 +149,10 @@ def test_a_file_that_may_not_be_written_says_so(full_shop: Shop) -> None:
 def test_a_full_disk_refuses_the_output(full_shop: Shop) -> None:
     if not os.path.exists("/dev/full"):
         pytest.skip("no /dev/full here")
-    for arguments in (
-        ["find", full_shop.path, "items"],
-        ["export", full_shop.path, "items"],
-    ):
+    for arguments in (["find", full_shop.path, "items"], ["export", full_shop.path, "items"]):
         with open("/dev/full", "w") as full:
             done = subprocess.run(
-                command(*arguments),
-                stdout=full,
-                stderr=subprocess.PIPE,
-                text=True,
-                check=False,
+                command(*arguments), stdout=full, stderr=subprocess.PIPE, text=True, check=False
             )
         assert_told(done, 5)
         assert "No space left" in done.stderr
@@ -210,9 +186,7 @@ def test_a_reader_that_goes_away_ends_the_output_quietly(full_shop: Shop) -> Non
         client.shop.items.insert_many([{"text": "x" * 1000} for _ in range(2000)])
     for name in ("find", "export"):
         with subprocess.Popen(
-            command(name, full_shop.path, "items"),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            command(name, full_shop.path, "items"), stdout=subprocess.PIPE, stderr=subprocess.PIPE
         ) as process:
             assert process.stdout is not None
             assert process.stderr is not None

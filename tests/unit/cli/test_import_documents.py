@@ -32,9 +32,7 @@ def test_every_format_gives_the_same_documents(shop: Shop) -> None:
     shop.file("a.tsv", "_id\ta\tn\n1\tx\t5\n2\ty\t7\n")
     shop.file("a.bson", b"".join(bson.encode(document) for document in documents))
     for ending in ("jsonl", "json", "csv", "tsv", "bson"):
-        answer = shop.json(
-            "import", shop.path, ending, str(shop.folder / f"a.{ending}")
-        )
+        answer = shop.json("import", shop.path, ending, str(shop.folder / f"a.{ending}"))
         assert answer["inserted"] == 2
         assert shop.documents(ending) == documents
 
@@ -48,8 +46,7 @@ def test_extended_json_keeps_every_type(shop: Shop) -> None:
         "nested": {"list": [Int64(1), 2.0]},
     }
     source = shop.file(
-        "a.jsonl",
-        json_util.dumps(document, json_options=json_util.CANONICAL_JSON_OPTIONS),
+        "a.jsonl", json_util.dumps(document, json_options=json_util.CANONICAL_JSON_OPTIONS)
     )
     assert shop.run("import", shop.path, "items", source).exit_code == 0
     (stored,) = shop.documents("items")
@@ -72,9 +69,7 @@ def test_a_document_without_id_gets_one(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("batch", ["1", "2", "1000"])
-def test_the_first_bad_record_stops_and_what_came_before_stays(
-    shop: Shop, batch: str
-) -> None:
+def test_the_first_bad_record_stops_and_what_came_before_stays(shop: Shop, batch: str) -> None:
     source = shop.file("a.jsonl", '{"_id": 1}\n{"_id": 2}\n{bad\n{"_id": 4}\n')
     result = shop.run("import", shop.path, "items", source, "--batch", batch)
     assert result.exit_code == 1
@@ -83,25 +78,14 @@ def test_the_first_bad_record_stops_and_what_came_before_stays(
 
 
 @pytest.mark.parametrize("batch", ["1", "2", "1000"])
-def test_bad_records_are_skipped_by_choice_and_each_is_named(
-    shop: Shop, batch: str
-) -> None:
+def test_bad_records_are_skipped_by_choice_and_each_is_named(shop: Shop, batch: str) -> None:
     deep: Any = {}
     for _ in range(120):
         deep = {"d": deep}
     lines = ['{"_id": 1}', "[1]", '{"_id": 1, "again": true}', '{"_id": 3}']
     lines += [json.dumps({"_id": 4, "deep": deep}), '{"_id": [5]}', '{"_id": 6}']
     source = shop.file("a.jsonl", "\n".join(lines))
-    arguments = [
-        "import",
-        shop.path,
-        "items",
-        source,
-        "--on-error",
-        "skip",
-        "--batch",
-        batch,
-    ]
+    arguments = ["import", shop.path, "items", source, "--on-error", "skip", "--batch", batch]
     answer = shop.json(*arguments, exit_code=1)
     assert answer["inserted"] == 3
     assert answer["refused"] == 4
@@ -114,9 +98,7 @@ def test_bad_records_are_skipped_by_choice_and_each_is_named(
 def test_a_document_that_cannot_be_stored_stops_like_one_that_cannot_be_read(
     shop: Shop, batch: str
 ) -> None:
-    source = shop.file(
-        "a.jsonl", '{"_id": 1}\n{"_id": 2}\n{"_id": 2}\n{"_id": 4}\n{oops\n'
-    )
+    source = shop.file("a.jsonl", '{"_id": 1}\n{"_id": 2}\n{"_id": 2}\n{"_id": 4}\n{oops\n')
     result = shop.run("import", shop.path, "items", source, "--batch", batch)
     assert result.exit_code == 1
     assert "line 3" in result.stderr
@@ -125,9 +107,7 @@ def test_a_document_that_cannot_be_stored_stops_like_one_that_cannot_be_read(
     assert [each["_id"] for each in shop.documents("items")] == [1, 2]
 
 
-def test_a_dump_cut_short_gives_its_whole_documents_even_when_skipping(
-    shop: Shop,
-) -> None:
+def test_a_dump_cut_short_gives_its_whole_documents_even_when_skipping(shop: Shop) -> None:
     data = b"".join(bson.encode({"_id": n}) for n in range(3))
     source = shop.file("a.bson", data[:-2])
     arguments = ["import", shop.path, "items", source, "--on-error", "skip"]
@@ -162,9 +142,7 @@ def test_a_name_that_tells_no_format_is_wrong_use(shop: Shop) -> None:
 
 
 def test_a_folder_is_no_source(shop: Shop) -> None:
-    result = shop.run(
-        "import", shop.path, "items", str(shop.folder), "--format", "json"
-    )
+    result = shop.run("import", shop.path, "items", str(shop.folder), "--format", "json")
     assert result.exit_code == 1
     assert "directory" in result.stderr
 
@@ -177,15 +155,6 @@ def test_the_database_can_be_named(shop: Shop) -> None:
 
 def test_csv_options_reach_the_reader(shop: Shop) -> None:
     source = shop.file("a.csv", "7;01;NA\n")
-    arguments = [
-        "--fields",
-        "_id,b,c",
-        "--delimiter",
-        ";",
-        "--text",
-        "b",
-        "--missing",
-        "NA",
-    ]
+    arguments = ["--fields", "_id,b,c", "--delimiter", ";", "--text", "b", "--missing", "NA"]
     assert shop.run("import", shop.path, "items", source, *arguments).exit_code == 0
     assert shop.documents("items") == [{"_id": 7, "b": "01"}]

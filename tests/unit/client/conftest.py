@@ -27,11 +27,7 @@ class ManualClock(Clock):
         self.seconds += seconds
 
 
-OPTIONS: dict[str, Any] = {
-    "durability": "off",
-    "background": False,
-    "flight_recorder": False,
-}
+OPTIONS: dict[str, Any] = {"durability": "off", "background": False, "flight_recorder": False}
 
 
 @pytest.fixture

@@ -70,11 +70,7 @@ def test_hint_sort_and_array_filters_are_carried_out(orders: Orders) -> None:
     orders.bulk_write(
         [
             UpdateOne({}, {"$set": {"x": 1}}, sort={"_id": -1}, hint="a_1"),
-            UpdateMany(
-                {"_id": 0},
-                {"$set": {"list.$[n]": 0}},
-                array_filters=[{"n": {"$gt": 1}}],
-            ),
+            UpdateMany({"_id": 0}, {"$set": {"list.$[n]": 0}}, array_filters=[{"n": {"$gt": 1}}]),
             DeleteOne({"a": 1}, hint=[("a", 1)]),
         ]
     )

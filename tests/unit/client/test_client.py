@@ -14,11 +14,7 @@ Client = cbdd.Client[dict[str, Any]]
 
 def test_names_lead_to_databases_and_collections(client: Client) -> None:
     assert client["shop"] == client.shop == client.get_database("shop")
-    assert (
-        client.shop["orders"]
-        == client.shop.orders
-        == client.shop.get_collection("orders")
-    )
+    assert client.shop["orders"] == client.shop.orders == client.shop.get_collection("orders")
     assert client.shop.orders.archive == client.shop["orders.archive"]
     assert client.shop.orders.archive.full_name == "shop.orders.archive"
     assert client.shop != client.other
@@ -40,9 +36,9 @@ def test_databases_are_listed_once_they_have_a_collection(client: Client) -> Non
         {"name": "archive", "empty": False},
         {"name": "shop", "empty": False},
     ]
-    assert list(
-        client.list_databases(filter={"name": {"$gt": "b"}}, nameOnly=True)
-    ) == [{"name": "shop"}]
+    assert list(client.list_databases(filter={"name": {"$gt": "b"}}, nameOnly=True)) == [
+        {"name": "shop"}
+    ]
 
 
 def test_dropped_database_is_gone_with_its_collections(client: Client) -> None:
@@ -58,9 +54,7 @@ def test_dropped_database_is_gone_with_its_collections(client: Client) -> None:
 def test_server_info_and_hello_answer(client: Client) -> None:
     assert client.server_info()["version"] == cbdd.__version__
     assert client.admin.command("ping") == {"ok": 1.0}
-    assert (
-        client.admin.command({"buildInfo": 1})["maxBsonObjectSize"] == 16 * 1024 * 1024
-    )
+    assert client.admin.command({"buildInfo": 1})["maxBsonObjectSize"] == 16 * 1024 * 1024
     assert client.admin.command("hello")["isWritablePrimary"] is True
     assert client.admin.command("isMaster")["ismaster"] is True
     assert client.admin.command("listDatabases", nameOnly=True)["databases"] == []
@@ -72,10 +66,7 @@ def test_unknown_command_has_mongodbs_code(client: Client) -> None:
     assert raised.value.code == 59
     answer = client.admin.command("nonsense", check=False)
     assert answer["ok"] == 0.0 and answer["code"] == 59
-    assert (
-        client.admin.command("nonsense", allowable_errors=[59])["codeName"]
-        == "CommandNotFound"
-    )
+    assert client.admin.command("nonsense", allowable_errors=[59])["codeName"] == "CommandNotFound"
 
 
 def test_statistics_commands_count(client: Client) -> None:
@@ -94,9 +85,7 @@ def test_statistics_commands_count(client: Client) -> None:
 
 def test_what_a_deployment_has_is_absent(client: Client) -> None:
     assert client.address is None and client.primary is None
-    assert (
-        client.nodes == frozenset() and client.secondaries == client.arbiters == set()
-    )
+    assert client.nodes == frozenset() and client.secondaries == client.arbiters == set()
     assert client.is_primary and not client.is_mongos
     assert client.options.storage.durability == "off"
     client.append_metadata(None)
@@ -126,24 +115,16 @@ def test_what_a_deployment_has_is_absent(client: Client) -> None:
         lambda c: c.shop.orders.count_documents({}, collation={"locale": "en"}),
         lambda c: c.shop.orders.rename("a", nonsense=True),
         lambda c: c.shop.orders.drop(encrypted_fields={"a": 1}),
-        lambda c: c.shop.orders.update_one(
-            {}, {"$set": {"a": 1}}, collation={"locale": "en"}
-        ),
-        lambda c: c.shop.orders.update_many(
-            {}, {"$set": {"a": 1}}, collation={"locale": "en"}
-        ),
+        lambda c: c.shop.orders.update_one({}, {"$set": {"a": 1}}, collation={"locale": "en"}),
+        lambda c: c.shop.orders.update_many({}, {"$set": {"a": 1}}, collation={"locale": "en"}),
         lambda c: c.shop.orders.replace_one({}, {}, collation={"locale": "en"}),
         lambda c: c.shop.orders.delete_one({}, collation={"locale": "en"}),
         lambda c: c.shop.orders.delete_many({}, collation={"locale": "en"}),
-        lambda c: c.shop.orders.find_one_and_replace(
-            {}, {}, collation={"locale": "en"}
-        ),
+        lambda c: c.shop.orders.find_one_and_replace({}, {}, collation={"locale": "en"}),
     ],
 )
 def test_what_is_not_there_yet_says_so(client: Client, call: Any) -> None:
-    with pytest.raises(
-        OperationFailure, match="not supported by this release"
-    ) as raised:
+    with pytest.raises(OperationFailure, match="not supported by this release") as raised:
         call(client)
     assert raised.value.code == 238
     assert client.list_database_names() == []

@@ -17,10 +17,7 @@ Orders = cbdd.Collection[dict[str, Any]]
 def test_create_index_returns_the_name_and_makes_the_collection(orders: Orders) -> None:
     assert orders.create_index("a") == "a_1"
     assert orders.create_index([("a", ASCENDING), ("b.c", DESCENDING)]) == "a_1_b.c_-1"
-    assert (
-        orders.create_index({"d": -1}, name="mine", unique=True, background=True)
-        == "mine"
-    )
+    assert orders.create_index({"d": -1}, name="mine", unique=True, background=True) == "mine"
     assert orders.create_index(["e", ("f", -1)], sparse=True) == "e_1_f_-1"
     assert orders.database.list_collection_names() == ["orders"]
     assert orders.index_information() == {
@@ -37,16 +34,12 @@ def test_list_indexes_is_a_cursor_of_documents(orders: Orders) -> None:
     orders.create_index("a", unique=True)
     cursor = orders.list_indexes()
     assert cursor.next() == {"v": 2, "key": {"_id": 1}, "name": "_id_"}
-    assert cursor.to_list() == [
-        {"v": 2, "key": {"a": 1}, "name": "a_1", "unique": True}
-    ]
+    assert cursor.to_list() == [{"v": 2, "key": {"a": 1}, "name": "a_1", "unique": True}]
     assert not cursor.alive
 
 
 def test_create_indexes_makes_all_or_none(orders: Orders) -> None:
-    assert orders.create_indexes(
-        [IndexModel("a"), IndexModel([("b", -1)], unique=True)]
-    ) == [
+    assert orders.create_indexes([IndexModel("a"), IndexModel([("b", -1)], unique=True)]) == [
         "a_1",
         "b_-1",
     ]
@@ -58,15 +51,11 @@ def test_create_indexes_makes_all_or_none(orders: Orders) -> None:
 
 @pytest.mark.plan
 def test_index_is_built_over_existing_documents_and_used(orders: Orders) -> None:
-    orders.insert_many(
-        {"_id": n, "a": n % 100, "tags": [n % 7, "x"]} for n in range(3000)
-    )
+    orders.insert_many({"_id": n, "a": n % 100, "tags": [n % 7, "x"]} for n in range(3000))
     orders.create_index([("a", 1)])
     orders.create_index("tags")
     assert orders.count_documents({"a": 5}) == 30
-    assert orders.count_documents({"tags": 3}) == len(
-        [n for n in range(3000) if n % 7 == 3]
-    )
+    assert orders.count_documents({"tags": 3}) == len([n for n in range(3000) if n % 7 == 3])
     plan = orders.find({"a": 5}).explain()
     assert plan["executionStats"]["totalDocsExamined"] == 30
 
@@ -97,9 +86,7 @@ def test_unique_index_on_an_array_counts_elements(orders: Orders) -> None:
     orders.insert_one({"_id": 2, "tags": ["b"]})
 
 
-def test_missing_fields_are_null_in_a_unique_index_but_not_in_a_sparse_one(
-    orders: Orders,
-) -> None:
+def test_missing_fields_are_null_in_a_unique_index_but_not_in_a_sparse_one(orders: Orders) -> None:
     orders.create_index("a", unique=True)
     orders.insert_one({})
     with pytest.raises(DuplicateKeyError, match="dup key: { a: null }"):

@@ -89,9 +89,7 @@ def test_options_given_to_create_collection_are_shown(shop: Shop) -> None:
     assert listed["options"] == expected
 
 
-def test_options_of_plain_and_missing_collections_are_empty(
-    shop: Shop, orders: Orders
-) -> None:
+def test_options_of_plain_and_missing_collections_are_empty(shop: Shop, orders: Orders) -> None:
     assert orders.options() == {}
     orders.insert_one({})
     assert orders.options() == {}
@@ -181,12 +179,8 @@ def test_capped_collection_is_read_in_the_order_of_insertion(shop: Shop) -> None
 
 
 WRITES: dict[str, Callable[[Orders, bool], Any]] = {
-    "insert_one": lambda c, bypass: c.insert_one(
-        {"n": 0}, bypass_document_validation=bypass
-    ),
-    "insert_many": lambda c, bypass: c.insert_many(
-        [{"n": 0}], bypass_document_validation=bypass
-    ),
+    "insert_one": lambda c, bypass: c.insert_one({"n": 0}, bypass_document_validation=bypass),
+    "insert_many": lambda c, bypass: c.insert_many([{"n": 0}], bypass_document_validation=bypass),
     "replace_one": lambda c, bypass: c.replace_one(
         {"_id": 0}, {"n": -2}, bypass_document_validation=bypass
     ),
@@ -218,9 +212,7 @@ WRITES: dict[str, Callable[[Orders, bool], Any]] = {
 
 
 @pytest.mark.parametrize("name", WRITES)
-def test_write_is_refused_unless_it_bypasses_validation(
-    ruled: Orders, name: str
-) -> None:
+def test_write_is_refused_unless_it_bypasses_validation(ruled: Orders, name: str) -> None:
     before = list(ruled.find())
     with pytest.raises(OperationFailure) as raised:
         WRITES[name](ruled, False)
@@ -265,9 +257,7 @@ def test_ordered_writes_stop_at_a_refusal(ruled: Orders) -> None:
     assert ruled.find_one({"_id": 1}) == {"_id": 1, "n": 2}
 
 
-def test_update_many_keeps_what_it_did_before_the_refusal(
-    shop: Shop, ruled: Orders
-) -> None:
+def test_update_many_keeps_what_it_did_before_the_refusal(shop: Shop, ruled: Orders) -> None:
     ruled.delete_many({})
     ruled.insert_many([{"_id": 1, "n": 2}, {"_id": 2, "n": 1}, {"_id": 3, "n": 2}])
     with pytest.raises(WriteError):
@@ -275,13 +265,9 @@ def test_update_many_keeps_what_it_did_before_the_refusal(
     assert [each["n"] for each in ruled.find().sort("_id")] == [1, 1, 2]
 
 
-def test_bypass_ends_with_its_statement_in_a_transaction(
-    client: Client, ruled: Orders
-) -> None:
+def test_bypass_ends_with_its_statement_in_a_transaction(client: Client, ruled: Orders) -> None:
     with client.start_session() as session, session.start_transaction():
-        ruled.insert_one(
-            {"_id": 1, "n": 0}, bypass_document_validation=True, session=session
-        )
+        ruled.insert_one({"_id": 1, "n": 0}, bypass_document_validation=True, session=session)
         with pytest.raises(WriteError) as raised:
             ruled.insert_one({"_id": 2, "n": 0}, session=session)
         assert raised.value.code == 121
@@ -316,14 +302,10 @@ def test_warning_made_an_error_refuses_the_write(shop: Shop) -> None:
 CAPPED_WRITES: dict[str, Callable[[Orders, Any], Any]] = {
     "insert_one": lambda c, session: c.insert_one({}, session=session),
     "insert_many": lambda c, session: c.insert_many([{}], session=session),
-    "update_one": lambda c, session: c.update_one(
-        {}, {"$set": {"a": 1}}, session=session
-    ),
+    "update_one": lambda c, session: c.update_one({}, {"$set": {"a": 1}}, session=session),
     "replace_one": lambda c, session: c.replace_one({}, {"a": 1}, session=session),
     "delete_many": lambda c, session: c.delete_many({}, session=session),
-    "find_one_and_delete": lambda c, session: c.find_one_and_delete(
-        {}, session=session
-    ),
+    "find_one_and_delete": lambda c, session: c.find_one_and_delete({}, session=session),
     "bulk_write": lambda c, session: c.bulk_write([DeleteOne({})], session=session),
 }
 
@@ -348,9 +330,7 @@ def test_write_to_a_capped_collection_in_a_transaction_is_refused(
     assert shop.orders.count_documents({}) == 0
 
 
-def test_capped_collection_may_be_read_in_a_transaction(
-    client: Client, shop: Shop
-) -> None:
+def test_capped_collection_may_be_read_in_a_transaction(client: Client, shop: Shop) -> None:
     log = shop.create_collection("log", capped=True, size=4096)
     log.insert_one({"_id": 1})
     with client.start_session() as session, session.start_transaction():
@@ -397,9 +377,7 @@ def test_min_and_max_follow_the_order_of_a_descending_index(orders: Orders) -> N
 
 def test_min_and_max_of_a_compound_index_name_every_field(orders: Orders) -> None:
     orders.create_index([("a", 1), ("b", -1)])
-    orders.insert_many(
-        [{"_id": 10 * a + b, "a": a, "b": b} for a in range(3) for b in range(3)]
-    )
+    orders.insert_many([{"_id": 10 * a + b, "a": a, "b": b} for a in range(3) for b in range(3)])
     keys = {"min": [("a", 1), ("b", 1)], "max": [("a", 2), ("b", 1)]}
     assert bounded(orders, hint="a_1_b_-1", **keys) == [11, 10, 22]
     with pytest.raises(OperationFailure) as raised:
@@ -412,9 +390,7 @@ def test_min_and_max_of_a_compound_index_name_every_field(orders: Orders) -> Non
 
 def test_min_and_max_compare_types_as_an_index_does(orders: Orders) -> None:
     orders.create_index("a")
-    orders.insert_many(
-        [{"_id": n, "a": a} for n, a in enumerate([None, 5, "x", {"b": 1}, True])]
-    )
+    orders.insert_many([{"_id": n, "a": a} for n, a in enumerate([None, 5, "x", {"b": 1}, True])])
     assert bounded(orders, hint="a_1", min=[("a", 0)], max=[("a", True)]) == [1, 2, 3]
 
 
@@ -471,9 +447,7 @@ def test_show_record_id_adds_the_number_of_the_record(orders: Orders) -> None:
     assert shown == [{"_id": "a", "$recordId": 1}, {"_id": "c", "$recordId": 3}]
     assert list(shown[0]) == ["_id", "$recordId"]
     assert orders.find_one({"_id": "c"}, show_record_id=True) == shown[1]
-    assert list(orders.find({"_id": "c"}, {"_id": 0}, show_record_id=True)) == [
-        {"$recordId": 3}
-    ]
+    assert list(orders.find({"_id": "c"}, {"_id": 0}, show_record_id=True)) == [{"$recordId": 3}]
     assert list(orders.find({"_id": "c"}, show_record_id=False)) == [{"_id": "c"}]
 
 
@@ -498,9 +472,7 @@ def timed_out(work: Callable[[], Any]) -> None:
     assert raised.value.details["codeName"] == "MaxTimeMSExpired"
 
 
-def test_read_within_its_time_is_not_disturbed(
-    many: Orders, clock: RunningClock
-) -> None:
+def test_read_within_its_time_is_not_disturbed(many: Orders, clock: RunningClock) -> None:
     clock.pace = 1.0
     assert len(list(many.find({"a": {"$gte": 0}}, max_time_ms=10**9))) == 1000
     assert len(list(many.find({"a": {"$gte": 0}}, max_time_ms=0))) == 1000
@@ -533,9 +505,7 @@ def test_time_of_all_batches_counts_together(many: Orders, clock: RunningClock) 
     assert not cursor.alive
 
 
-def test_count_and_distinct_that_take_too_long_time_out(
-    many: Orders, clock: RunningClock
-) -> None:
+def test_count_and_distinct_that_take_too_long_time_out(many: Orders, clock: RunningClock) -> None:
     clock.pace = 1.0
     timed_out(lambda: many.count_documents({"b": 5}, maxTimeMS=1))
     timed_out(lambda: many.distinct("b", maxTimeMS=1))
@@ -547,9 +517,7 @@ def test_change_that_takes_too_long_changes_nothing(
     many: Orders, clock: RunningClock, method: str
 ) -> None:
     changes: dict[str, Callable[..., Any]] = {
-        "update": lambda **o: many.find_one_and_update(
-            {"a": 999}, {"$set": {"c": 1}}, **o
-        ),
+        "update": lambda **o: many.find_one_and_update({"a": 999}, {"$set": {"c": 1}}, **o),
         "replace": lambda **o: many.find_one_and_replace({"a": 999}, {"c": 1}, **o),
         "delete": lambda **o: many.find_one_and_delete({"a": 999}, **o),
     }
@@ -566,9 +534,7 @@ def test_limit_of_one_statement_does_not_hold_for_the_next(
     clock.pace = 1.0
     timed_out(lambda: many.distinct("b", maxTimeMS=1))
     assert len(many.distinct("b")) == 10
-    assert (
-        many.update_many({"a": {"$gte": 0}}, {"$set": {"c": 1}}).modified_count == 1000
-    )
+    assert many.update_many({"a": {"$gte": 0}}, {"$set": {"c": 1}}).modified_count == 1000
 
 
 def test_read_in_a_transaction_that_times_out_ends_it(
@@ -617,10 +583,7 @@ def test_negative_limit_of_a_find_is_refused(many: Orders, clock: RunningClock) 
 def test_progress_of_an_index_build_is_told(orders: Orders) -> None:
     orders.insert_many([{"_id": n, "a": n} for n in range(5000)])
     told: list[tuple[int, int]] = []
-    assert (
-        orders.create_index("a", progress=lambda done, all: told.append((done, all)))
-        == "a_1"
-    )
+    assert orders.create_index("a", progress=lambda done, all: told.append((done, all))) == "a_1"
     assert told == sorted(told)
     assert len(told) >= 2
     assert 0 < told[0][0] < 5000

@@ -89,27 +89,14 @@ def test_raw_document_with_the_id_elsewhere_is_reordered(orders: Orders) -> None
 
 
 def test_every_kind_of_id_that_mongodb_takes_is_found_again(orders: Orders) -> None:
-    ids = [
-        1,
-        1.5,
-        "a",
-        None,
-        True,
-        b"x",
-        ObjectId(),
-        {"a": 1, "b": [1]},
-        Int64(5),
-        Regex,
-    ]
+    ids = [1, 1.5, "a", None, True, b"x", ObjectId(), {"a": 1, "b": [1]}, Int64(5), Regex]
     for identity in ids[:-1]:
         orders.insert_one({"_id": identity})
         assert orders.count_documents({"_id": identity}) == 1
 
 
 @pytest.mark.parametrize("identity", [[1, 2], Regex("a"), {"$a": 1}])
-def test_id_that_mongodb_refuses_is_a_write_error(
-    orders: Orders, identity: object
-) -> None:
+def test_id_that_mongodb_refuses_is_a_write_error(orders: Orders, identity: object) -> None:
     with pytest.raises(WriteError) as raised:
         orders.insert_one({"_id": identity})
     assert raised.value.code in (52, 53)
@@ -175,10 +162,7 @@ def test_uuid_follows_the_collections_codec_options(orders: Orders) -> None:
     identity = uuid.UUID(int=5)
     standard.insert_one({"_id": identity, "u": identity})
     assert standard.find_one({"u": identity}) == {"_id": identity, "u": identity}
-    assert (
-        standard.update_one({"_id": identity}, {"$set": {"v": identity}}).modified_count
-        == 1
-    )
+    assert standard.update_one({"_id": identity}, {"$set": {"v": identity}}).modified_count == 1
     assert standard.distinct("v") == [identity]
     with pytest.raises(ValueError, match="uuid"):
         orders.insert_one({"_id": identity})
@@ -226,21 +210,15 @@ def test_ordered_insert_stops_at_the_first_refusal_and_keeps_what_came_before(
 def test_unordered_insert_goes_on_after_refusals(orders: Orders) -> None:
     with pytest.raises(BulkWriteError) as raised:
         orders.insert_many(
-            [{"_id": 1}, {"_id": 1}, {"_id": 2}, {"_id": [1]}, {"_id": 3}],
-            ordered=False,
+            [{"_id": 1}, {"_id": 1}, {"_id": 2}, {"_id": [1]}, {"_id": 3}], ordered=False
         )
     details = raised.value.details
-    assert [(e["index"], e["code"]) for e in details["writeErrors"]] == [
-        (1, 11000),
-        (3, 53),
-    ]
+    assert [(e["index"], e["code"]) for e in details["writeErrors"]] == [(1, 11000), (3, 53)]
     assert details["nInserted"] == 3
     assert contents(orders) == [{"_id": 1}, {"_id": 2}, {"_id": 3}]
 
 
-def test_insert_many_commits_in_batches_and_a_late_refusal_keeps_them(
-    orders: Orders,
-) -> None:
+def test_insert_many_commits_in_batches_and_a_late_refusal_keeps_them(orders: Orders) -> None:
     before = orders.database.client.statistics()["lsn"]
     documents: list[dict[str, Any]] = [{"_id": n} for n in range(2 * BATCH_WRITES + 5)]
     documents[2 * BATCH_WRITES + 2] = {"_id": 0}
@@ -272,24 +250,13 @@ def test_wrong_type_among_the_documents_inserts_nothing(orders: Orders) -> None:
 def test_update_one_changes_the_first_match(orders: Orders) -> None:
     orders.insert_many([{"_id": n, "a": 1} for n in range(3)])
     result = orders.update_one({"a": 1}, {"$set": {"b": 5}, "$inc": {"a": 2}})
-    assert (result.matched_count, result.modified_count, result.upserted_id) == (
-        1,
-        1,
-        None,
-    )
-    assert result.raw_result == {
-        "n": 1,
-        "nModified": 1,
-        "ok": 1.0,
-        "updatedExisting": True,
-    }
+    assert (result.matched_count, result.modified_count, result.upserted_id) == (1, 1, None)
+    assert result.raw_result == {"n": 1, "nModified": 1, "ok": 1.0, "updatedExisting": True}
     assert orders.find_one({"_id": 0}) == {"_id": 0, "a": 3, "b": 5}
     assert orders.count_documents({"a": 1}) == 2
 
 
-def test_update_that_changes_nothing_matches_but_does_not_modify(
-    orders: Orders,
-) -> None:
+def test_update_that_changes_nothing_matches_but_does_not_modify(orders: Orders) -> None:
     orders.insert_one({"_id": 1, "a": 1})
     before = orders.database.client.statistics()["lsn"]
     result = orders.update_one({}, {"$set": {"a": 1}})
@@ -299,11 +266,7 @@ def test_update_that_changes_nothing_matches_but_does_not_modify(
 
 def test_update_without_a_match_writes_nothing(orders: Orders) -> None:
     result = orders.update_one({"a": 1}, {"$set": {"b": 1}})
-    assert (result.matched_count, result.modified_count, result.upserted_id) == (
-        0,
-        0,
-        None,
-    )
+    assert (result.matched_count, result.modified_count, result.upserted_id) == (0, 0, None)
     assert orders.database.list_collection_names() == []
 
 
@@ -317,9 +280,7 @@ def test_update_many_changes_all_matches_in_one_commit(orders: Orders) -> None:
     assert orders.count_documents({"a": 11, "log": "x"}) == 5
 
 
-def test_update_many_over_the_index_it_changes_meets_each_document_once(
-    orders: Orders,
-) -> None:
+def test_update_many_over_the_index_it_changes_meets_each_document_once(orders: Orders) -> None:
     orders.create_index("a")
     orders.insert_many([{"_id": n, "a": n} for n in range(50)])
     result = orders.update_many({"a": {"$gte": 0}}, {"$inc": {"a": 25}}, hint="a_1")
@@ -383,24 +344,14 @@ def test_upsert_inserts_what_the_filter_and_the_update_say(orders: Orders) -> No
     result = orders.update_one({"a": 1, "b.c": 2}, {"$set": {"d": 3}}, upsert=True)
     assert result.matched_count == 0
     assert result.did_upsert
-    assert orders.find_one() == {
-        "_id": result.upserted_id,
-        "a": 1,
-        "b": {"c": 2},
-        "d": 3,
-    }
+    assert orders.find_one() == {"_id": result.upserted_id, "a": 1, "b": {"c": 2}, "d": 3}
 
 
 def test_upsert_of_an_id_returns_that_id(orders: Orders) -> None:
     result = orders.update_many({"_id": {"k": 1}}, {"$set": {"a": 1}}, upsert=True)
     assert result.upserted_id == {"k": 1}
     assert result.raw_result is not None and result.raw_result["upserted"] == {"k": 1}
-    assert (
-        orders.update_one(
-            {"_id": {"k": 1}}, {"$set": {"a": 1}}, upsert=True
-        ).matched_count
-        == 1
-    )
+    assert orders.update_one({"_id": {"k": 1}}, {"$set": {"a": 1}}, upsert=True).matched_count == 1
 
 
 def test_update_one_with_a_sort_takes_the_first_in_that_order(orders: Orders) -> None:
@@ -468,39 +419,29 @@ def test_record_ids_go_on_after_the_last_document_is_deleted(orders: Orders) -> 
 
 def test_find_one_and_update_returns_before_or_after(orders: Orders) -> None:
     orders.insert_one({"_id": 1, "n": 1})
-    assert orders.find_one_and_update({"_id": 1}, {"$inc": {"n": 1}}) == {
-        "_id": 1,
-        "n": 1,
-    }
+    assert orders.find_one_and_update({"_id": 1}, {"$inc": {"n": 1}}) == {"_id": 1, "n": 1}
     assert orders.find_one_and_update(
         {"_id": 1}, {"$inc": {"n": 1}}, return_document=ReturnDocument.AFTER
     ) == {"_id": 1, "n": 3}
 
 
 def test_find_one_and_update_upserts(orders: Orders) -> None:
-    assert (
-        orders.find_one_and_update({"_id": 1}, {"$set": {"n": 1}}, upsert=True) is None
-    )
+    assert orders.find_one_and_update({"_id": 1}, {"$set": {"n": 1}}, upsert=True) is None
     assert orders.find_one_and_update(
-        {"_id": 2},
-        {"$set": {"n": 1}},
-        upsert=True,
-        return_document=ReturnDocument.AFTER,
+        {"_id": 2}, {"$set": {"n": 1}}, upsert=True, return_document=ReturnDocument.AFTER
     ) == {"_id": 2, "n": 1}
     assert orders.find_one_and_update({"_id": 3}, {"$set": {"n": 1}}) is None
 
 
-def test_find_one_and_replace_and_delete_take_sort_and_projection(
-    orders: Orders,
-) -> None:
+def test_find_one_and_replace_and_delete_take_sort_and_projection(orders: Orders) -> None:
     orders.insert_many([{"_id": n, "n": n, "x": 0} for n in range(4)])
     assert orders.find_one_and_replace({}, {"n": 9}, ["n"], sort=[("_id", -1)]) == {
         "_id": 3,
         "n": 3,
     }
-    assert orders.find_one_and_delete(
-        {"n": {"$lt": 9}}, {"_id": 0, "n": 1}, sort=[("n", -1)]
-    ) == {"n": 2}
+    assert orders.find_one_and_delete({"n": {"$lt": 9}}, {"_id": 0, "n": 1}, sort=[("n", -1)]) == {
+        "n": 2
+    }
     assert orders.find_one_and_delete({"n": 77}) is None
     assert [d["_id"] for d in orders.find()] == [0, 1, 3]
 
@@ -532,7 +473,5 @@ def test_write_concern_of_more_than_one_server_is_refused(orders: Orders) -> Non
     with pytest.raises(OperationFailure, match="not replicated") as raised:
         orders.with_options(write_concern=WriteConcern(w=2)).insert_one({"_id": 1})
     assert raised.value.code == 2
-    orders.with_options(write_concern=WriteConcern(w="majority", j=True)).insert_one(
-        {"_id": 1}
-    )
+    orders.with_options(write_concern=WriteConcern(w="majority", j=True)).insert_one({"_id": 1})
     assert orders.count_documents({}) == 1

@@ -30,10 +30,7 @@ def test_connect_makes_the_file_and_closing_leaves_it(path: str) -> None:
 
 
 def test_file_opened_twice_shows_both_the_same(path: str) -> None:
-    with (
-        cbdd.connect(path, **OPTIONS) as first,
-        cbdd.connect(path, **OPTIONS) as second,
-    ):
+    with cbdd.connect(path, **OPTIONS) as first, cbdd.connect(path, **OPTIONS) as second:
         first.shop.orders.insert_one({"_id": 1})
         assert second.shop.orders.count_documents({}) == 1
         assert first == second and first is not second
@@ -79,21 +76,12 @@ def test_each_client_of_a_file_has_its_own_durability(path: str) -> None:
 
 def test_options_that_disagree_with_the_open_file_are_refused(path: str) -> None:
     with cbdd.connect(path, **OPTIONS, cache_size_bytes=32 << 20) as first:
-        with pytest.raises(
-            cbdd.errors.UsageError, match="cache_size_bytes=33554432"
-        ) as caught:
+        with pytest.raises(cbdd.errors.UsageError, match="cache_size_bytes=33554432") as caught:
             cbdd.connect(path, **OPTIONS, cache_size_bytes=64 << 20)
         assert caught.value.code == "OPTION"
         first.shop.orders.insert_one({"_id": 1})
-        with (
-            cbdd.connect(path, **OPTIONS) as second,
-            cbdd.connect(path, **OPTIONS) as third,
-        ):
-            assert (
-                second.shop.orders.find_one()
-                == third.shop.orders.find_one()
-                == {"_id": 1}
-            )
+        with cbdd.connect(path, **OPTIONS) as second, cbdd.connect(path, **OPTIONS) as third:
+            assert second.shop.orders.find_one() == third.shop.orders.find_one() == {"_id": 1}
     with cbdd.connect(path, **OPTIONS, cache_size_bytes=64 << 20) as alone:
         assert alone.shop.orders.find_one() == {"_id": 1}
 
@@ -146,9 +134,7 @@ def test_unknown_option_is_named(path: str) -> None:
         {"cache_size_bytes": 5},
     ],
 )
-def test_impossible_storage_option_is_refused(
-    path: str, options: dict[str, Any]
-) -> None:
+def test_impossible_storage_option_is_refused(path: str, options: dict[str, Any]) -> None:
     with pytest.raises(cbdd.UsageError):
         cbdd.connect(path, **options)
 
@@ -183,9 +169,7 @@ def test_read_only_client_reads_and_refuses_to_write(path: str) -> None:
             client.shop.orders.insert_one({"_id": 2})
 
 
-def test_default_database_is_named_after_the_file(
-    path: str, tmp_path: pathlib.Path
-) -> None:
+def test_default_database_is_named_after_the_file(path: str, tmp_path: pathlib.Path) -> None:
     with cbdd.connect(path, **OPTIONS) as client:
         assert client.get_default_database().name == "shop"
         assert client.get_database().name == "shop"
@@ -251,11 +235,7 @@ def test_impossible_value_of_a_pymongo_option_is_refused(
 @pytest.mark.parametrize("scheme", ["mongodb://localhost:1/shop"])
 def test_uri_returns_pymongos_client(scheme: str) -> None:
     client: Any = cbdd.connect(
-        scheme,
-        connect=False,
-        cache_size_bytes=1 << 24,
-        durability="full",
-        tz_aware=True,
+        scheme, connect=False, cache_size_bytes=1 << 24, durability="full", tz_aware=True
     )
     assert isinstance(client, pymongo.MongoClient)
     assert client.get_default_database().name == "shop"

@@ -74,11 +74,7 @@ def test_option_of_create_that_is_not_carried_out_is_refused(
 
 def test_dropping_says_what_was_dropped(shop: Shop) -> None:
     shop.orders.create_index("a")
-    assert shop.drop_collection("orders") == {
-        "nIndexesWas": 2,
-        "ns": "shop.orders",
-        "ok": 1.0,
-    }
+    assert shop.drop_collection("orders") == {"nIndexesWas": 2, "ns": "shop.orders", "ok": 1.0}
     assert shop.drop_collection(shop.orders) == {"ok": 1.0}
     shop.orders.drop()
     assert shop.list_collection_names() == []
@@ -145,9 +141,7 @@ def test_validate_of_a_missing_collection_is_an_error(shop: Shop) -> None:
     assert raised.value.code == 26
 
 
-def test_collection_made_through_its_constructor_warns_as_in_pymongo(
-    shop: Shop,
-) -> None:
+def test_collection_made_through_its_constructor_warns_as_in_pymongo(shop: Shop) -> None:
     with pytest.warns(DeprecationWarning, match="create_collection"):
         cbdd.Collection(shop, "orders", create=True)
     assert shop.list_collection_names() == ["orders"]

@@ -14,18 +14,13 @@ import cbdd.client
 
 MODULES = [
     "cbdd",
-    *[
-        f"cbdd.client.{each.name}"
-        for each in pkgutil.iter_modules(cbdd.client.__path__)
-    ],
+    *[f"cbdd.client.{each.name}" for each in pkgutil.iter_modules(cbdd.client.__path__)],
 ]
 
 
 def examples() -> list[doctest.DocTest]:
     finder = doctest.DocTestFinder(exclude_empty=True)
-    found = [
-        test for name in MODULES for test in finder.find(importlib.import_module(name))
-    ]
+    found = [test for name in MODULES for test in finder.find(importlib.import_module(name))]
     return [test for test in found if test.examples]
 
 
@@ -40,11 +35,4 @@ def test_example_in_docstring_runs(
 
 def test_the_methods_people_start_with_have_examples() -> None:
     names = {test.name.rpartition(".")[2] for test in examples()}
-    assert {
-        "connect",
-        "insert_one",
-        "find",
-        "update_one",
-        "create_index",
-        "ClientSession",
-    } <= names
+    assert {"connect", "insert_one", "find", "update_one", "create_index", "ClientSession"} <= names

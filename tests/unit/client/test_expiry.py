@@ -18,12 +18,7 @@ from pymongo.errors import InvalidOperation
 import cbdd
 from cbdd.catalog.namespace import catalog_key
 from cbdd.catalog.record_store import CATALOG_TREE
-from cbdd.client.expiry import (
-    BATCH_DOCUMENTS,
-    LEAP_SECONDS,
-    SWEEP_SECONDS,
-    ExpirySweeper,
-)
+from cbdd.client.expiry import BATCH_DOCUMENTS, LEAP_SECONDS, SWEEP_SECONDS, ExpirySweeper
 from cbdd.errors import CorruptDataError
 from tests.unit.client.conftest import OPTIONS, ManualClock
 
@@ -74,9 +69,7 @@ def clock() -> WallClock:
 @pytest.fixture
 def watched(path: str) -> Iterator[Client]:
     """A client that sweeps in the background."""
-    client: Client = cbdd.Client(
-        path, clock=WatchedClock(), **{**OPTIONS, "background": True}
-    )
+    client: Client = cbdd.Client(path, clock=WatchedClock(), **{**OPTIONS, "background": True})
     yield client
     client.close()
 
@@ -118,9 +111,7 @@ def test_document_goes_in_the_millisecond_its_time_is_over(
 
 def test_zero_seconds_mean_the_date_itself(client: Client, orders: Orders) -> None:
     orders.create_index("at", expireAfterSeconds=0)
-    orders.insert_many(
-        [{"_id": 1, "at": ago(1)}, {"_id": 2, "at": NOW}, {"_id": 3, "at": ago(-1)}]
-    )
+    orders.insert_many([{"_id": 1, "at": ago(1)}, {"_id": 2, "at": NOW}, {"_id": 3, "at": ago(-1)}])
     assert client.expire_documents() == 2
     assert ids(orders) == [3]
 
@@ -133,13 +124,9 @@ def test_dates_beyond_those_of_python_count(client: Client, orders: Orders) -> N
     assert ids(orders) == [2]
 
 
-def test_longest_time_there_is_expires_nothing_young(
-    client: Client, orders: Orders
-) -> None:
+def test_longest_time_there_is_expires_nothing_young(client: Client, orders: Orders) -> None:
     orders.create_index("t", expireAfterSeconds=2**31 - 1)
-    orders.insert_many(
-        [{"_id": 1, "t": datetime(1961, 12, 1)}, {"_id": 2, "t": ago(3600)}]
-    )
+    orders.insert_many([{"_id": 1, "t": datetime(1961, 12, 1)}, {"_id": 2, "t": ago(3600)}])
     assert client.expire_documents() == 1
     assert ids(orders) == [2]
 
@@ -161,9 +148,7 @@ def test_longest_time_there_is_expires_nothing_young(
         [[datetime(2001, 1, 1)]],
     ],
 )
-def test_document_without_a_date_stays(
-    client: Client, orders: Orders, value: object
-) -> None:
+def test_document_without_a_date_stays(client: Client, orders: Orders, value: object) -> None:
     orders.create_index("t", expireAfterSeconds=0)
     orders.insert_many([{"_id": 1, "t": value}, {"_id": 2}])
     assert client.expire_documents() == 0
@@ -184,9 +169,7 @@ def test_earliest_date_of_an_array_counts(client: Client, orders: Orders) -> Non
     assert ids(orders) == [2]
 
 
-def test_dates_inside_subdocuments_and_arrays_of_them_count(
-    client: Client, orders: Orders
-) -> None:
+def test_dates_inside_subdocuments_and_arrays_of_them_count(client: Client, orders: Orders) -> None:
     orders.create_index("a.t", expireAfterSeconds=0)
     orders.insert_many(
         [
@@ -206,17 +189,10 @@ def test_descending_index_expires_documents(client: Client, orders: Orders) -> N
     assert ids(orders) == [0]
 
 
-def test_partial_ttl_index_expires_only_what_is_in_it(
-    client: Client, orders: Orders
-) -> None:
-    orders.create_index(
-        "t", expireAfterSeconds=0, partialFilterExpression={"state": "done"}
-    )
+def test_partial_ttl_index_expires_only_what_is_in_it(client: Client, orders: Orders) -> None:
+    orders.create_index("t", expireAfterSeconds=0, partialFilterExpression={"state": "done"})
     orders.insert_many(
-        [
-            {"_id": n, "t": ago(5), "state": state}
-            for n, state in enumerate(["done", "open", None])
-        ]
+        [{"_id": n, "t": ago(5), "state": state} for n, state in enumerate(["done", "open", None])]
     )
     assert client.expire_documents() == 1
     assert ids(orders) == [1, 2]
@@ -238,19 +214,13 @@ def test_each_ttl_index_of_a_collection_counts(client: Client, orders: Orders) -
     orders.create_index("a", expireAfterSeconds=0)
     orders.create_index("b", expireAfterSeconds=60)
     orders.insert_many(
-        [
-            {"_id": 1, "a": ago(1)},
-            {"_id": 2, "b": ago(1)},
-            {"_id": 3, "a": ago(-1), "b": ago(61)},
-        ]
+        [{"_id": 1, "a": ago(1)}, {"_id": 2, "b": ago(1)}, {"_id": 3, "a": ago(-1), "b": ago(61)}]
     )
     assert client.expire_documents() == 2
     assert ids(orders) == [2]
 
 
-def test_two_ttl_indexes_on_one_key_each_have_their_time(
-    client: Client, orders: Orders
-) -> None:
+def test_two_ttl_indexes_on_one_key_each_have_their_time(client: Client, orders: Orders) -> None:
     for state, seconds in (("old", 10), ("new", 1000)):
         orders.create_index(
             "t",
@@ -273,9 +243,7 @@ def test_all_collections_of_all_databases_are_swept(client: Client) -> None:
     assert client.one.plain.count_documents({}) == 1
 
 
-def test_more_documents_than_a_batch_go_in_one_sweep(
-    client: Client, orders: Orders
-) -> None:
+def test_more_documents_than_a_batch_go_in_one_sweep(client: Client, orders: Orders) -> None:
     orders.create_index("t", expireAfterSeconds=0)
     orders.create_index("a")
     gone = 2 * BATCH_DOCUMENTS + 5
@@ -300,9 +268,7 @@ def test_expired_documents_leave_a_capped_collection(client: Client) -> None:
     assert ids(capped) == [0, 1]
 
 
-def test_validator_does_not_keep_expired_documents(
-    client: Client, orders: Orders
-) -> None:
+def test_validator_does_not_keep_expired_documents(client: Client, orders: Orders) -> None:
     orders.create_index("t", expireAfterSeconds=0)
     orders.insert_one({"t": ago(1)})
     client.shop.command("collMod", "orders", validator={"a": 1})
@@ -318,9 +284,7 @@ def test_coll_mod_changes_the_time(client: Client, orders: Orders) -> None:
     assert client.expire_documents() == 1
 
 
-def test_coll_mod_makes_an_index_expire_documents(
-    client: Client, orders: Orders
-) -> None:
+def test_coll_mod_makes_an_index_expire_documents(client: Client, orders: Orders) -> None:
     orders.create_index("t")
     orders.insert_one({"t": ago(60)})
     assert client.expire_documents() == 0
@@ -362,9 +326,7 @@ def test_expire_documents_of_a_closed_client_raises(client: Client) -> None:
         client.expire_documents()
 
 
-def test_expire_documents_of_a_file_without_indexes_does_nothing(
-    client: Client,
-) -> None:
+def test_expire_documents_of_a_file_without_indexes_does_nothing(client: Client) -> None:
     assert client.expire_documents() == 0
     client.shop.orders.insert_one({"t": ago(1)})
     assert client.expire_documents() == 0
@@ -382,9 +344,7 @@ def with_one_document(client: Client, expires_in: float) -> Orders:
     return orders
 
 
-def test_first_sweep_after_opening_believes_the_clock(
-    client: Client, orders: Orders
-) -> None:
+def test_first_sweep_after_opening_believes_the_clock(client: Client, orders: Orders) -> None:
     orders.create_index("t", expireAfterSeconds=0)
     orders.insert_one({"t": ago(1)})
     assert sweeper(client).sweep_unless_leapt() == 1
@@ -396,17 +356,13 @@ def test_sweep_a_minute_later_deletes(client: Client, clock: WallClock) -> None:
     assert sweeper(client).sweep_unless_leapt() == 1
 
 
-def test_long_time_that_passed_on_both_clocks_is_no_leap(
-    client: Client, clock: WallClock
-) -> None:
+def test_long_time_that_passed_on_both_clocks_is_no_leap(client: Client, clock: WallClock) -> None:
     with_one_document(client, 30)
     clock.tick(7 * 24 * 3600)
     assert sweeper(client).sweep_unless_leapt() == 1
 
 
-def test_leap_ahead_is_left_out_once_and_then_believed(
-    client: Client, clock: WallClock
-) -> None:
+def test_leap_ahead_is_left_out_once_and_then_believed(client: Client, clock: WallClock) -> None:
     orders = with_one_document(client, 30)
     clock.now += timedelta(seconds=LEAP_SECONDS + 1)
     assert sweeper(client).sweep_unless_leapt() == 0
@@ -415,17 +371,13 @@ def test_leap_ahead_is_left_out_once_and_then_believed(
     assert sweeper(client).sweep_unless_leapt() == 1
 
 
-def test_leap_of_up_to_an_hour_is_believed_at_once(
-    client: Client, clock: WallClock
-) -> None:
+def test_leap_of_up_to_an_hour_is_believed_at_once(client: Client, clock: WallClock) -> None:
     with_one_document(client, 30)
     clock.now += timedelta(seconds=LEAP_SECONDS)
     assert sweeper(client).sweep_unless_leapt() == 1
 
 
-def test_leap_that_is_taken_back_deletes_nothing(
-    client: Client, clock: WallClock
-) -> None:
+def test_leap_that_is_taken_back_deletes_nothing(client: Client, clock: WallClock) -> None:
     orders = with_one_document(client, 7200)
     clock.now += timedelta(days=365)
     assert sweeper(client).sweep_unless_leapt() == 0
@@ -457,9 +409,7 @@ def test_clock_set_back_only_delays(client: Client, clock: WallClock) -> None:
     assert sweeper(client).sweep_unless_leapt() == 1
 
 
-def test_expire_documents_believes_a_clock_that_has_leapt(
-    client: Client, clock: WallClock
-) -> None:
+def test_expire_documents_believes_a_clock_that_has_leapt(client: Client, clock: WallClock) -> None:
     with_one_document(client, 30)
     clock.now += timedelta(days=365)
     assert client.expire_documents() == 1
@@ -472,9 +422,7 @@ def thread_of(client: Client) -> threading.Thread | None:
     return sweeper(client)._thread
 
 
-def test_thread_starts_with_the_first_ttl_index_and_ends_with_the_client(
-    watched: Client,
-) -> None:
+def test_thread_starts_with_the_first_ttl_index_and_ends_with_the_client(watched: Client) -> None:
     orders = watched.shop.orders
     orders.insert_one({"_id": 1})
     assert thread_of(watched) is None
@@ -498,9 +446,7 @@ def test_thread_starts_when_coll_mod_makes_a_ttl_index(watched: Client) -> None:
     orders = watched.shop.orders
     orders.create_index("t")
     assert thread_of(watched) is None
-    watched.shop.command(
-        "collMod", "orders", index={"name": "t_1", "expireAfterSeconds": 60}
-    )
+    watched.shop.command("collMod", "orders", index={"name": "t_1", "expireAfterSeconds": 60})
     orders.count_documents({})
     assert thread_of(watched) is not None
 
@@ -541,9 +487,7 @@ def test_nothing_is_swept_in_a_file_opened_for_reading(path: str) -> None:
         assert thread_of(client) is None
 
 
-def test_starting_twice_makes_one_thread_and_stopping_twice_is_no_error(
-    watched: Client,
-) -> None:
+def test_starting_twice_makes_one_thread_and_stopping_twice_is_no_error(watched: Client) -> None:
     sweeper(watched).start()
     thread = thread_of(watched)
     sweeper(watched).start()
@@ -582,9 +526,7 @@ def test_threads_that_sweep_at_once_delete_each_document_once(
 # -- damage --------------------------------------------------------------------------------
 
 
-def test_collection_that_cannot_be_read_stops_neither_opening_nor_the_sweep(
-    tmp_path: Path,
-) -> None:
+def test_collection_that_cannot_be_read_stops_neither_opening_nor_the_sweep(tmp_path: Path) -> None:
     path = str(tmp_path / "damaged.cbdd")
     with cbdd.connect(path, background=False) as client:
         client.shop.broken.insert_one({"_id": 1})

@@ -43,9 +43,7 @@ def same_but_for_made_up_ids(found: list[str], expected: list[Any]) -> bool:
     return sorted(found) == sorted(text(document) for document in expected)
 
 
-def test_indexes_refuse_and_find_what_mongodb_refuses_and_finds(
-    collection: Golden,
-) -> None:
+def test_indexes_refuse_and_find_what_mongodb_refuses_and_finds(collection: Golden) -> None:
     seen: Counter[str] = Counter()
     for case in golden("index"):
         fill(collection, case)
@@ -99,16 +97,12 @@ def test_find_one_and_update_answers_as_mongodb_does(collection: Golden) -> None
                 seen["unsupported"] += 1
                 continue
             assert "error" in case, (case, error)
-            assert same_but_for_made_up_ids(
-                contents(collection), case["after_error"]
-            ), case
+            assert same_but_for_made_up_ids(contents(collection), case["after_error"]), case
             seen["errors"] += 1
             continue
         assert "error" not in case, case
         assert text(found) == text(case["expect"]["doc"]), case
-        assert same_but_for_made_up_ids(contents(collection), case["expect"]["docs"]), (
-            case
-        )
+        assert same_but_for_made_up_ids(contents(collection), case["expect"]["docs"]), case
         seen["answers"] += 1
     assert seen["answers"] + seen["errors"] > 250, seen
 
@@ -130,9 +124,7 @@ def test_updates_leave_the_collection_as_mongodb_leaves_it(collection: Golden) -
                 seen["unsupported"] += 1
                 continue
             assert "error" in case, (case, error)
-            assert same_but_for_made_up_ids(
-                contents(collection), case["after_error"]
-            ), case
+            assert same_but_for_made_up_ids(contents(collection), case["after_error"]), case
             seen["errors"] += 1
             continue
         assert "error" not in case, case

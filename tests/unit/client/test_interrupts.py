@@ -16,12 +16,7 @@ import cbdd.client.store
 Client = cbdd.Client[dict[str, Any]]
 Statement = Callable[[Client, int], None]
 
-PLACES = (
-    "client/store.py",
-    "client/session.py",
-    "client/statements.py",
-    "client/results.py",
-)
+PLACES = ("client/store.py", "client/session.py", "client/statements.py", "client/results.py")
 
 
 class Interruption:
@@ -127,4 +122,4 @@ def test_interrupted_statement_leaves_the_client_usable(
     assert at > 100
     assert client.shop.orders.find_one({"_id": -1}) == {"_id": -1, "n": at - 1}
     pins = client._store.engine._state.pins
-    assert sum(pins.values()) == 0, "an interrupted statement holds its snapshot"
+    assert not pins, "an interrupted statement holds its snapshot"

@@ -18,9 +18,7 @@ OVER = {"$expr": {"$gt": ["$n", "$$limit"]}}
 @pytest.fixture
 def items(tmp_path: Path) -> Iterator[Any]:
     with cbdd.connect(tmp_path / "a.cbdd", durability="off") as client:
-        client.shop.items.insert_many(
-            [{"_id": n, "n": n, "list": [n, n + 1]} for n in range(5)]
-        )
+        client.shop.items.insert_many([{"_id": n, "n": n, "list": [n, n + 1]} for n in range(5)])
         yield client.shop.items
 
 
@@ -29,19 +27,13 @@ def test_every_method_has_variables(items: Any) -> None:
     assert [each["_id"] for each in items.find(OVER, let=let)] == [3, 4]
     shown = items.find_one({"_id": 1}, {"x": {"$add": ["$n", "$$limit"]}}, let=let)
     assert shown == {"_id": 1, "x": 3}
-    assert (
-        items.find(OVER, let=let).clone().to_list()
-        == items.find(OVER, let=let).to_list()
-    )
+    assert items.find(OVER, let=let).clone().to_list() == items.find(OVER, let=let).to_list()
     assert items.update_one(OVER, {"$set": {"seen": 1}}, let=let).matched_count == 1
     assert items.update_many(OVER, {"$set": {"seen": 2}}, let=let).matched_count == 2
     assert items.replace_one(OVER, {"n": 9}, let={"limit": 3}).matched_count == 1
     found = items.find_one_and_update(OVER, {"$inc": {"n": 1}}, let={"limit": 8})
     assert found == {"_id": 4, "n": 9}
-    assert items.find_one_and_replace(OVER, {"n": 20}, let={"limit": 9}) == {
-        "_id": 4,
-        "n": 10,
-    }
+    assert items.find_one_and_replace(OVER, {"n": 20}, let={"limit": 9}) == {"_id": 4, "n": 10}
     result = items.bulk_write(
         [UpdateOne(OVER, {"$set": {"n": 30}}), DeleteOne(OVER)], let={"limit": 19}
     )
@@ -71,9 +63,7 @@ def test_an_upsert_with_an_expression_changes_nothing(items: Any) -> None:
         items.update_one(OVER, {"$set": {"a": 1}}, upsert=True, let={"limit": 100})
     assert raised.value.code == 224
     with pytest.raises(BulkWriteError):
-        items.bulk_write(
-            [UpdateOne(OVER, {"$set": {"a": 1}}, upsert=True)], let={"limit": 1}
-        )
+        items.bulk_write([UpdateOne(OVER, {"$set": {"a": 1}}, upsert=True)], let={"limit": 1})
     assert items.count_documents({}) == 5
 
 
@@ -104,8 +94,7 @@ def test_an_expression_that_fails_half_way_stops_the_reading(items: Any) -> None
     assert raised.value.code == 14
     assert (
         items.update_many(
-            {"n": {"$type": "int"}, "$expr": {"$gt": [{"$add": ["$n", 1]}, 3]}},
-            {"$set": {"a": 1}},
+            {"n": {"$type": "int"}, "$expr": {"$gt": [{"$add": ["$n", 1]}, 3]}}, {"$set": {"a": 1}}
         ).modified_count
         == 2
     )

@@ -74,16 +74,12 @@ ON_COLLECTION: dict[str, Call] = {
     "find_one_and_update(return_document)": lambda c: c.find_one_and_update(
         {}, {"$set": {"a": 1}}, return_document="after"
     ),
-    "find_one_and_replace with $": lambda c: c.find_one_and_replace(
-        {}, {"$set": {"a": 1}}
-    ),
+    "find_one_and_replace with $": lambda c: c.find_one_and_replace({}, {"$set": {"a": 1}}),
     "find_one_and_delete(list)": lambda c: c.find_one_and_delete([]),
     "distinct(int)": lambda c: c.distinct(5),
     "distinct(filter and query)": lambda c: c.distinct("a", {}, query={}),
     "count_documents()": lambda c: c.count_documents(),
-    "estimated_document_count(session)": lambda c: c.estimated_document_count(
-        session=None
-    ),
+    "estimated_document_count(session)": lambda c: c.estimated_document_count(session=None),
     "create_index([])": lambda c: c.create_index([]),
     "create_index(int)": lambda c: c.create_index(5),
     "create_index([(int, int)])": lambda c: c.create_index([(5, 5)]),
@@ -139,9 +135,7 @@ ON_CLIENT: dict[str, Call] = {
     "iter(client)": lambda c: iter(c),
     "drop_database(5)": lambda c: c.drop_database(5),
     "start_session(options)": lambda c: c.start_session(default_transaction_options=5),
-    "start_session(both)": lambda c: c.start_session(
-        causal_consistency=True, snapshot=True
-    ),
+    "start_session(both)": lambda c: c.start_session(causal_consistency=True, snapshot=True),
 }
 
 
@@ -182,15 +176,11 @@ def recursive() -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def deployment() -> pymongo.MongoClient[Any]:
     """PyMongo's client, which finds no server: whatever reaches for one fails differently."""
-    return pymongo.MongoClient(
-        "mongodb://localhost:1", serverSelectionTimeoutMS=1, connect=False
-    )
+    return pymongo.MongoClient("mongodb://localhost:1", serverSelectionTimeoutMS=1, connect=False)
 
 
 @pytest.mark.parametrize(
-    ("expected", "call"),
-    REFUSED_BY_THE_ENCODER.values(),
-    ids=REFUSED_BY_THE_ENCODER.keys(),
+    ("expected", "call"), REFUSED_BY_THE_ENCODER.values(), ids=REFUSED_BY_THE_ENCODER.keys()
 )
 def test_what_the_encoder_refuses_leaves_the_file_unchanged(
     expected: type[Exception], call: Call, orders: cbdd.Collection[Any]

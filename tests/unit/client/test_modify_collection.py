@@ -62,9 +62,7 @@ def test_validator_holds_from_now_on(shop: Shop, orders: Orders) -> None:
     orders.update_one({"_id": 1}, {"$set": {"a": 1}})
 
 
-def test_another_validator_takes_the_place_of_the_first(
-    shop: Shop, orders: Orders
-) -> None:
+def test_another_validator_takes_the_place_of_the_first(shop: Shop, orders: Orders) -> None:
     shop.create_collection("orders", validator={"a": 1}, validationLevel="moderate")
     modify(shop, validator={"b": 1})
     orders.insert_one({"b": 1})
@@ -75,10 +73,7 @@ def test_another_validator_takes_the_place_of_the_first(
 
 def test_level_and_action_stay_when_only_the_validator_changes(shop: Shop) -> None:
     shop.create_collection(
-        "orders",
-        validator={"a": 1},
-        validationLevel="moderate",
-        validationAction="warn",
+        "orders", validator={"a": 1}, validationLevel="moderate", validationAction="warn"
     )
     modify(shop, validator={"b": 1})
     assert options_of(shop) == {
@@ -157,16 +152,11 @@ def test_option_that_is_wrong_is_refused_and_changes_nothing(
     assert refused(shop, **options).code == code
 
 
-def test_one_wrong_option_keeps_the_others_from_being_changed(
-    shop: Shop, orders: Orders
-) -> None:
+def test_one_wrong_option_keeps_the_others_from_being_changed(shop: Shop, orders: Orders) -> None:
     orders.create_index("a")
     hide = {"name": "a_1", "hidden": True}
     assert refused(shop, index=hide, validator={"a": 1}, validationLevel="x").code == 2
-    assert (
-        refused(shop, validator={"a": 1}, index={"name": "b_1", "hidden": True}).code
-        == 27
-    )
+    assert refused(shop, validator={"a": 1}, index={"name": "b_1", "hidden": True}).code == 27
 
 
 def test_nothing_to_change_is_no_error(shop: Shop) -> None:
@@ -308,9 +298,7 @@ def test_hiding_a_hidden_index_answers_no_change(shop: Shop, orders: Orders) -> 
     assert index_of(orders, "a_1")["hidden"] is True
 
 
-def test_hidden_unique_index_still_refuses_duplicates(
-    shop: Shop, orders: Orders
-) -> None:
+def test_hidden_unique_index_still_refuses_duplicates(shop: Shop, orders: Orders) -> None:
     orders.create_index("a", unique=True)
     modify(shop, index={"name": "a_1", "hidden": True})
     orders.insert_one({"a": 1})
@@ -331,11 +319,7 @@ def test_partial_index_stays_partial(shop: Shop, orders: Orders) -> None:
 def test_seconds_of_a_ttl_index_change(shop: Shop, orders: Orders) -> None:
     orders.create_index("t", expireAfterSeconds=60)
     answer = modify(shop, index={"keyPattern": {"t": 1}, "expireAfterSeconds": 90})
-    assert answer == {
-        "expireAfterSeconds_old": 60,
-        "expireAfterSeconds_new": 90,
-        "ok": 1.0,
-    }
+    assert answer == {"expireAfterSeconds_old": 60, "expireAfterSeconds_new": 90, "ok": 1.0}
     assert index_of(orders, "t_1")["expireAfterSeconds"] == 90
 
 
@@ -348,9 +332,7 @@ def test_plain_index_becomes_a_ttl_index(shop: Shop, orders: Orders) -> None:
 
 def test_two_options_of_an_index_change_together(shop: Shop, orders: Orders) -> None:
     orders.create_index("t")
-    answer = modify(
-        shop, index={"name": "t_1", "expireAfterSeconds": 5, "hidden": True}
-    )
+    answer = modify(shop, index={"name": "t_1", "expireAfterSeconds": 5, "hidden": True})
     assert answer == {
         "expireAfterSeconds_new": 5,
         "hidden_old": False,
@@ -390,9 +372,7 @@ def test_change_of_an_index_that_makes_no_sense_is_refused(
 
 
 @pytest.mark.parametrize("seconds", [-1, 2**31, "60", None, float("nan")])
-def test_seconds_outside_the_range_are_refused(
-    shop: Shop, orders: Orders, seconds: object
-) -> None:
+def test_seconds_outside_the_range_are_refused(shop: Shop, orders: Orders, seconds: object) -> None:
     orders.create_index("t", expireAfterSeconds=60)
     refused(shop, index={"name": "t_1", "expireAfterSeconds": seconds})
 
@@ -454,9 +434,7 @@ def test_changes_survive_reopening(path: str) -> None:
         }
         with pytest.raises(WriteError):
             shop.orders.insert_one({"t": 5})
-        shop.orders.insert_many(
-            [{"_id": n, "t": datetime(2020, 1, 1)} for n in range(3)]
-        )
+        shop.orders.insert_many([{"_id": n, "t": datetime(2020, 1, 1)} for n in range(3)])
         assert shop.orders.distinct("_id") == [1, 2]
         assert client.check().problems == []
 

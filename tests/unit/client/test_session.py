@@ -38,9 +38,7 @@ UNKNOWN = "UnknownTransactionCommitResult"
 # -- states ----------------------------------------------------------------------------------
 
 
-def test_committed_writes_are_visible_and_not_before(
-    client: Client, orders: Orders
-) -> None:
+def test_committed_writes_are_visible_and_not_before(client: Client, orders: Orders) -> None:
     with client.start_session() as session:
         session.start_transaction()
         orders.insert_one({"_id": 1}, session=session)
@@ -61,9 +59,7 @@ def test_aborted_writes_are_gone(client: Client, orders: Orders) -> None:
     assert list(orders.find()) == [{"_id": 0}]
 
 
-def test_leaving_the_block_commits_and_an_exception_aborts(
-    client: Client, orders: Orders
-) -> None:
+def test_leaving_the_block_commits_and_an_exception_aborts(client: Client, orders: Orders) -> None:
     with client.start_session() as session:
         with session.start_transaction():
             orders.insert_one({"_id": 1}, session=session)
@@ -76,9 +72,7 @@ def test_leaving_the_block_commits_and_an_exception_aborts(
     assert list(orders.find()) == [{"_id": 1}]
 
 
-def test_ending_a_session_aborts_its_transaction(
-    client: Client, orders: Orders
-) -> None:
+def test_ending_a_session_aborts_its_transaction(client: Client, orders: Orders) -> None:
     with client.start_session() as session:
         session.start_transaction()
         orders.insert_one({"_id": 1}, session=session)
@@ -119,9 +113,7 @@ def test_something_else_as_a_session_is_refused(orders: Orders) -> None:
         orders.find_one({}, session="session")
 
 
-def test_order_of_calls_is_checked_as_pymongo_checks_it(
-    client: Client, orders: Orders
-) -> None:
+def test_order_of_calls_is_checked_as_pymongo_checks_it(client: Client, orders: Orders) -> None:
     session = client.start_session()
     with pytest.raises(InvalidOperation, match="No transaction started"):
         session.commit_transaction()
@@ -188,9 +180,7 @@ def test_session_has_pymongos_properties(client: Client) -> None:
 def test_transaction_options_are_checked(client: Client) -> None:
     with client.start_session() as session:
         session.start_transaction(
-            ReadConcern("snapshot"),
-            WriteConcern("majority", j=True),
-            ReadPreference.PRIMARY,
+            ReadConcern("snapshot"), WriteConcern("majority", j=True), ReadPreference.PRIMARY
         )
         session.abort_transaction()
         with pytest.raises(ConfigurationError, match="unacknowledged"):
@@ -202,9 +192,7 @@ def test_transaction_options_are_checked(client: Client) -> None:
         assert not session.in_transaction
 
 
-def test_bound_session_is_used_by_statements_that_name_none(
-    client: Client, orders: Orders
-) -> None:
+def test_bound_session_is_used_by_statements_that_name_none(client: Client, orders: Orders) -> None:
     with client.start_session() as session:
         with session.bind(end_session=False), session.start_transaction():
             orders.insert_one({"_id": 1})
@@ -232,9 +220,7 @@ def test_transaction_reads_the_snapshot_of_its_first_statement(
         session.commit_transaction()
 
 
-def test_second_committer_of_the_same_document_conflicts(
-    client: Client, orders: Orders
-) -> None:
+def test_second_committer_of_the_same_document_conflicts(client: Client, orders: Orders) -> None:
     orders.insert_one({"_id": 1, "n": 0})
     with client.start_session() as first, client.start_session() as second:
         for session in (first, second):
@@ -311,9 +297,7 @@ def test_statement_outside_waits_for_nobody_in_a_transaction(
     assert orders.find_one() == {"_id": 1, "n": 10}
 
 
-def test_snapshot_session_reads_from_one_snapshot(
-    client: Client, orders: Orders
-) -> None:
+def test_snapshot_session_reads_from_one_snapshot(client: Client, orders: Orders) -> None:
     orders.insert_one({"_id": 1})
     with client.start_session(snapshot=True) as session:
         assert orders.count_documents({}, session=session) == 1
@@ -328,9 +312,7 @@ def test_snapshot_session_reads_from_one_snapshot(
 # -- errors inside ---------------------------------------------------------------------------
 
 
-def test_refused_write_ends_the_transaction_as_on_a_server(
-    client: Client, orders: Orders
-) -> None:
+def test_refused_write_ends_the_transaction_as_on_a_server(client: Client, orders: Orders) -> None:
     orders.insert_one({"_id": 1})
     with client.start_session() as session:
         session.start_transaction()
@@ -347,23 +329,17 @@ def test_refused_write_ends_the_transaction_as_on_a_server(
     assert list(orders.find()) == [{"_id": 1}]
 
 
-def test_refused_write_among_many_ends_the_transaction(
-    client: Client, orders: Orders
-) -> None:
+def test_refused_write_among_many_ends_the_transaction(client: Client, orders: Orders) -> None:
     with client.start_session() as session:
         session.start_transaction()
         with pytest.raises(BulkWriteError) as raised:
-            orders.insert_many(
-                [{"_id": 1}, {"_id": 1}, {"_id": 2}], ordered=False, session=session
-            )
+            orders.insert_many([{"_id": 1}, {"_id": 1}, {"_id": 2}], ordered=False, session=session)
         assert [error["index"] for error in raised.value.details["writeErrors"]] == [1]
         session.abort_transaction()
     assert orders.count_documents({}) == 0
 
 
-def test_update_that_fails_half_way_ends_the_transaction(
-    client: Client, orders: Orders
-) -> None:
+def test_update_that_fails_half_way_ends_the_transaction(client: Client, orders: Orders) -> None:
     orders.insert_many([{"_id": 1, "a": 1}, {"_id": 2, "a": "x"}])
     with client.start_session() as session:
         session.start_transaction()
@@ -385,9 +361,7 @@ def test_wrong_query_ends_the_transaction(client: Client, orders: Orders) -> Non
             session.commit_transaction()
 
 
-def test_mistake_in_python_leaves_the_transaction_alone(
-    client: Client, orders: Orders
-) -> None:
+def test_mistake_in_python_leaves_the_transaction_alone(client: Client, orders: Orders) -> None:
     with client.start_session() as session, session.start_transaction():
         orders.insert_one({"_id": 1}, session=session)
         with pytest.raises(TypeError):
@@ -436,16 +410,12 @@ def test_collection_and_index_can_be_made_in_a_transaction(client: Client) -> No
 # -- cursors in transactions -----------------------------------------------------------------
 
 
-def test_writing_while_reading_a_cursor_of_the_transaction(
-    client: Client, orders: Orders
-) -> None:
+def test_writing_while_reading_a_cursor_of_the_transaction(client: Client, orders: Orders) -> None:
     orders.insert_many({"_id": n} for n in range(500))
     with client.start_session() as session, session.start_transaction():
         seen = 0
         for document in orders.find({}, session=session):
-            orders.update_one(
-                {"_id": document["_id"]}, {"$set": {"a": 1}}, session=session
-            )
+            orders.update_one({"_id": document["_id"]}, {"$set": {"a": 1}}, session=session)
             seen += 1
         assert seen == 500
     assert orders.count_documents({"a": 1}) == 500
@@ -465,9 +435,7 @@ def test_cursor_ends_with_its_transaction(client: Client, orders: Orders) -> Non
         assert not cursor.alive
 
 
-def test_cursor_of_a_snapshot_session_ends_with_the_session(
-    client: Client, orders: Orders
-) -> None:
+def test_cursor_of_a_snapshot_session_ends_with_the_session(client: Client, orders: Orders) -> None:
     orders.insert_many({"_id": n} for n in range(500))
     session = client.start_session(snapshot=True)
     cursor = orders.find({}, session=session)
@@ -480,9 +448,7 @@ def test_cursor_of_a_snapshot_session_ends_with_the_session(
 # -- commits and retries ---------------------------------------------------------------------
 
 
-def test_with_transaction_returns_what_the_callback_returns(
-    client: Client, orders: Orders
-) -> None:
+def test_with_transaction_returns_what_the_callback_returns(client: Client, orders: Orders) -> None:
     with client.start_session() as session:
         result = session.with_transaction(
             lambda s: orders.insert_one({"_id": 1}, session=s).inserted_id
@@ -531,9 +497,7 @@ def test_with_transaction_gives_up_after_120_seconds(
     assert attempts == 3
 
 
-def test_with_transaction_passes_other_errors_on_and_aborts(
-    client: Client, orders: Orders
-) -> None:
+def test_with_transaction_passes_other_errors_on_and_aborts(client: Client, orders: Orders) -> None:
     def callback(session: cbdd.ClientSession) -> None:
         orders.insert_one({"_id": 1}, session=session)
         raise ZeroDivisionError
@@ -589,17 +553,13 @@ class SickDisk(Io):
 def sick_client(path: str, clock: ManualClock) -> tuple[Client, SickDisk]:
     """Open a file on a disk that falls sick with the first transaction."""
     disk = SickDisk()
-    client: Client = cbdd.Client(
-        path, io=disk, clock=clock, **{**OPTIONS, "durability": "full"}
-    )
+    client: Client = cbdd.Client(path, io=disk, clock=clock, **{**OPTIONS, "durability": "full"})
     client.shop.orders.insert_one({"_id": 0})
     disk.is_sick = True
     return client, disk
 
 
-def test_failed_sync_is_an_unknown_outcome_and_stays_one(
-    path: str, clock: ManualClock
-) -> None:
+def test_failed_sync_is_an_unknown_outcome_and_stays_one(path: str, clock: ManualClock) -> None:
     client, disk = sick_client(path, clock)
     session = client.start_session()
     session.start_transaction()
@@ -619,9 +579,7 @@ def test_failed_sync_is_an_unknown_outcome_and_stays_one(
         assert again.check().is_clean
 
 
-def test_with_transaction_does_not_retry_an_unknown_outcome(
-    path: str, clock: ManualClock
-) -> None:
+def test_with_transaction_does_not_retry_an_unknown_outcome(path: str, clock: ManualClock) -> None:
     client, _ = sick_client(path, clock)
     attempts = 0
 
@@ -665,9 +623,7 @@ def replace_writers(session: cbdd.ClientSession, writers: Writers) -> None:
     session._writers = writers  # type: ignore[assignment]
 
 
-def test_interrupted_commit_is_an_unknown_outcome(
-    client: Client, orders: Orders
-) -> None:
+def test_interrupted_commit_is_an_unknown_outcome(client: Client, orders: Orders) -> None:
     with client.start_session() as session:
         session.start_transaction()
         orders.find_one({}, session=session)
@@ -685,9 +641,7 @@ def test_commit_that_waited_too_long_for_the_lock_may_be_tried_again(
     with client.start_session() as session:
         session.start_transaction()
         orders.find_one({}, session=session)
-        replace_writers(
-            session, Writers(LockedError("LOCK_TIMEOUT", "held by process 5"))
-        )
+        replace_writers(session, Writers(LockedError("LOCK_TIMEOUT", "held by process 5")))
         with pytest.raises(LockedError) as raised:
             session.commit_transaction()
         assert raised.value.has_error_label(TRANSIENT)

@@ -34,10 +34,7 @@ LEFT_OUT = {
 }
 
 OTHER_SIGNATURE = {
-    (
-        "Collection",
-        "find",
-    ): "PyMongo's takes *args and hands them to Cursor, ours names them",
+    ("Collection", "find"): "PyMongo's takes *args and hands them to Cursor, ours names them",
 }
 
 
@@ -49,26 +46,19 @@ def methods() -> list[tuple[type, type, str]]:
     found = []
     for theirs, ours in PAIRS:
         for name in public_names(theirs):
-            if (
-                callable(getattr(theirs, name))
-                and (theirs.__name__, name) not in LEFT_OUT
-            ):
+            if callable(getattr(theirs, name)) and (theirs.__name__, name) not in LEFT_OUT:
                 found.append((theirs, ours, name))
     return found
 
 
 @pytest.mark.parametrize(("theirs", "ours"), PAIRS, ids=lambda kind: kind.__name__)
 def test_every_public_name_of_pymongo_is_there(theirs: type, ours: type) -> None:
-    expected = {
-        name for name in public_names(theirs) if (theirs.__name__, name) not in LEFT_OUT
-    }
+    expected = {name for name in public_names(theirs) if (theirs.__name__, name) not in LEFT_OUT}
     assert expected <= set(public_names(ours))
 
 
 @pytest.mark.parametrize(
-    ("theirs", "ours", "name"),
-    methods(),
-    ids=lambda value: getattr(value, "__name__", value),
+    ("theirs", "ours", "name"), methods(), ids=lambda value: getattr(value, "__name__", value)
 )
 def test_method_takes_what_pymongo_takes(theirs: type, ours: type, name: str) -> None:
     if (theirs.__name__, name) in OTHER_SIGNATURE:

@@ -287,9 +287,7 @@ def test_results_raise_when_their_place_was_dropped(client: Client, log: Log) ->
     results = tail_query(client._store, None, "shop", "log", Query.compile({}), 0.0)
     assert [bson.decode(each)["_id"] for each in results.next_batch(2, 0)] == [1, 2]
     insert(log, 6, 7)
-    with pytest.raises(
-        OperationFailure, match="position in capped collection"
-    ) as raised:
+    with pytest.raises(OperationFailure, match="position in capped collection") as raised:
         results.next_batch(2, 0)
     assert raised.value.code == 136
 
@@ -337,9 +335,7 @@ def test_error_of_a_lost_place_has_its_name(client: Client, log: Log) -> None:
 
 
 @pytest.mark.parametrize("deleted", [{"_id": 3}, {}])
-def test_document_after_a_deleted_last_one_is_not_missed(
-    log: Log, deleted: Any
-) -> None:
+def test_document_after_a_deleted_last_one_is_not_missed(log: Log, deleted: Any) -> None:
     insert(log, 1, 2, 3)
     cursor = log.find(cursor_type=TAILABLE)
     assert ids(cursor) == [1, 2, 3]
@@ -360,9 +356,7 @@ def test_waiting_cursor_returns_at_once_what_is_there(log: Log) -> None:
     assert cursor.alive
 
 
-def test_waiting_ends_after_a_while_and_the_cursor_lives_on(
-    log: Log, clock: WaitingClock
-) -> None:
+def test_waiting_ends_after_a_while_and_the_cursor_lives_on(log: Log, clock: WaitingClock) -> None:
     insert(log, 1)
     cursor = log.find(cursor_type=TAILABLE_AWAIT)
     assert cursor.next()["_id"] == 1
@@ -373,9 +367,7 @@ def test_waiting_ends_after_a_while_and_the_cursor_lives_on(
     assert cursor.alive
 
 
-def test_document_that_arrives_while_waiting_is_returned(
-    log: Log, clock: WaitingClock
-) -> None:
+def test_document_that_arrives_while_waiting_is_returned(log: Log, clock: WaitingClock) -> None:
     insert(log, 1)
     cursor = log.find(cursor_type=TAILABLE_AWAIT).max_await_time_ms(100_000)
     assert cursor.next()["_id"] == 1
@@ -417,9 +409,7 @@ def test_max_await_time_of_zero_does_not_wait(log: Log, clock: WaitingClock) -> 
     assert cursor.alive
 
 
-def test_waiting_on_an_empty_collection_is_over_at_once(
-    log: Log, clock: WaitingClock
-) -> None:
+def test_waiting_on_an_empty_collection_is_over_at_once(log: Log, clock: WaitingClock) -> None:
     cursor = log.find(cursor_type=TAILABLE_AWAIT).max_await_time_ms(100_000)
     before = clock.seconds
     assert ids(cursor) == []

@@ -64,9 +64,7 @@ def test_transfers_in_transactions_keep_the_sum(client: Client, orders: Orders) 
             for step in range(15):
                 source, target = (seed + step) % 4, (seed + 3 * step + 1) % 4
 
-                def move(
-                    s: cbdd.ClientSession, a: int = source, b: int = target
-                ) -> None:
+                def move(s: cbdd.ClientSession, a: int = source, b: int = target) -> None:
                     orders.update_one({"_id": a}, {"$inc": {"n": -1}}, session=s)
                     orders.update_one({"_id": b}, {"$inc": {"n": 1}}, session=s)
 
@@ -86,12 +84,8 @@ def test_readers_see_whole_transactions(client: Client, orders: Orders) -> None:
             with client.start_session() as session:
                 for _ in range(40):
                     with session.start_transaction():
-                        orders.update_one(
-                            {"_id": 1}, {"$inc": {"n": 1}}, session=session
-                        )
-                        orders.update_one(
-                            {"_id": 2}, {"$inc": {"n": 1}}, session=session
-                        )
+                        orders.update_one({"_id": 1}, {"$inc": {"n": 1}}, session=session)
+                        orders.update_one({"_id": 2}, {"$inc": {"n": 1}}, session=session)
         finally:
             done.set()
 
@@ -105,9 +99,7 @@ def test_readers_see_whole_transactions(client: Client, orders: Orders) -> None:
     assert torn == []
 
 
-def test_transactions_of_threads_never_share_a_record_id(
-    client: Client, orders: Orders
-) -> None:
+def test_transactions_of_threads_never_share_a_record_id(client: Client, orders: Orders) -> None:
     def insert(number: int) -> None:
         with client.start_session() as session:
             for n in range(20):

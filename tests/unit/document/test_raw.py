@@ -7,18 +7,7 @@ import random
 
 import bson
 import pytest
-from bson import (
-    Binary,
-    Code,
-    DBRef,
-    Decimal128,
-    Int64,
-    MaxKey,
-    MinKey,
-    ObjectId,
-    Regex,
-    Timestamp,
-)
+from bson import Binary, Code, DBRef, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
 from bson.errors import InvalidBSON
 
 from cbdd.document.raw import (
@@ -56,9 +45,7 @@ EVERY_TYPE = {
 
 
 def raw_document(*fields: tuple[int, str, bytes]) -> bytes:
-    body = b"".join(
-        bytes([kind]) + name.encode() + b"\0" + value for kind, name, value in fields
-    )
+    body = b"".join(bytes([kind]) + name.encode() + b"\0" + value for kind, name, value in fields)
     return (len(body) + 5).to_bytes(4, "little") + body + b"\0"
 
 

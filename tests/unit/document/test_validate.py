@@ -30,9 +30,7 @@ def nested(levels: int, inner: Any) -> Any:
 def test_every_type_is_accepted() -> None:
     validate_document(bson.encode(EVERY_TYPE))
     validate_document(bson.encode({}))
-    validate_document(
-        raw_document((0x06, "undefined", b""), (0x0E, "symbol", b"\2\0\0\0s\0"))
-    )
+    validate_document(raw_document((0x06, "undefined", b""), (0x0E, "symbol", b"\2\0\0\0s\0")))
 
 
 def test_document_of_exactly_the_limit_is_accepted() -> None:

@@ -29,15 +29,11 @@ def evaluated(expression: Any, document: dict[str, Any] | None = None) -> Any:
 
 def exact(value: Any) -> str:
     """Return a value as text in which numeric types and field order count."""
-    written = json_util.dumps(
-        {"": value}, json_options=json_util.CANONICAL_JSON_OPTIONS
-    )
+    written = json_util.dumps({"": value}, json_options=json_util.CANONICAL_JSON_OPTIONS)
     return json.dumps(json.loads(written))
 
 
-def assert_value(
-    expression: Any, expected: Any, document: dict[str, Any] | None = None
-) -> None:
+def assert_value(expression: Any, expected: Any, document: dict[str, Any] | None = None) -> None:
     assert exact(evaluated(expression, document)) == exact(expected)
 
 

@@ -8,13 +8,7 @@ from typing import Any
 import pytest
 from bson import Decimal128, Int64
 
-from tests.unit.expression.evaluating import (
-    GONE,
-    assert_value,
-    date,
-    evaluated,
-    refusal_code,
-)
+from tests.unit.expression.evaluating import GONE, assert_value, date, evaluated, refusal_code
 
 
 @pytest.mark.parametrize(

@@ -42,10 +42,7 @@ DOCUMENT = {"a": [1, 2, 3], "b": [3, 4], "d": {"x": 1, "y": 2}, "s": "text", "n"
         ({"$slice": ["$a", -9, 1]}, [1]),
         ({"$objectToArray": "$d"}, [{"k": "x", "v": 1}, {"k": "y", "v": 2}]),
         ({"$arrayToObject": [[["x", 1], ["y", 2]]]}, {"x": 1, "y": 2}),
-        (
-            {"$arrayToObject": {"$literal": [{"k": "x", "v": 1}, {"k": "x", "v": 2}]}},
-            {"x": 2},
-        ),
+        ({"$arrayToObject": {"$literal": [{"k": "x", "v": 1}, {"k": "x", "v": 2}]}}, {"x": 2}),
         ({"$setUnion": ["$a", "$b"]}, [1, 2, 3, 4]),
         ({"$setIntersection": ["$a", "$b"]}, [3]),
         ({"$setIntersection": []}, []),

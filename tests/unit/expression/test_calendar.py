@@ -60,12 +60,7 @@ def test_months_end_where_they_end() -> None:
 
 def test_zones_as_the_tz_database_has_them() -> None:
     source = random.Random(4)
-    for name in (
-        "Europe/Berlin",
-        "America/New_York",
-        "Asia/Kolkata",
-        "Australia/Lord_Howe",
-    ):
+    for name in ("Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe"):
         zone = Zone(name)
         for _ in range(300):
             moment = datetime(1950, 1, 1, tzinfo=UTC) + timedelta(

@@ -16,10 +16,7 @@ def test_the_time_is_one_for_all_documents() -> None:
     before = int(time.time() * 1000)
     context = ExpressionContext()
     now = context.compile(value_of({"$toLong": "$$NOW"}))
-    values = {
-        now.evaluate(context.environment(bson.encode({"n": n}))).integer()
-        for n in range(9)
-    }
+    values = {now.evaluate(context.environment(bson.encode({"n": n}))).integer() for n in range(9)}
     assert len(values) == 1
     found = values.pop()
     assert found is not None

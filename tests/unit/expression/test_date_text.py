@@ -6,12 +6,7 @@ import pytest
 from pymongo.errors import OperationFailure
 
 from cbdd.expression.calendar import UTC, Zone, iso_text
-from cbdd.expression.date_text import (
-    format_date,
-    parse_date,
-    parse_with_format,
-    require_format,
-)
+from cbdd.expression.date_text import format_date, parse_date, parse_with_format, require_format
 
 
 @pytest.mark.parametrize(
@@ -69,9 +64,7 @@ def test_a_zone_is_named_once() -> None:
     assert parse_with_format("2021 +0100", "%Y %z", UTC) is None
 
 
-@pytest.mark.parametrize(
-    ("form", "code"), [("%", 18535), ("%Y-%", 18535), ("%q", 18536)]
-)
+@pytest.mark.parametrize(("form", "code"), [("%", 18535), ("%Y-%", 18535), ("%q", 18536)])
 def test_wrong_formats(form: str, code: int) -> None:
     with pytest.raises(OperationFailure) as raised:
         require_format(form, False)

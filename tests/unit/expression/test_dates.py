@@ -50,13 +50,7 @@ DOCUMENT = {"d": WHEN, "n": None, "s": "x", "t": Timestamp(1, 7)}
         ({"$dateFromParts": {"year": 2021, "month": 14}}, date(2022, 2, 1)),
         ({"$dateFromParts": {"year": 2021, "day": 0}}, date(2020, 12, 31)),
         (
-            {
-                "$dateFromParts": {
-                    "year": 2021,
-                    "hour": 12,
-                    "timezone": "America/New_York",
-                }
-            },
+            {"$dateFromParts": {"year": 2021, "hour": 12, "timezone": "America/New_York"}},
             date(2021, 1, 1, 17),
         ),
         (
@@ -65,10 +59,7 @@ DOCUMENT = {"d": WHEN, "n": None, "s": "x", "t": Timestamp(1, 7)}
         ),
         ({"$dateFromParts": {"year": "$n"}}, None),
         ({"$dateToString": {"date": "$d"}}, "2021-01-03T23:30:15.678Z"),
-        (
-            {"$dateToString": {"date": "$d", "timezone": "+0100"}},
-            "2021-01-04T00:30:15.678",
-        ),
+        ({"$dateToString": {"date": "$d", "timezone": "+0100"}}, "2021-01-04T00:30:15.678"),
         (
             {
                 "$dateToString": {
@@ -78,21 +69,13 @@ DOCUMENT = {"d": WHEN, "n": None, "s": "x", "t": Timestamp(1, 7)}
             },
             "03.01.2021 23:30:15.678 003 7 1 01 53 2020 %",
         ),
-        (
-            {"$dateToString": {"date": "$d", "format": "%z %Z", "timezone": "-05:30"}},
-            "-0530 -330",
-        ),
+        ({"$dateToString": {"date": "$d", "format": "%z %Z", "timezone": "-05:30"}}, "-0530 -330"),
         ({"$dateToString": {"date": "$d", "format": "%b %B"}}, "Jan January"),
         ({"$dateToString": {"date": "$n", "onNull": "none"}}, "none"),
         ({"$dateToString": {"date": "$d", "format": "$n"}}, None),
         ({"$dateFromString": {"dateString": "2021-01-03"}}, date(2021, 1, 3)),
         (
-            {
-                "$dateFromString": {
-                    "dateString": "2021-01-03T10:00:00",
-                    "timezone": "Europe/Berlin",
-                }
-            },
+            {"$dateFromString": {"dateString": "2021-01-03T10:00:00", "timezone": "Europe/Berlin"}},
             date(2021, 1, 3, 9),
         ),
         (
@@ -106,23 +89,11 @@ DOCUMENT = {"d": WHEN, "n": None, "s": "x", "t": Timestamp(1, 7)}
             date(2021, 1, 5, 23, 30, 15, 678000),
         ),
         (
-            {
-                "$dateAdd": {
-                    "startDate": date(2021, 1, 31),
-                    "unit": "month",
-                    "amount": 1,
-                }
-            },
+            {"$dateAdd": {"startDate": date(2021, 1, 31), "unit": "month", "amount": 1}},
             date(2021, 2, 28),
         ),
         (
-            {
-                "$dateSubtract": {
-                    "startDate": date(2020, 2, 29),
-                    "unit": "year",
-                    "amount": 1,
-                }
-            },
+            {"$dateSubtract": {"startDate": date(2020, 2, 29), "unit": "year", "amount": 1}},
             date(2019, 2, 28),
         ),
         (
@@ -180,14 +151,8 @@ DOCUMENT = {"d": WHEN, "n": None, "s": "x", "t": Timestamp(1, 7)}
         ),
         ({"$dateTrunc": {"date": "$d", "unit": "hour"}}, date(2021, 1, 3, 23)),
         ({"$dateTrunc": {"date": "$d", "unit": "month"}}, date(2021, 1, 1)),
-        (
-            {"$dateTrunc": {"date": "$d", "unit": "week", "startOfWeek": "Mon"}},
-            date(2020, 12, 28),
-        ),
-        (
-            {"$dateTrunc": {"date": "$d", "unit": "minute", "binSize": 20}},
-            date(2021, 1, 3, 23, 20),
-        ),
+        ({"$dateTrunc": {"date": "$d", "unit": "week", "startOfWeek": "Mon"}}, date(2020, 12, 28)),
+        ({"$dateTrunc": {"date": "$d", "unit": "minute", "binSize": 20}}, date(2021, 1, 3, 23, 20)),
         (
             {"$dateTrunc": {"date": date(2021, 5, 9), "unit": "quarter", "binSize": 2}},
             date(2021, 1, 1),
@@ -232,10 +197,7 @@ def test_values(expression: Any, expected: Any) -> None:
         ({"$dateAdd": {"startDate": "$d", "unit": 5, "amount": 1}}, 5439013),
         ({"$dateAdd": {"startDate": "$d", "unit": "day", "amount": 1.5}}, 5166405),
         ({"$dateAdd": {"startDate": "$s", "unit": "day", "amount": 1}}, 5166403),
-        (
-            {"$dateAdd": {"startDate": "$d", "unit": "year", "amount": Int64(2**60)}},
-            5166406,
-        ),
+        ({"$dateAdd": {"startDate": "$d", "unit": "year", "amount": Int64(2**60)}}, 5166406),
         ({"$dateAdd": {"startDate": "$d", "unit": "day"}}, 5166402),
         ({"$dateDiff": {"startDate": "$s", "endDate": "$d", "unit": "day"}}, 5166307),
         ({"$dateTrunc": {"date": "$d", "unit": "day", "binSize": 0}}, 5439018),

@@ -22,23 +22,10 @@ DOCUMENT = {
     ("expression", "expected"),
     [
         ({"$filter": {"input": "$a", "cond": {"$gt": ["$$this", "$k"]}}}, [3, 4]),
-        (
-            {
-                "$filter": {
-                    "input": "$a",
-                    "as": "x",
-                    "cond": {"$lt": ["$$x", 4]},
-                    "limit": 2,
-                }
-            },
-            [1, 2],
-        ),
+        ({"$filter": {"input": "$a", "as": "x", "cond": {"$lt": ["$$x", 4]}, "limit": 2}}, [1, 2]),
         ({"$filter": {"input": "$a", "cond": True, "limit": "$n"}}, [1, 2, 3, 4]),
         ({"$filter": {"input": "$n", "cond": True}}, None),
-        (
-            {"$map": {"input": "$a", "in": {"$multiply": ["$$this", "$k"]}}},
-            [2, 4, 6, 8],
-        ),
+        ({"$map": {"input": "$a", "in": {"$multiply": ["$$this", "$k"]}}}, [2, 4, 6, 8]),
         ({"$map": {"input": "$items", "as": "i", "in": "$$i.n"}}, [2, 1, 2, None]),
         ({"$map": {"input": "$gone", "in": 1}}, None),
         (
@@ -57,9 +44,7 @@ DOCUMENT = {
         (
             {
                 "$map": {
-                    "input": {
-                        "$sortArray": {"input": "$items", "sortBy": {"n": -1, "t": 1}}
-                    },
+                    "input": {"$sortArray": {"input": "$items", "sortBy": {"n": -1, "t": 1}}},
                     "in": "$$this.t",
                 }
             },
@@ -72,13 +57,7 @@ DOCUMENT = {
             [[1, "x", 3], [2, "y", None]],
         ),
         (
-            {
-                "$zip": {
-                    "inputs": [[1], "$b"],
-                    "useLongestLength": True,
-                    "defaults": [0, 0],
-                }
-            },
+            {"$zip": {"inputs": [[1], "$b"], "useLongestLength": True, "defaults": [0, 0]}},
             [[1, "x"], [0, "y"]],
         ),
         ({"$zip": {"inputs": ["$a", "$n"]}}, None),
@@ -123,10 +102,7 @@ def test_values(expression: Any, expected: Any) -> None:
         ({"$zip": {"inputs": ["$a"], "x": 1}}, 34464),
         ({"$zip": {"inputs": []}}, 34465),
         ({"$zip": {"inputs": ["$a"], "defaults": [1]}}, 34466),
-        (
-            {"$zip": {"inputs": ["$a"], "defaults": [1, 2], "useLongestLength": True}},
-            34467,
-        ),
+        ({"$zip": {"inputs": ["$a"], "defaults": [1, 2], "useLongestLength": True}}, 34467),
         ({"$zip": {"inputs": ["$s"]}}, 34468),
         ({"$rand": 1}, 3040501),
     ],

@@ -49,15 +49,7 @@ DOCUMENT = {"a": 5, "b": "x", "n": None, "z": 0, "list": [1, 2], "e": []}
         ),
         ({"$switch": {"branches": [{"case": "$z", "then": 1}], "default": 3}}, 3),
         ({"$let": {"vars": {"x": "$a", "y": 2}, "in": {"$add": ["$$x", "$$y"]}}}, 7),
-        (
-            {
-                "$let": {
-                    "vars": {"x": 1},
-                    "in": {"$let": {"vars": {"x": 2}, "in": "$$x"}},
-                }
-            },
-            2,
-        ),
+        ({"$let": {"vars": {"x": 1}, "in": {"$let": {"vars": {"x": 2}, "in": "$$x"}}}}, 2),
         ({"$let": {"vars": {"CURRENT": {"a": 9}}, "in": "$a"}}, 9),
     ],
 )

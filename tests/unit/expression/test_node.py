@@ -26,14 +26,8 @@ def test_arrays_and_documents_are_built_and_taken_apart() -> None:
     items = [value_of(1), MISSING_VALUE, value_of("x")]
     array = array_of(items)
     assert bson.decode(wrap(array))[""] == [1, None, "x"]
-    assert [item.data for item in items_of(array)] == [
-        items[0].data,
-        b"",
-        items[2].data,
-    ]
-    document = document_of(
-        [b"a", b"b", b"a"], [value_of(1), MISSING_VALUE, value_of(2)]
-    )
+    assert [item.data for item in items_of(array)] == [items[0].data, b"", items[2].data]
+    document = document_of([b"a", b"b", b"a"], [value_of(1), MISSING_VALUE, value_of(2)])
     assert bson.decode(document.data) == {"a": 2}
     assert [name for name, _ in fields_of(document)] == [b"a"]
     assert field_of(document, b"a").integer() == 2
@@ -41,10 +35,7 @@ def test_arrays_and_documents_are_built_and_taken_apart() -> None:
 
 
 def test_missing_orders_before_null_and_after_the_smallest() -> None:
-    keys = [
-        order_key(v)
-        for v in (value_of(MinKey()), MISSING_VALUE, NULL_VALUE, value_of(0))
-    ]
+    keys = [order_key(v) for v in (value_of(MinKey()), MISSING_VALUE, NULL_VALUE, value_of(0))]
     assert keys == sorted(set(keys))
 
 

@@ -42,9 +42,7 @@ def test_doubles_read_back_as_themselves() -> None:
             assert parse_double(double_text(number)) == number
 
 
-@pytest.mark.parametrize(
-    "text", ["", " 1", "1 ", "1.5", "1_000", "0x10", "one", "--1", "١"]
-)
+@pytest.mark.parametrize("text", ["", " 1", "1 ", "1.5", "1_000", "0x10", "one", "--1", "١"])
 def test_no_integers(text: str) -> None:
     assert parse_integer(text) is None
 

@@ -8,12 +8,7 @@ import pytest
 
 from tests.unit.expression.evaluating import GONE, assert_value, refusal_code
 
-DOCUMENT = {
-    "d": {"x": 1, "a.b": 2, "$c": 3},
-    "e": {"y": 4, "x": 5},
-    "n": None,
-    "s": "text",
-}
+DOCUMENT = {"d": {"x": 1, "a.b": 2, "$c": 3}, "e": {"y": 4, "x": 5}, "n": None, "s": "text"}
 
 
 @pytest.mark.parametrize(
@@ -30,19 +25,10 @@ DOCUMENT = {
         ({"$getField": {"field": "q", "input": "$n"}}, None),
         ({"$getField": {"field": "q", "input": "$s"}}, GONE),
         (
-            {
-                "$setField": {
-                    "field": "x",
-                    "input": "$e",
-                    "value": {"$add": ["$e.x", 1]},
-                }
-            },
+            {"$setField": {"field": "x", "input": "$e", "value": {"$add": ["$e.x", 1]}}},
             {"y": 4, "x": 6},
         ),
-        (
-            {"$setField": {"field": "z.w", "input": "$e", "value": 1}},
-            {"y": 4, "x": 5, "z.w": 1},
-        ),
+        ({"$setField": {"field": "z.w", "input": "$e", "value": 1}}, {"y": 4, "x": 5, "z.w": 1}),
         ({"$setField": {"field": "x", "input": "$e", "value": "$$REMOVE"}}, {"y": 4}),
         ({"$setField": {"field": "x", "input": "$n", "value": 1}}, None),
         ({"$unsetField": {"field": "y", "input": "$e"}}, {"x": 5}),

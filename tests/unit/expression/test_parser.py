@@ -9,13 +9,7 @@ from pymongo.errors import OperationFailure
 
 from cbdd.expression.parser import is_expression_operator, user_variable
 from cbdd.expression.registry import NAMED, POSITIONAL, UNSUPPORTED
-from tests.unit.expression.evaluating import (
-    GONE,
-    assert_value,
-    date,
-    evaluated,
-    refusal_code,
-)
+from tests.unit.expression.evaluating import GONE, assert_value, date, evaluated, refusal_code
 
 DOCUMENT = {
     "a": {"b": {"c": 1}},
@@ -85,9 +79,7 @@ def test_refusals(expression: Any, code: int) -> None:
 def test_what_is_not_there_yet_says_so() -> None:
     for name in UNSUPPORTED:
         assert not is_expression_operator(name)
-        with pytest.raises(
-            OperationFailure, match="not supported in expressions by this release"
-        ):
+        with pytest.raises(OperationFailure, match="not supported in expressions by this release"):
             evaluated({name: 1})
 
 

@@ -50,7 +50,7 @@ DOCUMENT = {"s": "Héllo World", "n": None, "i": 5, "d": date(2020, 1, 2, 3)}
         ({"$replaceAll": {"input": "aXbX", "find": "X", "replacement": "-"}}, "a-b-"),
         ({"$replaceAll": {"input": "$n", "find": "X", "replacement": "-"}}, None),
         ({"$regexMatch": {"input": "$s", "regex": "^h", "options": "i"}}, True),
-        ({"$regexMatch": {"input": "$s", "regex": re.compile("world", re.IGNORECASE)}}, True),
+        ({"$regexMatch": {"input": "$s", "regex": re.compile("world", re.I)}}, True),
         ({"$regexMatch": {"input": "$n", "regex": "x"}}, False),
         (
             {"$regexFind": {"input": "$s", "regex": "(l+)(x)?o"}},
@@ -105,16 +105,7 @@ def test_values(expression: Any, expected: Any) -> None:
         ({"$regexMatch": {"input": 1, "regex": "a"}}, 51104),
         ({"$regexMatch": {"input": "a", "regex": 1}}, 51105),
         ({"$regexMatch": {"input": "a", "regex": "a", "options": 1}}, 51106),
-        (
-            {
-                "$regexMatch": {
-                    "input": "a",
-                    "regex": re.compile("a", re.IGNORECASE),
-                    "options": "m",
-                }
-            },
-            51107,
-        ),
+        ({"$regexMatch": {"input": "a", "regex": re.compile("a", re.I), "options": "m"}}, 51107),
         ({"$regexMatch": {"input": "a", "regex": "a", "options": "q"}}, 51108),
     ],
 )

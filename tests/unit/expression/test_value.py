@@ -27,9 +27,7 @@ from cbdd.expression.value import Value, encode_document, id_element, value_of, 
         (True, None),
     ],
 )
-def test_whole_numbers_of_any_type_are_integers(
-    value: Any, integer: int | None
-) -> None:
+def test_whole_numbers_of_any_type_are_integers(value: Any, integer: int | None) -> None:
     assert value_of(value).integer() == integer
 
 
@@ -56,8 +54,5 @@ def test_id_element_is_the_whole_element() -> None:
 
 def test_fields_of_documents_and_arrays() -> None:
     fields = value_of({"a": 1, "b": [2, 3]}).fields()
-    assert [(name, value.python()) for name, value in fields] == [
-        ("a", 1),
-        ("b", [2, 3]),
-    ]
+    assert [(name, value.python()) for name, value in fields] == [("a", 1), ("b", [2, 3])]
     assert [value.python() for _, value in fields[1][1].fields()] == [2, 3]

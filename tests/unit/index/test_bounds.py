@@ -134,9 +134,7 @@ def test_negations_are_exact_only_without_arrays() -> None:
     bounds = value_bounds("$ne", 5)
     assert members(bounds) == [value for value in VALUES if value != 5]
     assert bounds.is_exact and not bounds.is_exact_on_arrays
-    assert members(value_bounds("$nin", [5, "a"])) == [
-        v for v in VALUES if v not in (5, "a")
-    ]
+    assert members(value_bounds("$nin", [5, "a"])) == [v for v in VALUES if v not in (5, "a")]
 
 
 def test_array_may_be_indexed_by_its_first_element() -> None:
@@ -149,12 +147,7 @@ def test_array_may_be_indexed_by_its_first_element() -> None:
 
 
 def test_predicates_that_cannot_be_narrowed_get_everything() -> None:
-    for operator, value in [
-        ("$gt", [1]),
-        ("$ne", [1]),
-        ("$exists", True),
-        ("$mod", [2, 0]),
-    ]:
+    for operator, value in [("$gt", [1]), ("$ne", [1]), ("$exists", True), ("$mod", [2, 0])]:
         bounds = value_bounds(operator, value, NULL_EXACT)
         assert bounds.is_everything and not bounds.is_exact
 
@@ -220,28 +213,18 @@ def composite_key(definition: IndexDefinition, *values: Any) -> bytes:
 
 def test_descending_field_reads_the_inverted_range() -> None:
     definition = IndexDefinition("n", [("a", -1)])
-    for operator, value in [
-        ("$gt", 0),
-        ("$lte", "a"),
-        ("$ne", 5),
-        ("$in", [5, "a", 0]),
-    ]:
+    for operator, value in [("$gt", 0), ("$lte", "a"), ("$ne", 5), ("$in", [5, "a", 0])]:
         bounds = value_bounds(operator, value)
         found = composite_bounds(definition, [bounds])
         for probe in VALUES:
             is_member = is_inside(bounds.intervals, encode_python(probe))
-            assert (
-                is_inside(found.intervals, composite_key(definition, probe))
-                == is_member
-            )
+            assert is_inside(found.intervals, composite_key(definition, probe)) == is_member
         lows = [interval.low or b"" for interval in found.intervals]
         assert lows == sorted(lows)
 
 
 @pytest.mark.parametrize("directions", [(1, 1), (1, -1), (-1, 1), (-1, -1)])
-def test_points_then_a_range_make_composite_intervals(
-    directions: tuple[int, int],
-) -> None:
+def test_points_then_a_range_make_composite_intervals(directions: tuple[int, int]) -> None:
     definition = IndexDefinition("n", [("a", directions[0]), ("b", directions[1])])
     bounds: list[FieldBounds | None] = [
         value_bounds("$in", [5, "a", True]),
@@ -254,11 +237,7 @@ def test_points_then_a_range_make_composite_intervals(
     for first in VALUES:
         for second in VALUES:
             key = composite_key(definition, first, second)
-            wanted = any(first is v for v in (5, "a", True)) and second in (
-                0,
-                5,
-                math.inf,
-            )
+            wanted = any(first is v for v in (5, "a", True)) and second in (0, 5, math.inf)
             wanted = wanted and type(second) is not bool
             assert is_inside(found.intervals, key) == wanted
     edges = [edge for i in found.intervals for edge in (i.low, i.high)]
@@ -267,9 +246,7 @@ def test_points_then_a_range_make_composite_intervals(
 
 def test_points_in_every_field_are_whole_keys() -> None:
     definition = IndexDefinition("n", [("a", 1), ("b", -1)], is_unique=True)
-    found = composite_bounds(
-        definition, [value_bounds("$eq", 1), value_bounds("$in", [2, 3])]
-    )
+    found = composite_bounds(definition, [value_bounds("$eq", 1), value_bounds("$in", [2, 3])])
     assert found.is_points
     one, two, three = encode_python(1), encode_python(2), encode_python(3)
     assert [i.low for i in found.intervals] == [one + invert(three), one + invert(two)]
@@ -277,9 +254,7 @@ def test_points_in_every_field_are_whole_keys() -> None:
 
 def test_field_without_bounds_ends_the_prefix() -> None:
     definition = IndexDefinition("n", [("a", 1), ("b", 1), ("c", 1)])
-    found = composite_bounds(
-        definition, [value_bounds("$eq", 1), None, value_bounds("$eq", 3)]
-    )
+    found = composite_bounds(definition, [value_bounds("$eq", 1), None, value_bounds("$eq", 3)])
     assert (found.field_count, found.point_count) == (1, 1)
     assert not found.is_exact
     assert composite_bounds(definition, [value_bounds("$eq", 1), None, None]).is_exact
@@ -295,9 +270,7 @@ def test_no_bounds_read_the_whole_index() -> None:
 
 def test_impossible_predicate_reads_nothing() -> None:
     definition = IndexDefinition("n", [("a", 1), ("b", 1)])
-    found = composite_bounds(
-        definition, [value_bounds("$eq", 1), value_bounds("$lt", None)]
-    )
+    found = composite_bounds(definition, [value_bounds("$eq", 1), value_bounds("$lt", None)])
     assert found.intervals == []
 
 
@@ -325,10 +298,7 @@ def test_products_of_points_stop_at_the_limit() -> None:
     assert (found.field_count, len(found.intervals)) == (1, 200)
     assert not found.is_exact
     huge = value_bounds("$in", list(range(MAX_COMPOSITE_INTERVALS + 1)))
-    assert (
-        len(composite_bounds(definition, [huge, None]).intervals)
-        == MAX_COMPOSITE_INTERVALS + 1
-    )
+    assert len(composite_bounds(definition, [huge, None]).intervals) == MAX_COMPOSITE_INTERVALS + 1
 
 
 def test_complement_of_a_range_is_the_rest() -> None:

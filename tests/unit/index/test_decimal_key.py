@@ -38,9 +38,7 @@ def raw_key(high: int, low: int = 0) -> bytes:
         ("-sNaN", float("nan")),
     ],
 )
-def test_decimal_equals_the_integer_or_double_of_its_value(
-    text: str, number: float
-) -> None:
+def test_decimal_equals_the_integer_or_double_of_its_value(text: str, number: float) -> None:
     other = Int64(number) if isinstance(number, int) else number
     assert key(text) == encode_python(other)
 

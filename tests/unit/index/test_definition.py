@@ -11,11 +11,7 @@ from cbdd.errors import NewerFormatError
 from cbdd.index.definition import (
     IndexDefinition,
 )
-from cbdd.index.key_pattern import (
-    MAX_INDEX_FIELDS,
-    check_index_fields,
-    default_index_name,
-)
+from cbdd.index.key_pattern import MAX_INDEX_FIELDS, check_index_fields, default_index_name
 from cbdd.index.key_string import KEY_STRING_VERSION
 
 
@@ -23,9 +19,7 @@ def test_definition_survives_its_document_through_bson() -> None:
     definition = IndexDefinition(
         "n", [("b.c", -1), ("a", 1)], True, True, 2**40, options={"sparse": True}
     )
-    read = IndexDefinition.from_document(
-        bson.decode(bson.encode(definition.to_document()))
-    )
+    read = IndexDefinition.from_document(bson.decode(bson.encode(definition.to_document())))
     assert read.to_document() == definition.to_document()
     assert list(read.to_document()["key"]) == ["b.c", "a"]  # type: ignore[call-overload]
     assert read.is_unique and read.is_multikey and read.is_sparse
@@ -90,9 +84,7 @@ def test_any_number_is_a_direction() -> None:
         [(f"f{i}", 1) for i in range(MAX_INDEX_FIELDS + 1)],
     ],
 )
-def test_other_key_patterns_are_refused_with_code_67(
-    keys: list[tuple[str, object]],
-) -> None:
+def test_other_key_patterns_are_refused_with_code_67(keys: list[tuple[str, object]]) -> None:
     with pytest.raises(OperationFailure) as caught:
         check_index_fields(keys)
     assert caught.value.code == 67

@@ -36,10 +36,7 @@ def random_bounds(rng: random.Random) -> FieldBounds:
         else:
             low, high = sorted(rng.choices(KEYS, k=2))
             intervals.append(
-                Interval(
-                    None if rng.random() < 0.1 else low,
-                    None if rng.random() < 0.1 else high,
-                )
+                Interval(None if rng.random() < 0.1 else low, None if rng.random() < 0.1 else high)
             )
     return FieldBounds(normalised(intervals), True)
 
@@ -76,16 +73,11 @@ def test_points_that_touch_stay_points() -> None:
 
 def test_empty_and_covered_intervals_vanish() -> None:
     assert shown(normalised([Interval(b"b", b"a"), Interval(b"c", b"c")])) == []
-    covered = [
-        point(b"b"),
-        Interval(b"a", b"d"),
-        Interval(None, b"b"),
-        Interval(None, b"a"),
-    ]
+    covered = [point(b"b"), Interval(b"a", b"d"), Interval(None, b"b"), Interval(None, b"a")]
     assert shown(normalised(covered)) == [(None, b"d", False)]
-    assert shown(
-        normalised([Interval(b"b", None), Interval(b"a", b"c"), point(b"x")])
-    ) == [(b"a", None, False)]
+    assert shown(normalised([Interval(b"b", None), Interval(b"a", b"c"), point(b"x")])) == [
+        (b"a", None, False)
+    ]
 
 
 def test_set_operations_agree_with_sets_of_keys() -> None:

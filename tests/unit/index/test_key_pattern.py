@@ -7,12 +7,7 @@ import pytest
 from pymongo.errors import OperationFailure
 
 from cbdd.index.definition import IndexDefinition
-from cbdd.index.key_pattern import (
-    HASHED,
-    check_index_fields,
-    default_index_name,
-    is_wildcard_path,
-)
+from cbdd.index.key_pattern import HASHED, check_index_fields, default_index_name, is_wildcard_path
 from cbdd.index.key_string import encode_python
 from cbdd.index.keys import extract_keys, hash_key
 

@@ -8,17 +8,7 @@ from typing import Any
 
 import bson
 import pytest
-from bson import (
-    Binary,
-    Code,
-    Decimal128,
-    Int64,
-    MaxKey,
-    MinKey,
-    ObjectId,
-    Regex,
-    Timestamp,
-)
+from bson import Binary, Code, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
 from bson.errors import InvalidBSON
 
 from cbdd.index import key_string
@@ -120,10 +110,7 @@ def test_binary_orders_by_length_then_subtype_then_bytes() -> None:
 def test_dates_and_timestamps_are_eight_bytes() -> None:
     epoch = datetime.datetime(1970, 1, 1)
     assert hexed(epoch) == "60 80 00 00 00 00 00 00 00"
-    assert (
-        hexed(epoch - datetime.timedelta(milliseconds=1))
-        == "60 7f ff ff ff ff ff ff ff"
-    )
+    assert hexed(epoch - datetime.timedelta(milliseconds=1)) == "60 7f ff ff ff ff ff ff ff"
     assert hexed(Timestamp(2**32 - 1, 3)) == "68 ff ff ff ff 00 00 00 03"
 
 
@@ -186,15 +173,7 @@ def test_unknown_types_raise() -> None:
 
 
 def test_bracket_of_a_type_spans_exactly_its_keys() -> None:
-    numbers: list[Any] = [
-        float("nan"),
-        float("-inf"),
-        -5,
-        0,
-        1e300,
-        Int64(1),
-        Decimal128("0.1"),
-    ]
+    numbers: list[Any] = [float("nan"), float("-inf"), -5, 0, 1e300, Int64(1), Decimal128("0.1")]
     for value in ASCENDING + numbers:
         if isinstance(value, tuple):
             bson_type = value[0]

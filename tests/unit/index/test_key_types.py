@@ -14,14 +14,7 @@ from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.datetime_ms import DatetimeMS
 
 from cbdd.index.definition import IndexDefinition
-from cbdd.index.key_types import (
-    AS_DOUBLE,
-    AS_INT64,
-    UNKNOWN,
-    USUAL,
-    decode_fields,
-    type_code,
-)
+from cbdd.index.key_types import AS_DOUBLE, AS_INT64, UNKNOWN, USUAL, decode_fields, type_code
 from cbdd.index.keys import extract_keys
 
 OPTIONS: CodecOptions[dict[str, Any]] = CodecOptions(
@@ -42,9 +35,7 @@ UNREADABLE: list[Any] = [
 ]  # fmt: skip
 
 
-def read_back(
-    document: dict[str, Any], keys: list[tuple[str, int]]
-) -> list[bytes] | None:
+def read_back(document: dict[str, Any], keys: list[tuple[str, int]]) -> list[bytes] | None:
     definition = IndexDefinition("n", keys)
     extracted = extract_keys(definition, bson.encode(document))
     return decode_fields(definition, extracted.keys[0], extracted.types)
@@ -64,9 +55,7 @@ def test_value_is_read_back_with_its_type(value: Any, direction: int) -> None:
 
 @pytest.mark.parametrize("direction", [1, -1])
 @pytest.mark.parametrize("value", UNREADABLE, ids=repr)
-def test_value_that_its_key_does_not_tell_is_not_made_up(
-    value: Any, direction: int
-) -> None:
+def test_value_that_its_key_does_not_tell_is_not_made_up(value: Any, direction: int) -> None:
     assert read_back({"a": value}, [("a", direction)]) is None
     assert read_back({"b": 1, "a": value}, [("b", 1), ("a", direction)]) is None
 
@@ -87,9 +76,7 @@ def test_compound_keys_are_taken_apart() -> None:
 def test_every_double_comes_back() -> None:
     dice = random.Random(12)
     for _ in range(5000):
-        value = dice.choice([1, -1]) * math.ldexp(
-            dice.random(), dice.randrange(-1070, 1020)
-        )
+        value = dice.choice([1, -1]) * math.ldexp(dice.random(), dice.randrange(-1070, 1020))
         if value != 0:
             assert read_back({"a": value}, [("a", 1)]) == [element(value)]
         whole = Int64(dice.randrange(-(2**63), 2**63) >> dice.randrange(63))

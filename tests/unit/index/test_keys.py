@@ -25,17 +25,12 @@ def extract(document: dict[str, Any], *fields: str, sparse: bool = False) -> Key
 
 
 def joined(*values: Any) -> bytes:
-    keys = [
-        UNDEFINED_KEY if value is Undefined else encode_python(value)
-        for value in values
-    ]
+    keys = [UNDEFINED_KEY if value is Undefined else encode_python(value) for value in values]
     return b"".join(keys)
 
 
 def expected(*rows: Any) -> list[bytes]:
-    return sorted(
-        {joined(*row) if isinstance(row, tuple) else joined(row) for row in rows}
-    )
+    return sorted({joined(*row) if isinstance(row, tuple) else joined(row) for row in rows})
 
 
 def test_scalar_gives_one_key() -> None:
@@ -50,9 +45,7 @@ def test_dotted_path_reaches_into_documents() -> None:
     assert extract(document, "a.b").keys == expected({"c": "x"})
 
 
-@pytest.mark.parametrize(
-    "document", [{}, {"a": None}, {"a": 5}, {"a": {}}, {"a": {"b": None}}]
-)
+@pytest.mark.parametrize("document", [{}, {"a": None}, {"a": 5}, {"a": {}}, {"a": {"b": None}}])
 def test_missing_field_is_null(document: dict[str, Any]) -> None:
     found = extract(document, "a.b")
     assert found.keys == [NULL_KEY]
@@ -101,18 +94,14 @@ def test_arrays_inside_arrays_of_documents_expand_too() -> None:
 
 def test_array_in_a_compound_index_repeats_the_other_fields() -> None:
     document = {"a": [1, 2], "b": "x", "c": {"d": None}}
-    assert extract(document, "b", "a", "c.d").keys == expected(
-        ("x", 1, None), ("x", 2, None)
-    )
+    assert extract(document, "b", "a", "c.d").keys == expected(("x", 1, None), ("x", 2, None))
     descending = extract(document, "b", "-a").keys
     assert descending == sorted(joined("x") + invert(joined(n)) for n in (1, 2))
 
 
 def test_fields_of_one_array_advance_together() -> None:
     document = {"a": [{"b": 1, "c": 2}, {"b": 3}, 4]}
-    assert extract(document, "a.b", "a.c").keys == expected(
-        (1, 2), (3, None), (None, None)
-    )
+    assert extract(document, "a.b", "a.c").keys == expected((1, 2), (3, None), (None, None))
     assert extract(document, "a", "a.b").keys == expected(
         ({"b": 1, "c": 2}, 1), ({"b": 3}, 3), (4, None)
     )

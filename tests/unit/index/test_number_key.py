@@ -62,9 +62,5 @@ def test_every_nan_is_one_key() -> None:
 
 def test_no_double_needs_more_than_eleven_bytes() -> None:
     for exponent in range(-1074, 1024):
-        value = (
-            math.ldexp(1.0 + 2**-52, exponent)
-            if exponent > -1022
-            else math.ldexp(1, exponent)
-        )
+        value = math.ldexp(1.0 + 2**-52, exponent) if exponent > -1022 else math.ldexp(1, exponent)
         assert len(encode_python(value)) <= 11

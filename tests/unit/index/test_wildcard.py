@@ -13,17 +13,13 @@ from cbdd.index.keys import extract_keys
 from cbdd.index.wildcard import WildcardPaths, path_key, virtual_definition
 
 
-def keys(
-    document: dict[str, Any], root: str = "$**", direction: int = 1, **options: Any
-) -> Any:
+def keys(document: dict[str, Any], root: str = "$**", direction: int = 1, **options: Any) -> Any:
     definition = IndexDefinition("n", [(root, direction)], options=options)
     return extract_keys(definition, bson.encode(document))
 
 
 def entries(*pairs: tuple[str, Any]) -> list[bytes]:
-    return sorted(
-        path_key(path.encode()) + encode_python(value) for path, value in pairs
-    )
+    return sorted(path_key(path.encode()) + encode_python(value) for path, value in pairs)
 
 
 def test_every_path_and_value_is_a_key() -> None:
@@ -51,9 +47,7 @@ def test_only_what_is_below_the_root() -> None:
 
 
 def test_descending_inverts_the_value_and_not_the_path() -> None:
-    assert keys({"a": 5}, direction=-1).keys == [
-        path_key(b"a") + invert(encode_python(5))
-    ]
+    assert keys({"a": 5}, direction=-1).keys == [path_key(b"a") + invert(encode_python(5))]
 
 
 @pytest.mark.parametrize(
@@ -70,14 +64,10 @@ def test_descending_inverts_the_value_and_not_the_path() -> None:
         ({}, ["a", "a.b", "b", "b.c"]),
     ],
 )
-def test_projection_names_what_is_held(
-    projection: dict[str, int], held: list[str]
-) -> None:
+def test_projection_names_what_is_held(projection: dict[str, int], held: list[str]) -> None:
     options = {"wildcardProjection": projection} if projection else {}
     paths = WildcardPaths(IndexDefinition("n", [("$**", 1)], options=options))
-    assert [
-        p for p in ["_id", "a", "a.b", "b", "b.c"] if paths.holds(p.encode())
-    ] == held
+    assert [p for p in ["_id", "a", "a.b", "b", "b.c"] if paths.holds(p.encode())] == held
 
 
 def test_excluded_path_is_not_walked() -> None:
@@ -94,9 +84,5 @@ def test_virtual_definition_is_an_index_on_path_and_field() -> None:
     wildcard = IndexDefinition("n", [("$**", -1)], is_multikey=True, tree_id=9)
     virtual = virtual_definition(wildcard, "a.b")
     assert virtual.fields == [("$_path", 1), ("a.b", -1)]
-    assert (virtual.tree_id, virtual.is_multikey, virtual.is_wildcard) == (
-        9,
-        True,
-        False,
-    )
+    assert (virtual.tree_id, virtual.is_multikey, virtual.is_wildcard) == (9, True, False)
     assert not virtual.keeps_types

@@ -26,16 +26,12 @@ def refusal_of(filter: dict[str, Any]) -> tuple[int | None, str]:
     return raised.value.code, raised.value.details["errmsg"]
 
 
-def updated(
-    document: dict[str, Any], update: dict[str, Any], *filters: Any
-) -> dict[str, Any]:
+def updated(document: dict[str, Any], update: dict[str, Any], *filters: Any) -> dict[str, Any]:
     compiled = Update.compile(update, filters, now_milliseconds=1_600_000_000_000)
     return bson.decode(compiled.apply(bson.encode(document)), OPTIONS)
 
 
-def update_refusal(
-    document: dict[str, Any], update: dict[str, Any], *filters: Any
-) -> int | None:
+def update_refusal(document: dict[str, Any], update: dict[str, Any], *filters: Any) -> int | None:
     """Return the code of the error an update raises, compiled or applied."""
     with pytest.raises(OperationFailure) as raised:
         updated(document, update, *filters)

@@ -22,18 +22,14 @@ class Items:
     """The collection shop.items of an open file."""
 
     def __init__(self, path: Path) -> None:
-        options = StorageOptions(
-            durability="off", background=False, flight_recorder=False
-        )
+        options = StorageOptions(durability="off", background=False, flight_recorder=False)
         self.engine = StorageEngine.open(str(path), options)
         self.catalog = Catalog(self.engine, filters=QueryFilters())
 
     def insert(self, *documents: dict[str, Any]) -> None:
         txn = self.engine.begin_write("insert")
         try:
-            writer = CollectionWriters(self.catalog, txn, True).find_or_create(
-                "shop", "items"
-            )
+            writer = CollectionWriters(self.catalog, txn, True).find_or_create("shop", "items")
             for document in documents:
                 writer.insert(bson.encode(document))
             txn.commit()
@@ -49,9 +45,7 @@ class Items:
         finally:
             txn.abort()
 
-    def find(
-        self, filter: dict[str, Any] | None = None, **query: Any
-    ) -> list[dict[str, Any]]:
+    def find(self, filter: dict[str, Any] | None = None, **query: Any) -> list[dict[str, Any]]:
         with self.engine.begin_read() as txn:
             execution = Execution(txn, self.entry(txn), Query.compile(filter, **query))
             found = []
@@ -72,9 +66,7 @@ class Items:
             values: list[Any] = bson.decode(found)["values"]
             return values
 
-    def explain(
-        self, filter: dict[str, Any] | None = None, **query: Any
-    ) -> dict[str, Any]:
+    def explain(self, filter: dict[str, Any] | None = None, **query: Any) -> dict[str, Any]:
         with self.engine.begin_read() as txn:
             return explain(txn, self.entry(txn), Query.compile(filter, **query))
 

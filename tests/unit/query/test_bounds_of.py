@@ -45,10 +45,7 @@ def test_literal_prefix_is_what_every_match_begins_with(
 
 
 def test_conjunctions_are_opened() -> None:
-    filter = {
-        "a": {"$gt": 1, "$lt": 5},
-        "$and": [{"b": 1}, {"$and": [{"c": 1}, {"d": 1}]}],
-    }
+    filter = {"a": {"$gt": 1, "$lt": 5}, "$and": [{"b": 1}, {"$and": [{"c": 1}, {"d": 1}]}]}
     assert len(conjuncts_of(parse_filter(filter))) == 5
     assert conjuncts_of(parse_filter({})) == []
 

@@ -45,9 +45,5 @@ def test_descending_fields_are_read_from_the_high_end() -> None:
 def test_bounds_of_nothing_and_something(items: Items) -> None:
     items.insert(*[{"_id": i, "a": i} for i in range(10)])
     items.create_index({"a": 1})
-    for condition in (
-        {"$in": [], "$gt": 1},
-        {"$in": [1, 2], "$gt": 1},
-        {"$nin": [], "$gt": 1},
-    ):
+    for condition in ({"$in": [], "$gt": 1}, {"$in": [1, 2], "$gt": 1}, {"$nin": [], "$gt": 1}):
         assert items.explain({"a": condition})["queryPlanner"]["winningPlan"]

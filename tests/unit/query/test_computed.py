@@ -35,16 +35,12 @@ ITEM = {"_id": 1, "price": 5, "qty": 3, "tags": ["a", "b"]}
         ({"$sampleRate": 0.0}, False),
     ],
 )
-def test_conditions_on_the_whole_document(
-    filter: dict[str, Any], expected: bool
-) -> None:
+def test_conditions_on_the_whole_document(filter: dict[str, Any], expected: bool) -> None:
     assert matches(filter, ITEM) is expected
 
 
 def test_variables_and_the_time() -> None:
-    context = ExpressionContext(
-        {"least": 4, "twice": {"$add": [2, 2]}}, now_milliseconds=1000
-    )
+    context = ExpressionContext({"least": 4, "twice": {"$add": [2, 2]}}, now_milliseconds=1000)
     data = bson.encode(ITEM)
 
     def holds(expression: Any) -> bool:

@@ -11,9 +11,7 @@ from bson import Decimal128, Int64
 from tests.unit.query.conftest import Items
 
 
-def examined(
-    items: Items, filter: dict[str, Any], projection: Any, **query: Any
-) -> Any:
+def examined(items: Items, filter: dict[str, Any], projection: Any, **query: Any) -> Any:
     """Return keys and documents examined, and the names of the stages."""
     explained = items.explain(filter, projection=projection, **query)
     stats = explained["executionStats"]
@@ -23,9 +21,7 @@ def examined(
 
 @pytest.fixture
 def people(items: Items) -> Items:
-    items.insert(
-        *[{"_id": i, "age": i % 50, "name": f"n{i:03}", "x": 0} for i in range(200)]
-    )
+    items.insert(*[{"_id": i, "age": i % 50, "name": f"n{i:03}", "x": 0} for i in range(200)])
     items.create_index({"age": 1, "name": -1})
     return items
 
@@ -74,18 +70,10 @@ def test_documents_are_read_where_the_index_does_not_say_it(
 @pytest.mark.plan
 def test_sorted_and_cut_results_are_covered(people: Items) -> None:
     keys, documents, stages = examined(
-        people,
-        {"age": {"$gte": 48}},
-        {"name": 1, "_id": 0},
-        sort=[("age", -1)],
-        limit=3,
-        skip=1,
+        people, {"age": {"$gte": 48}}, {"name": 1, "_id": 0}, sort=[("age", -1)], limit=3, skip=1
     )
     assert documents == 0 and keys <= 4
-    assert (
-        stages == ["LIMIT", "SKIP", "PROJECTION_COVERED", "IXSCAN"]
-        or stages[-1] == "IXSCAN"
-    )
+    assert stages == ["LIMIT", "SKIP", "PROJECTION_COVERED", "IXSCAN"] or stages[-1] == "IXSCAN"
 
 
 @pytest.mark.plan
@@ -93,27 +81,12 @@ def test_id_index_covers(items: Items) -> None:
     items.insert(*[{"_id": i, "x": i} for i in range(100)])
     keys, documents, _ = examined(items, {"_id": {"$gt": 95}}, {"_id": 1})
     assert (keys, documents) == (4, 0)
-    assert items.find({"_id": {"$gt": 97}}, projection={"_id": 1}) == [
-        {"_id": 98},
-        {"_id": 99},
-    ]
+    assert items.find({"_id": {"$gt": 97}}, projection={"_id": 1}) == [{"_id": 98}, {"_id": 99}]
 
 
 @pytest.mark.parametrize(
     "value",
-    [
-        1,
-        Int64(1),
-        1.0,
-        -0.0,
-        Decimal128("1.0"),
-        "a",
-        None,
-        {"b": 1},
-        True,
-        Int64(2**40),
-        0.5,
-    ],
+    [1, Int64(1), 1.0, -0.0, Decimal128("1.0"), "a", None, {"b": 1}, True, Int64(2**40), 0.5],
     ids=repr,
 )
 def test_types_are_those_that_were_stored(items: Items, value: Any) -> None:
@@ -135,10 +108,7 @@ def test_type_that_changes_is_seen(items: Items) -> None:
 
     writer = CollectionWriters(items.catalog, txn, True).find("shop", "items")
     assert writer is not None
-    old, new = (
-        bson.encode({"_id": 1, "a": 1, "k": 1}),
-        bson.encode({"_id": 1, "a": 1.0, "k": 1}),
-    )
+    old, new = bson.encode({"_id": 1, "a": 1, "k": 1}), bson.encode({"_id": 1, "a": 1.0, "k": 1})
     assert writer.update(1, old, new)
     txn.commit()
     found = items.find({"k": 1}, projection={"a": 1, "_id": 0})
@@ -165,18 +135,13 @@ def test_index_with_arrays_does_not_cover(items: Items) -> None:
     items.insert({"_id": 1, "a": [1, 2]}, {"_id": 2, "a": 1})
     items.create_index({"a": 1})
     assert examined(items, {"a": 1}, {"a": 1, "_id": 0})[1] == 2
-    assert items.find({"a": 1}, projection={"a": 1, "_id": 0}) == [
-        {"a": [1, 2]},
-        {"a": 1},
-    ]
+    assert items.find({"a": 1}, projection={"a": 1, "_id": 0}) == [{"a": [1, 2]}, {"a": 1}]
 
 
 def test_field_and_a_field_below_it_do_not_cover(items: Items) -> None:
     items.insert({"_id": 1, "a": {"b": 1}})
     items.create_index({"a": 1, "a.b": 1})
-    assert items.find({"a": {"b": 1}}, projection={"a": 1, "_id": 0}) == [
-        {"a": {"b": 1}}
-    ]
+    assert items.find({"a": {"b": 1}}, projection={"a": 1, "_id": 0}) == [{"a": {"b": 1}}]
 
 
 def test_position_in_an_array_is_not_taken_for_a_field(items: Items) -> None:
@@ -188,11 +153,7 @@ def test_position_in_an_array_is_not_taken_for_a_field(items: Items) -> None:
 
 
 def test_wildcard_index_does_not_cover(items: Items) -> None:
-    items.insert(
-        {"_id": 1, "a": 1}, {"_id": 2, "a": Decimal128("1")}, {"_id": 3, "a": 1.0}
-    )
+    items.insert({"_id": 1, "a": 1}, {"_id": 2, "a": Decimal128("1")}, {"_id": 3, "a": 1.0})
     items.create_index({"$**": 1})
-    found = items.find(
-        {"a": {"$type": "int"}}, projection={"a": 1, "_id": 0}, hint="$**_1"
-    )
+    found = items.find({"a": {"$type": "int"}}, projection={"a": 1, "_id": 0}, hint="$**_1")
     assert found == [{"a": 1}]

@@ -19,11 +19,7 @@ def distinct(path: str, *documents: dict[str, Any]) -> list[Any]:
 
 
 def test_equal_values_count_once_as_first_seen() -> None:
-    assert distinct("a", {"a": 1}, {"a": 1.0}, {"a": "1"}, {"a": None}, {}) == [
-        1,
-        "1",
-        None,
-    ]
+    assert distinct("a", {"a": 1}, {"a": 1.0}, {"a": "1"}, {"a": None}, {}) == [1, "1", None]
 
 
 @pytest.mark.parametrize(
@@ -37,7 +33,5 @@ def test_equal_values_count_once_as_first_seen() -> None:
         ({"a": 5}, "a.b", []),
     ],
 )
-def test_arrays_are_opened(
-    document: dict[str, Any], path: str, expected: list[Any]
-) -> None:
+def test_arrays_are_opened(document: dict[str, Any], path: str, expected: list[Any]) -> None:
     assert distinct(path, document) == expected

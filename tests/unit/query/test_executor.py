@@ -27,12 +27,8 @@ def test_documents_come_in_the_order_of_insertion(items: Items) -> None:
     assert items.ids(sort=[("$natural", -1)]) == [2, 1, 3]
 
 
-@pytest.mark.parametrize(
-    "query", [{}, {"sort": [("n", 1)]}, {"sort": [("$natural", -1)]}]
-)
-def test_skip_and_limit_cut_the_same_list(
-    numbers: Items, query: dict[str, Any]
-) -> None:
+@pytest.mark.parametrize("query", [{}, {"sort": [("n", 1)]}, {"sort": [("$natural", -1)]}])
+def test_skip_and_limit_cut_the_same_list(numbers: Items, query: dict[str, Any]) -> None:
     for filter in ({}, {"odd": 1}):
         everything = numbers.ids(filter, **query)
         assert numbers.ids(filter, skip=3, limit=5, **query) == everything[3:8]
@@ -61,9 +57,7 @@ def test_equal_sort_keys_keep_their_order(numbers: Items) -> None:
 def test_sort_beyond_its_memory_reads_documents_again(numbers: Items) -> None:
     expected = numbers.find({}, sort=[("n", 1)])
     with numbers.engine.begin_read() as txn:
-        execution = Execution(
-            txn, numbers.entry(txn), Query.compile({}, sort=[("n", 1)])
-        )
+        execution = Execution(txn, numbers.entry(txn), Query.compile({}, sort=[("n", 1)]))
         assert isinstance(execution.root, Sort)
         execution.root.memory_bytes = 100
         found = []

@@ -18,10 +18,7 @@ def test_collection_scan(items: Items) -> None:
     fill(items)
     answer = items.explain({"c": 5})
     assert answer["queryPlanner"]["namespace"] == "shop.items"
-    assert answer["queryPlanner"]["winningPlan"] == {
-        "stage": "COLLSCAN",
-        "direction": "forward",
-    }
+    assert answer["queryPlanner"]["winningPlan"] == {"stage": "COLLSCAN", "direction": "forward"}
     assert answer["queryPlanner"]["rejectedPlans"] == []
     stats = answer["executionStats"]
     assert stats["executionSuccess"] is True
@@ -44,16 +41,8 @@ def test_index_scan(items: Items) -> None:
     assert scan["isMultiKey"] is False
     assert scan["indexBounds"] == {"a": ["[3, 3]"], "b": ["[inf, 50)"]}
     stats = answer["executionStats"]
-    assert (
-        stats["nReturned"]
-        == stats["totalKeysExamined"]
-        == stats["totalDocsExamined"]
-        == 5
-    )
-    assert [
-        plan["inputStage"]["indexName"]
-        for plan in answer["queryPlanner"]["rejectedPlans"]
-    ]
+    assert stats["nReturned"] == stats["totalKeysExamined"] == stats["totalDocsExamined"] == 5
+    assert [plan["inputStage"]["indexName"] for plan in answer["queryPlanner"]["rejectedPlans"]]
 
 
 @pytest.mark.plan
@@ -71,9 +60,7 @@ def test_sort_skip_limit_and_projection(items: Items) -> None:
     answer = items.explain({}, **query)
     names = items.stages({}, **query)
     assert names == ["PROJECTION_DEFAULT", "LIMIT", "SKIP", "SORT", "COLLSCAN"]
-    sort = answer["queryPlanner"]["winningPlan"]["inputStage"]["inputStage"][
-        "inputStage"
-    ]
+    sort = answer["queryPlanner"]["winningPlan"]["inputStage"]["inputStage"]["inputStage"]
     assert sort["sortPattern"] == {"c": 1}
     assert sort["limitAmount"] == 5
     assert answer["executionStats"]["nReturned"] == 3

@@ -62,9 +62,7 @@ from cbdd.query.implication import QueryFilters, implies
         ({"a": float("nan")}, {"a": {"$gt": 3}}, False),
     ],
 )
-def test_implication(
-    given: dict[str, Any], wanted: dict[str, Any], answer: bool
-) -> None:
+def test_implication(given: dict[str, Any], wanted: dict[str, Any], answer: bool) -> None:
     assert implies(conjuncts_of(parse_filter(given)), parse_filter(wanted)) is answer
 
 
@@ -94,6 +92,4 @@ def test_filters_a_partial_index_may_not_have(filter: dict[str, Any]) -> None:
 
 def test_compiled_filters_match_documents() -> None:
     filter = QueryFilters().compile_partial(bson.encode({"a": {"$gt": 3}}))
-    assert filter.matches(bson.encode({"a": 4})) and not filter.matches(
-        bson.encode({"a": 3})
-    )
+    assert filter.matches(bson.encode({"a": 4})) and not filter.matches(bson.encode({"a": 3}))

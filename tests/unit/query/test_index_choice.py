@@ -71,9 +71,7 @@ def test_indexes_on_one_key_may_have_different_filters(many: Items) -> None:
     many.create_index({"a": 1}, name="low", partialFilterExpression={"a": {"$lt": 10}})
     assert uses_index(many, {"a": 35}) and uses_index(many, {"a": 5})
     with pytest.raises(OperationFailure) as raised:
-        many.create_index(
-            {"a": 1}, name="other", partialFilterExpression={"a": {"$lt": 10}}
-        )
+        many.create_index({"a": 1}, name="other", partialFilterExpression={"a": {"$lt": 10}})
     assert raised.value.code == 85
     with pytest.raises(OperationFailure) as raised:
         many.create_index({"a": 1}, partialFilterExpression={"a": {"$lt": 9}})
@@ -81,9 +79,7 @@ def test_indexes_on_one_key_may_have_different_filters(many: Items) -> None:
 
 
 def test_partial_unique_index_only_minds_its_own(items: Items) -> None:
-    items.create_index(
-        {"a": 1}, unique=True, partialFilterExpression={"b": {"$exists": True}}
-    )
+    items.create_index({"a": 1}, unique=True, partialFilterExpression={"b": {"$exists": True}})
     items.insert({"_id": 1, "a": 1}, {"_id": 2, "a": 1}, {"_id": 3, "a": 1, "b": 1})
     with pytest.raises(OperationFailure) as raised:
         items.insert({"_id": 4, "a": 1, "b": 2})
@@ -106,9 +102,7 @@ def test_partial_unique_index_only_minds_its_own(items: Items) -> None:
         ({"$or": [{"a": 1}, {"a": 2}]}, True),
     ],
 )
-def test_hashed_index_answers_equality(
-    many: Items, filter: dict[str, Any], is_used: bool
-) -> None:
+def test_hashed_index_answers_equality(many: Items, filter: dict[str, Any], is_used: bool) -> None:
     many.create_index({"a": "hashed"})
     assert uses_index(many, filter) is is_used
 
@@ -187,9 +181,7 @@ def test_hint_on_a_wildcard_index_needs_a_path(many: Items) -> None:
 
 @pytest.mark.plan
 @pytest.mark.parametrize("options", [{}, {"sparse": True}])
-def test_union_of_indexes_gives_each_document_once(
-    many: Items, options: dict[str, Any]
-) -> None:
+def test_union_of_indexes_gives_each_document_once(many: Items, options: dict[str, Any]) -> None:
     many.create_index({"a": 1}, **options)
     many.create_index({"t": 1})
     filter = {"$or": [{"a": 5}, {"t": 2, "_id": {"$lt": 60}}, {"a": {"$gt": 38}}]}
@@ -213,9 +205,7 @@ def test_skip_in_an_index_range_visits_nothing(many: Items) -> None:
         for skip in (0, 1, 57, 299, 300, 1000):
             found = many.ids({"a": {"$gte": 10}}, skip=skip, limit=4, **query)
             assert found == everything[skip : skip + 4]
-        stats = many.explain({"a": {"$gte": 10}}, skip=250, limit=1, **query)[
-            "executionStats"
-        ]
+        stats = many.explain({"a": {"$gte": 10}}, skip=250, limit=1, **query)["executionStats"]
         assert stats["totalKeysExamined"] == 1
     points = {"a": {"$in": [3, 9, 21]}}
     everything = many.ids(points, sort=[("a", 1)])

@@ -7,17 +7,7 @@ from typing import Any
 
 import bson
 import pytest
-from bson import (
-    Binary,
-    Code,
-    Decimal128,
-    Int64,
-    MaxKey,
-    MinKey,
-    ObjectId,
-    Regex,
-    Timestamp,
-)
+from bson import Binary, Code, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
 from bson.raw_bson import RawBSONDocument
 
 from cbdd.query import parse_filter
@@ -75,9 +65,7 @@ VALUES: dict[str, Any] = {
 
 @pytest.mark.parametrize("name", VALUES)
 def test_bson_type_is_that_type_only(name: str) -> None:
-    found = [
-        other for other, value in VALUES.items() if fits_at_a({"bsonType": name}, value)
-    ]
+    found = [other for other, value in VALUES.items() if fits_at_a({"bsonType": name}, value)]
     assert found == [name]
     assert fits_at_a({"bsonType": name}, MISSING)
 
@@ -96,9 +84,7 @@ def test_bson_type_is_that_type_only(name: str) -> None:
     ],
 )
 def test_type_by_the_names_of_json(name: Any, expected: list[str]) -> None:
-    found = [
-        other for other, value in VALUES.items() if fits_at_a({"type": name}, value)
-    ]
+    found = [other for other, value in VALUES.items() if fits_at_a({"type": name}, value)]
     assert found == expected
 
 
@@ -125,27 +111,11 @@ def test_null_is_there_and_missing_is_not() -> None:
 
 
 NUMBER_RULES: list[tuple[Schema, list[Any], list[Any]]] = [
-    (
-        {"minimum": 3},
-        [3, 3.0, Int64(3), Decimal128("3.00"), 4, INFINITY],
-        [2, 2.999, Int64(-9)],
-    ),
-    (
-        {"minimum": 3, "exclusiveMinimum": True},
-        [3.001, Int64(4)],
-        [3, 3.0, Decimal128("3")],
-    ),
+    ({"minimum": 3}, [3, 3.0, Int64(3), Decimal128("3.00"), 4, INFINITY], [2, 2.999, Int64(-9)]),
+    ({"minimum": 3, "exclusiveMinimum": True}, [3.001, Int64(4)], [3, 3.0, Decimal128("3")]),
     ({"minimum": 3, "exclusiveMinimum": False}, [3], [2]),
-    (
-        {"maximum": 3},
-        [3, 3.0, Int64(-9), -INFINITY],
-        [4, 3.001, Decimal128("3.01"), INFINITY],
-    ),
-    (
-        {"maximum": 3, "exclusiveMaximum": True},
-        [2, 2.999],
-        [3, Int64(3), Decimal128("3")],
-    ),
+    ({"maximum": 3}, [3, 3.0, Int64(-9), -INFINITY], [4, 3.001, Decimal128("3.01"), INFINITY]),
+    ({"maximum": 3, "exclusiveMaximum": True}, [2, 2.999], [3, Int64(3), Decimal128("3")]),
     ({"maximum": 3, "exclusiveMaximum": False}, [3], [4]),
     ({"minimum": 1, "maximum": 2}, [1, 1.5, 2], [0, 3]),
     ({"minimum": Decimal128("0.1")}, [0.2, Decimal128("0.1")], [0, Decimal128("0.09")]),
@@ -154,16 +124,8 @@ NUMBER_RULES: list[tuple[Schema, list[Any], list[Any]]] = [
     ({"minimum": 0}, [], [NAN, Decimal128("NaN")]),
     ({"maximum": 0}, [], [NAN, Decimal128("NaN")]),
     ({"minimum": NAN}, [NAN], [0, INFINITY]),
-    (
-        {"multipleOf": 3},
-        [0, 3, -9, 6.0, Int64(9), Decimal128("12")],
-        [1, 3.5, Int64(2**62)],
-    ),
-    (
-        {"multipleOf": 2.5},
-        [5, 7.5, -2.5, 0, Decimal128("10.0")],
-        [3, 2.6, Decimal128("1")],
-    ),
+    ({"multipleOf": 3}, [0, 3, -9, 6.0, Int64(9), Decimal128("12")], [1, 3.5, Int64(2**62)]),
+    ({"multipleOf": 2.5}, [5, 7.5, -2.5, 0, Decimal128("10.0")], [3, 2.6, Decimal128("1")]),
     ({"multipleOf": 0.1}, [0.3, 1, 0.7, -0.1, 1.1], [0.35, 0.01]),
     ({"multipleOf": Decimal128("0.01")}, [19.99, Decimal128("4.350"), 7], [0.001]),
     ({"multipleOf": Int64(2**62)}, [Int64(2**62), 0], [Int64(2**61), 1.5]),
@@ -176,11 +138,7 @@ NUMBER_RULES: list[tuple[Schema, list[Any], list[Any]]] = [
 STRING_RULES: list[tuple[Schema, list[Any], list[Any]]] = [
     ({"minLength": 0}, ["", "x"], []),
     ({"minLength": 2}, ["ab", "éé", "a" * 300], ["", "a", "é", "\U0001f600"]),
-    (
-        {"maxLength": 2},
-        ["", "ab", "éé", "\U0001f600\U0001f600", "\0\0"],
-        ["abc", "ééé", "a" * 300],
-    ),
+    ({"maxLength": 2}, ["", "ab", "éé", "\U0001f600\U0001f600", "\0\0"], ["abc", "ééé", "a" * 300]),
     ({"maxLength": 0}, [""], ["a"]),
     ({"minLength": 1, "maxLength": 2.0}, ["a", "ab"], ["", "abc"]),
     ({"minLength": Decimal128("1"), "maxLength": Int64(1)}, ["a"], ["", "ab"]),
@@ -197,16 +155,7 @@ ARRAY_RULES: list[tuple[Schema, list[Any], list[Any]]] = [
     ({"uniqueItems": False}, [[1, 1]], []),
     (
         {"uniqueItems": True},
-        [
-            [],
-            [1],
-            [1, 2, 3],
-            ["a", "A"],
-            [{}, "", [], None],
-            [[1, 2], [2, 1]],
-            [1, True],
-            [{}, []],
-        ],
+        [[], [1], [1, 2, 3], ["a", "A"], [{}, "", [], None], [[1, 2], [2, 1]], [1, True], [{}, []]],
         [
             [1, 1],
             [Int64(1), 1],
@@ -221,11 +170,7 @@ ARRAY_RULES: list[tuple[Schema, list[Any], list[Any]]] = [
     ),
     ({"items": {"type": "number"}}, [[], [1, 2.5]], [["x"], [1, "x"], [None], [[1]]]),
     ({"items": {"minimum": 5}}, [[5], ["x"], [[1]]], [[4], [5, 4]]),
-    (
-        {"items": {"items": {"type": "string"}}},
-        [[["x"]], ["x", 1], []],
-        [[[1]], [["x"], ["x", 1]]],
-    ),
+    ({"items": {"items": {"type": "string"}}}, [[["x"]], ["x", 1], []], [[[1]], [["x"], ["x", 1]]]),
     ({"items": []}, [[], [1, "x"]], []),
     (
         {"items": [{"maxLength": 1}, {"maxLength": 2}]},
@@ -254,11 +199,7 @@ OBJECT_RULES: list[tuple[Schema, list[Any], list[Any]]] = [
     ({"minProperties": 1}, [{"x": 1}, {"x": 1, "y": 2}], [{}]),
     ({"maxProperties": 1}, [{}, {"x": 1}], [{"x": 1, "y": 2}]),
     ({"minProperties": 1, "maxProperties": 1}, [{"x": [1, 2]}], [{}, {"x": 1, "y": 1}]),
-    (
-        {"required": ["x"]},
-        [{"x": 1}, {"x": None}, {"y": 1, "x": []}],
-        [{}, {"y": {"x": 1}}],
-    ),
+    ({"required": ["x"]}, [{"x": 1}, {"x": None}, {"y": 1, "x": []}], [{}, {"y": {"x": 1}}]),
     ({"required": ["x", "y"]}, [{"y": 1, "x": 1}], [{"x": 1}, {"y": 1}, {}]),
     ({"properties": {}}, [{}, {"x": 1}], []),
     (
@@ -279,10 +220,7 @@ OBJECT_RULES: list[tuple[Schema, list[Any], list[Any]]] = [
         [{"a": "s"}, {"ab": 10}, {"cb": 10}, {"c": 1, "a1": None}],
     ),
     (
-        {
-            "properties": {"aa": {"type": "number"}},
-            "patternProperties": {"^a": {"maximum": 5}},
-        },
+        {"properties": {"aa": {"type": "number"}}, "patternProperties": {"^a": {"maximum": 5}}},
         [{"aa": 5}, {"b": "x"}],
         [{"aa": 6}, {"aa": "x"}, {"ab": 6}],
     ),
@@ -307,22 +245,14 @@ OBJECT_RULES: list[tuple[Schema, list[Any], list[Any]]] = [
         [{"x": None, "b1": "s", "z": 1}],
         [{"b1": 1}, {"z": "s"}],
     ),
-    (
-        {"patternProperties": {"é": {}}, "additionalProperties": False},
-        [{"café": 1}],
-        [{"cafe": 1}],
-    ),
+    ({"patternProperties": {"é": {}}, "additionalProperties": False}, [{"café": 1}], [{"cafe": 1}]),
     (
         {"dependencies": {"x": ["y", "z"]}},
         [{}, {"y": 1}, {"x": 1, "y": 1, "z": 1}],
         [{"x": 1}, {"x": 1, "y": 1}, {"x": None, "z": 1}],
     ),
     (
-        {
-            "dependencies": {
-                "x": {"required": ["y"], "properties": {"z": {"type": "string"}}}
-            }
-        },
+        {"dependencies": {"x": {"required": ["y"], "properties": {"z": {"type": "string"}}}}},
         [{}, {"z": 1}, {"x": 1, "y": 1}, {"x": 1, "y": 1, "z": "s"}],
         [{"x": 1}, {"x": 1, "y": 1, "z": 1}],
     ),
@@ -414,26 +344,15 @@ def test_a_keyword_judges_the_whole_document(
 @pytest.mark.parametrize(
     ("schema", "good", "bad"),
     [
-        (
-            {"enum": ["x", 5]},
-            ["x", 5, 5.0, Int64(5), Decimal128("5.0")],
-            ["y", 6, ["x"], [5]],
-        ),
+        ({"enum": ["x", 5]}, ["x", 5, 5.0, Int64(5), Decimal128("5.0")], ["y", 6, ["x"], [5]]),
         ({"enum": [None]}, [None], [1, [], [None]]),
         ({"enum": [1, True]}, [1, True], [False, 0]),
         ({"enum": [NAN]}, [NAN, Decimal128("NaN")], [0]),
-        (
-            {"enum": [[1, 2, "3"]]},
-            [[1, 2, "3"], [1.0, 2, "3"]],
-            [[2, "3", 1], [1, 2], 1],
-        ),
+        ({"enum": [[1, 2, "3"]]}, [[1, 2, "3"], [1.0, 2, "3"]], [[2, "3", 1], [1, 2], 1]),
         ({"enum": [[]]}, [[]], [[1], {}]),
         (
             {"enum": [{"n": "tiny", "s": [{"a": 1, "b": 2}]}]},
-            [
-                {"n": "tiny", "s": [{"a": 1, "b": 2}]},
-                {"s": [{"b": 2.0, "a": 1}], "n": "tiny"},
-            ],
+            [{"n": "tiny", "s": [{"a": 1, "b": 2}]}, {"s": [{"b": 2.0, "a": 1}], "n": "tiny"}],
             [{"n": "tiny"}, {"n": "tiny", "s": [{"a": 1, "b": 2}], "x": 1}, {}],
         ),
         ({"enum": [{}]}, [{}], [{"a": 1}, []]),
@@ -454,11 +373,7 @@ def test_a_keyword_judges_the_whole_document(
         ({"type": "number", "anyOf": [{"minimum": 1}]}, [1], [0, "x"]),
         ({"type": "number", "oneOf": [{"minimum": 4}]}, [4], [3, "x"]),
         ({"type": "number", "enum": [1, "x"]}, [1], ["x", 2]),
-        (
-            {"minimum": 1, "maxLength": 2, "maxItems": 1},
-            [1, "ab", [1]],
-            [0, "abc", [1, 2]],
-        ),
+        ({"minimum": 1, "maxLength": 2, "maxItems": 1}, [1, "ab", [1]], [0, "abc", [1, 2]]),
     ],
 )
 def test_logical_keywords(schema: Schema, good: list[Any], bad: list[Any]) -> None:
@@ -474,32 +389,12 @@ def test_logical_keywords(schema: Schema, good: list[Any], bad: list[Any]) -> No
 @pytest.mark.parametrize(
     ("schema", "good", "bad"),
     [
-        (
-            {"enum": [{"_id": 0, "a": "x"}, 5]},
-            [{"_id": 0, "a": "x"}, {"a": "x", "_id": 0}],
-            [{}],
-        ),
+        ({"enum": [{"_id": 0, "a": "x"}, 5]}, [{"_id": 0, "a": "x"}, {"a": "x", "_id": 0}], [{}]),
         ({"enum": [1, None]}, [], [{}]),
-        (
-            {"allOf": [{"required": ["a"]}, {"required": ["b"]}]},
-            [{"a": 1, "b": 1}],
-            [{"a": 1}],
-        ),
-        (
-            {"anyOf": [{"required": ["a"]}, {"required": ["b"]}]},
-            [{"a": 1}, {"b": 1}],
-            [{}],
-        ),
-        (
-            {"oneOf": [{"required": ["a"]}, {"required": ["b"]}]},
-            [{"a": 1}],
-            [{"a": 1, "b": 1}, {}],
-        ),
-        (
-            {"not": {"properties": {"a": {"type": "string"}}}},
-            [{"a": 1}],
-            [{"a": "x"}, {}],
-        ),
+        ({"allOf": [{"required": ["a"]}, {"required": ["b"]}]}, [{"a": 1, "b": 1}], [{"a": 1}]),
+        ({"anyOf": [{"required": ["a"]}, {"required": ["b"]}]}, [{"a": 1}, {"b": 1}], [{}]),
+        ({"oneOf": [{"required": ["a"]}, {"required": ["b"]}]}, [{"a": 1}], [{"a": 1, "b": 1}, {}]),
+        ({"not": {"properties": {"a": {"type": "string"}}}}, [{"a": 1}], [{"a": "x"}, {}]),
         ({"allOf": [{"type": "string"}]}, [], [{}]),
         ({"anyOf": [{"type": "string"}, {}]}, [{}], []),
         ({"not": {}}, [], [{}]),
@@ -542,11 +437,7 @@ def test_a_schema_of_many_keywords() -> None:
                     "required": ["sku", "count"],
                     "properties": {
                         "sku": {"enum": ["tea", "pot", "cup"]},
-                        "count": {
-                            "bsonType": "number",
-                            "minimum": 0,
-                            "exclusiveMinimum": True,
-                        },
+                        "count": {"bsonType": "number", "minimum": 0, "exclusiveMinimum": True},
                     },
                 },
             },
@@ -586,16 +477,8 @@ def test_a_schema_of_many_keywords() -> None:
         ({"dependencies": {"a.b": ["c.d"]}}, {"a": {"b": 1}, "c": {}}, False),
         ({"dependencies": {"a.b": ["c.d"]}}, {"a": {}}, True),
         ({"dependencies": {"a.b": {"required": ["c"]}}}, {"a": {"b": 1}}, False),
-        (
-            {"properties": {"a.b": {}}, "additionalProperties": False},
-            {"a": {"b": 1}},
-            False,
-        ),
-        (
-            {"properties": {"a.b": {"enum": [None]}}, "required": ["a.b"]},
-            {"a": 1},
-            False,
-        ),
+        ({"properties": {"a.b": {}}, "additionalProperties": False}, {"a": {"b": 1}}, False),
+        ({"properties": {"a.b": {"enum": [None]}}, "required": ["a.b"]}, {"a": 1}, False),
     ],
 )
 def test_names_with_dots_are_paths(
@@ -643,21 +526,14 @@ IN_C: Schema = {"c": {"type": "null"}}
         ({"properties": IN_C}, {"b": {"c": 1}}, False),
         ({"properties": {"c.d": {"type": "null"}}}, {"b": {"c": {"d": 1}}}, False),
         ({"properties": IN_C, "required": ["c"]}, [{"b": {}}, {"b": {"c": 1}}], False),
-        (
-            {"properties": {"c": {}}, "required": ["c"]},
-            [{"b": {}}, {"b": {"c": 1}}],
-            True,
-        ),
+        ({"properties": {"c": {}}, "required": ["c"]}, [{"b": {}}, {"b": {"c": 1}}], True),
     ],
 )
 def test_a_schema_for_a_path_is_about_any_of_its_values(
     schema: Schema, a: Any, expected: bool
 ) -> None:
     assert fits({"properties": {"a.b": schema}}, {"a": a}) == expected
-    assert (
-        fits({"properties": {"x": {"properties": {"a.b": schema}}}}, {"x": {"a": a}})
-        == expected
-    )
+    assert fits({"properties": {"x": {"properties": {"a.b": schema}}}}, {"x": {"a": a}}) == expected
 
 
 def test_of_a_repeated_name_the_first_counts() -> None:
@@ -694,11 +570,7 @@ def test_it_stands_where_a_filter_does() -> None:
         ({"$jsonSchema": []}, 14, "$jsonSchema must be an object"),
         ({"a": {"$jsonSchema": {}}}, 2, "unknown operator: $jsonSchema"),
         ({"a": {"$not": {"$jsonSchema": {}}}}, 2, "unknown operator: $jsonSchema"),
-        (
-            {"a": {"$elemMatch": {"$gt": 1, "$jsonSchema": {}}}},
-            2,
-            "unknown operator: $jsonSchema",
-        ),
+        ({"a": {"$elemMatch": {"$gt": 1, "$jsonSchema": {}}}}, 2, "unknown operator: $jsonSchema"),
     ],
 )
 def test_where_it_does_not_stand_it_is_refused(
@@ -720,9 +592,7 @@ def test_it_is_a_validator() -> None:
 
 
 def test_indexes_do_not_change_the_answer(items: Items) -> None:
-    items.insert(
-        {"_id": 1, "a": 1, "b": 1}, {"_id": 2, "a": 2, "b": 2}, {"_id": 3, "a": "x"}
-    )
+    items.insert({"_id": 1, "a": 1, "b": 1}, {"_id": 2, "a": 2, "b": 2}, {"_id": 3, "a": "x"})
     schema = {"$jsonSchema": {"required": ["a"], "properties": {"a": {"minimum": 2}}}}
     for _ in range(2):
         assert items.ids(schema) == [2, 3]
@@ -768,18 +638,10 @@ OF_KEYWORD: list[tuple[Schema, int, str]] = [
         14,
         "requires that each element of the array is an object, but found a string",
     ),
-    (
-        {"additionalItems": ""},
-        14,
-        "must be either an object or a boolean, but got a string",
-    ),
+    ({"additionalItems": ""}, 14, "must be either an object or a boolean, but got a string"),
     ({"required": {}}, 14, "must be an array, but found an element of type object"),
     ({"required": []}, 9, "cannot be an empty array"),
-    (
-        {"required": [1]},
-        14,
-        "must be an array of strings, but found an element of type: int",
-    ),
+    ({"required": [1]}, 14, "must be an array of strings, but found an element of type: int"),
     ({"required": ["a", "b", "a"]}, 9, "array cannot contain duplicate values"),
     ({"properties": []}, 14, "must be an object"),
     ({"patternProperties": 1}, 14, "must be an object"),
@@ -788,20 +650,12 @@ OF_KEYWORD: list[tuple[Schema, int, str]] = [
     ({"dependencies": []}, 14, "must be an object"),
     ({"allOf": {}}, 14, "must be an array"),
     ({"anyOf": []}, 2, "must be a non-empty array"),
-    (
-        {"oneOf": [{}, 0]},
-        14,
-        "must be an array of objects, but found an element of type int",
-    ),
+    ({"oneOf": [{}, 0]}, 14, "must be an array of objects, but found an element of type int"),
     ({"not": []}, 14, "must be an object, but found an element of type array"),
     ({"enum": 1}, 14, "must be an array, but found an element of type int"),
     ({"enum": []}, 9, "cannot be an empty array"),
     ({"enum": [1, 1.0]}, 9, "array cannot contain duplicate values."),
-    (
-        {"enum": [{"a": 1, "b": 2}, {"b": 2, "a": 1}]},
-        9,
-        "array cannot contain duplicate values.",
-    ),
+    ({"enum": [{"a": 1, "b": 2}, {"b": 2, "a": 1}]}, 9, "array cannot contain duplicate values."),
 ]
 KEYWORD = "$jsonSchema keyword"
 NOT_INT64 = "Cannot represent as a 64-bit integer"
@@ -813,10 +667,7 @@ WITH_UNKNOWN: list[Schema] = [
         for keyword in ("items", "additionalItems", "additionalProperties", "not")
     ],
     *[{keyword: [{}, UNKNOWN]} for keyword in ("items", "allOf", "anyOf", "oneOf")],
-    *[
-        {keyword: {"a": UNKNOWN}}
-        for keyword in ("properties", "patternProperties", "dependencies")
-    ],
+    *[{keyword: {"a": UNKNOWN}} for keyword in ("properties", "patternProperties", "dependencies")],
     {"properties": {"a.b": UNKNOWN}},
 ]
 REFUSED: list[tuple[Schema, int, str]] = [
@@ -826,36 +677,17 @@ REFUSED: list[tuple[Schema, int, str]] = [
     ],
     *[(schema, 9, "Unknown $jsonSchema keyword: foo") for schema in WITH_UNKNOWN],
     ({"type": "integer"}, 9, "$jsonSchema type 'integer' is not currently supported."),
-    (
-        {"type": ["null", "integer"]},
-        9,
-        "$jsonSchema type 'integer' is not currently supported.",
-    ),
-    (
-        {"bsonType": "integer"},
-        9,
-        "$jsonSchema type 'integer' is not currently supported.",
-    ),
+    ({"type": ["null", "integer"]}, 9, "$jsonSchema type 'integer' is not currently supported."),
+    ({"bsonType": "integer"}, 9, "$jsonSchema type 'integer' is not currently supported."),
     ({"type": "unknown"}, 2, "Unknown type name alias: unknown"),
     ({"bsonType": ["number", "unknown"]}, 2, "Unknown type name alias: unknown"),
     ({"type": "int"}, 2, "Unknown type name alias: int"),
     ({"type": "bool"}, 2, "Unknown type name alias: bool"),
     ({"bsonType": "boolean"}, 2, "Unknown type name alias: boolean"),
-    (
-        {"type": [], "bsonType": []},
-        9,
-        f"Cannot specify both {KEYWORD}s 'type' and 'bsonType'",
-    ),
+    ({"type": [], "bsonType": []}, 9, f"Cannot specify both {KEYWORD}s 'type' and 'bsonType'"),
     *[
-        (
-            {flag: False},
-            9,
-            f"{KEYWORD} '{limit}' must be a present if {flag} is present",
-        )
-        for limit, flag in (
-            ("minimum", "exclusiveMinimum"),
-            ("maximum", "exclusiveMaximum"),
-        )
+        ({flag: False}, 9, f"{KEYWORD} '{limit}' must be a present if {flag} is present")
+        for limit, flag in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum"))
     ],
     ({"minLength": "0"}, 9, 'Expected a number in: minLength: "0"'),
     ({"maxLength": {}}, 9, "Expected a number in: maxLength: {}"),
@@ -867,11 +699,7 @@ REFUSED: list[tuple[Schema, int, str]] = [
     ({"minProperties": [1]}, 9, "Expected a number in: minProperties: [ 1 ]"),
     ({"maxProperties": None}, 9, "Expected a number in: maxProperties: null"),
     ({"minItems": Decimal128("1.5")}, 9, f'{NOT_INT64}: minItems: Decimal128("1.5")'),
-    (
-        {"properties": {"a": 1}},
-        14,
-        "Nested schema for $jsonSchema property 'a' must be an object",
-    ),
+    ({"properties": {"a": 1}}, 14, "Nested schema for $jsonSchema property 'a' must be an object"),
     ({"patternProperties": {"(": {}}}, 2, "Invalid regular expression: ("),
     *[
         (
@@ -882,12 +710,7 @@ REFUSED: list[tuple[Schema, int, str]] = [
         for operand, code, what, problem in (
             (1, 14, "property", "must be either an object or an array"),
             ([], 9, "property", "cannot be an empty array"),
-            (
-                [1],
-                14,
-                "array",
-                "can only contain strings, but found element of type: int",
-            ),
+            ([1], 14, "array", "can only contain strings, but found element of type: int"),
             (["b", "b"], 9, "array", "contains duplicate element: b"),
         )
     ],
@@ -895,9 +718,7 @@ REFUSED: list[tuple[Schema, int, str]] = [
 
 
 @pytest.mark.parametrize(("schema", "code", "message"), REFUSED)
-def test_wrong_schema_is_refused_at_every_depth(
-    schema: Schema, code: int, message: str
-) -> None:
+def test_wrong_schema_is_refused_at_every_depth(schema: Schema, code: int, message: str) -> None:
     assert refused(schema) == (code, message)
     assert refused({"properties": {"x": schema}}) == (code, message)
     assert refused({"properties": {"x.y": schema}}) == (code, message)
@@ -939,15 +760,10 @@ def test_missing_is_no_type() -> None:
 
 def test_a_keyword_may_not_be_repeated() -> None:
     with_twice = repeated("type", "object", "object")
-    assert refusal_of({"$jsonSchema": with_twice}) == (
-        9,
-        "Duplicate $jsonSchema keyword: type",
-    )
+    assert refusal_of({"$jsonSchema": with_twice}) == (9, "Duplicate $jsonSchema keyword: type")
 
 
-@pytest.mark.parametrize(
-    "schema", [{"required": ["a\0"]}, {"dependencies": {"a": ["b.\0c"]}}]
-)
+@pytest.mark.parametrize("schema", [{"required": ["a\0"]}, {"dependencies": {"a": ["b.\0c"]}}])
 def test_a_name_with_a_null_byte_is_refused(schema: Schema) -> None:
     assert refused(schema)[0] == 9867600
 

@@ -46,14 +46,8 @@ def test_min_is_inside_and_max_is_not(pairs: Items) -> None:
     assert [each["_id"] for each in ask(pairs, {"b": 1}, low, high, HINT)] == [5]
     assert len(ask(pairs, {}, low, None, HINT)) == 15
     assert len(ask(pairs, {}, None, high, HINT)) == 8
-    assert (
-        ask(pairs, {}, low, high, HINT, query={"sort": {"a": -1, "b": 1}})
-        == found[::-1]
-    )
-    assert (
-        ask(pairs, {}, low, high, HINT, query={"sort": {"b": 1}, "limit": 1})
-        == found[2:]
-    )
+    assert ask(pairs, {}, low, high, HINT, query={"sort": {"a": -1, "b": 1}}) == found[::-1]
+    assert ask(pairs, {}, low, high, HINT, query={"sort": {"b": 1}, "limit": 1}) == found[2:]
 
 
 @pytest.mark.parametrize(
@@ -67,9 +61,7 @@ def test_min_is_inside_and_max_is_not(pairs: Items) -> None:
         ({"a": 1, "b": 1}, {"a": 1, "b": 1}, HINT, 51175),
     ],
 )
-def test_ranges_that_are_refused(
-    pairs: Items, low: Any, high: Any, hint: Any, code: int
-) -> None:
+def test_ranges_that_are_refused(pairs: Items, low: Any, high: Any, hint: Any, code: int) -> None:
     with pytest.raises(OperationFailure) as raised:
         ask(pairs, {}, low, high, hint)
     assert raised.value.code == code
@@ -78,21 +70,15 @@ def test_ranges_that_are_refused(
 def test_key_is_returned_in_place_of_the_document(pairs: Items) -> None:
     found = ask(pairs, {"a": 1}, None, None, HINT, returns_key=True)
     assert found == [{"a": 1, "b": b} for b in (3, 2, 1, 0)]
-    found = ask(
-        pairs, {"a": 1}, None, None, HINT, returns_key=True, query={"sort": {"b": 1}}
-    )
+    found = ask(pairs, {"a": 1}, None, None, HINT, returns_key=True, query={"sort": {"b": 1}})
     assert found == [{"a": 1, "b": b} for b in (0, 1, 2, 3)]
-    assert (
-        ask(pairs, {"a": 1}, None, None, {"$natural": 1}, returns_key=True) == [{}] * 4
-    )
+    assert ask(pairs, {"a": 1}, None, None, {"$natural": 1}, returns_key=True) == [{}] * 4
 
 
 def test_keys_of_arrays_are_their_elements(items: Items) -> None:
     items.insert({"_id": 1, "a": [3, 5]}, {"_id": 2, "a": []})
     items.create_index({"a": 1})
-    assert ask(items, {"a": {"$gt": 4}}, None, None, "a_1", returns_key=True) == [
-        {"a": 5}
-    ]
+    assert ask(items, {"a": {"$gt": 4}}, None, None, "a_1", returns_key=True) == [{"a": 5}]
 
 
 def test_keys_of_other_kinds(items: Items) -> None:
@@ -108,9 +94,7 @@ def test_keys_of_other_kinds(items: Items) -> None:
 def test_record_id_comes_last(pairs: Items) -> None:
     found = ask(pairs, {"_id": 3}, None, None, None, shows_record_id=True)
     assert list(found[0].items())[-1] == ("$recordId", 4)
-    found = ask(
-        pairs, {"a": 0}, None, None, HINT, shows_record_id=True, returns_key=True
-    )
+    found = ask(pairs, {"a": 0}, None, None, HINT, shows_record_id=True, returns_key=True)
     assert found[0] == {"a": 0, "b": 3, "$recordId": 4}
     assert isinstance(RawBSONDocument(bson.encode(found[0])), RawBSONDocument)
 

@@ -13,19 +13,7 @@ import pytest
 from cbdd.query.path import array_position
 from tests.unit.query.asking import matches
 
-PROBES: list[Any] = [
-    1,
-    2,
-    5,
-    [1, 2],
-    [8],
-    [7, [8]],
-    [[1, 2]],
-    [],
-    {"0": 5},
-    {"b": 1},
-    None,
-]
+PROBES: list[Any] = [1, 2, 5, [1, 2], [8], [7, [8]], [[1, 2]], [], {"0": 5}, {"b": 1}, None]
 
 
 @pytest.mark.parametrize(
@@ -67,8 +55,7 @@ def test_array_at_the_end_stays_whole_for_operators_on_arrays() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "position"),
-    [("0", 0), ("12", 12), ("01", -1), ("", -1), ("-1", -1), ("x", -1)],
+    ("name", "position"), [("0", 0), ("12", 12), ("01", -1), ("", -1), ("-1", -1), ("x", -1)]
 )
 def test_only_plain_decimal_names_are_positions(name: str, position: int) -> None:
     assert array_position(name.encode()) == position

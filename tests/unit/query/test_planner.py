@@ -14,13 +14,7 @@ from cbdd.query import compile_sort
 from tests.unit.query.conftest import Items
 
 PEOPLE = [
-    {
-        "_id": i,
-        "name": f"n{i:04}",
-        "age": i % 50,
-        "city": "abcde"[i % 5],
-        "tags": [i % 3, "x"],
-    }
+    {"_id": i, "name": f"n{i:04}", "age": i % 50, "city": "abcde"[i % 5], "tags": [i % 3, "x"]}
     for i in range(2000)
 ]
 
@@ -49,22 +43,10 @@ def people(items: Items) -> Items:
         ({"age": 5}, {"sort": [("name", -1)]}, ["FETCH", "IXSCAN"]),
         ({"age": 5}, {"sort": [("name", 1)]}, ["FETCH", "IXSCAN"]),
         ({"age": 5}, {"sort": [("age", -1), ("name", 1)]}, ["FETCH", "IXSCAN"]),
-        (
-            {"age": {"$in": [5, 6]}},
-            {"sort": [("name", 1)]},
-            ["SORT", "FETCH", "IXSCAN"],
-        ),
-        (
-            {},
-            {"sort": [("age", 1), ("name", -1)], "limit": 5},
-            ["LIMIT", "FETCH", "IXSCAN"],
-        ),
+        ({"age": {"$in": [5, 6]}}, {"sort": [("name", 1)]}, ["SORT", "FETCH", "IXSCAN"]),
+        ({}, {"sort": [("age", 1), ("name", -1)], "limit": 5}, ["LIMIT", "FETCH", "IXSCAN"]),
         ({}, {"sort": [("age", -1)], "limit": 5}, ["LIMIT", "FETCH", "IXSCAN"]),
-        (
-            {},
-            {"sort": [("age", 1), ("name", 1)], "limit": 5},
-            ["LIMIT", "SORT", "COLLSCAN"],
-        ),
+        ({}, {"sort": [("age", 1), ("name", 1)], "limit": 5}, ["LIMIT", "SORT", "COLLSCAN"]),
         ({}, {"sort": [("age", 1)]}, ["SORT", "COLLSCAN"]),
         ({}, {"sort": [("$natural", -1)]}, ["COLLSCAN"]),
         ({}, {"hint": "city_1"}, ["FETCH", "IXSCAN"]),
@@ -107,9 +89,7 @@ def test_document_with_several_keys_is_found_once(people: Items) -> None:
     assert people.ids({"tags": {"$gt": 99}}) == ["two"]
 
 
-def test_sort_by_an_array_index_takes_the_lowest_or_highest_element(
-    items: Items,
-) -> None:
+def test_sort_by_an_array_index_takes_the_lowest_or_highest_element(items: Items) -> None:
     items.insert({"_id": 1, "a": [5, 1]}, {"_id": 2, "a": 3}, {"_id": 3, "a": [2, 9]})
     items.create_index({"a": 1})
     for sort, expected in (([("a", 1)], [1, 3, 2]), ([("a", -1)], [3, 1, 2])):
@@ -138,19 +118,7 @@ def test_unique_index_answers_equality(items: Items) -> None:
     assert items.ids({"name": {"$gte": "n0018"}}) == [18, 19]
 
 
-VALUES: list[Any] = [
-    None,
-    True,
-    1,
-    2,
-    2.5,
-    "a",
-    "ab",
-    float("nan"),
-    [],
-    [1, "a"],
-    {"b": 1},
-]
+VALUES: list[Any] = [None, True, 1, 2, 2.5, "a", "ab", float("nan"), [], [1, "a"], {"b": 1}]
 FILTERS: list[dict[str, Any]] = [
     *({"a": value} for value in VALUES),
     *({"a": {"$ne": value}} for value in VALUES),
@@ -172,29 +140,18 @@ FILTERS: list[dict[str, Any]] = [
     {"$and": [{"a": {"$gte": 1}}, {"b": 1}]},
     {"$or": [{"a": 1}, {"a": {"$gt": "a"}}]},
 ]
-SORTS: list[list[tuple[str, int]]] = [
-    [("a", 1)],
-    [("a", -1)],
-    [("a", 1), ("b", -1)],
-    [("b", 1)],
-]
+SORTS: list[list[tuple[str, int]]] = [[("a", 1)], [("a", -1)], [("a", 1), ("b", -1)], [("b", 1)]]
 
 
-@pytest.mark.parametrize(
-    "keys", [{"a": 1}, {"a": -1, "b": 1}, {"b": 1, "a": 1}, {"a.b": 1}]
-)
-def test_every_index_gives_what_a_scan_gives(
-    tmp_path: Path, keys: dict[str, int]
-) -> None:
+@pytest.mark.parametrize("keys", [{"a": 1}, {"a": -1, "b": 1}, {"b": 1, "a": 1}, {"a.b": 1}])
+def test_every_index_gives_what_a_scan_gives(tmp_path: Path, keys: dict[str, int]) -> None:
     generator = random.Random(repr(keys))
     items = Items(tmp_path / "same.cbdd")
     documents: list[dict[str, Any]] = []
     for number in range(60):
         document: dict[str, Any] = {"_id": number}
         if generator.random() < 0.9:
-            document["a"] = generator.choice(
-                [*VALUES, [{"b": 1}, {"b": 2}], {"b": [1, 2]}]
-            )
+            document["a"] = generator.choice([*VALUES, [{"b": 1}, {"b": 2}], {"b": [1, 2]}])
         if generator.random() < 0.8:
             document["b"] = generator.choice([1, 2, 3.0, "x", None])
         documents.append(document)

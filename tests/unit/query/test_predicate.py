@@ -65,9 +65,7 @@ def test_modulo_cuts_toward_zero() -> None:
     assert matches({"a": {"$mod": [2, 1]}}, {"a": Int64(2**62 + 1)})
 
 
-@pytest.mark.parametrize(
-    "value", [float("nan"), float("inf"), 1e300, "5", Decimal128("1E+99")]
-)
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e300, "5", Decimal128("1E+99")])
 def test_what_is_no_int64_has_no_remainder(value: Any) -> None:
     assert not matches({"a": {"$mod": [1, 0]}}, {"a": value})
 

@@ -11,12 +11,7 @@ from pymongo.errors import OperationFailure
 from cbdd.query import parse_filter, parse_projection
 from tests.unit.query.asking import projected
 
-DOCUMENT = {
-    "_id": 1,
-    "a": {"b": 1, "c": [2]},
-    "d": [{"x": 1, "y": 2}, 5, [{"x": 3}]],
-    "e": 9,
-}
+DOCUMENT = {"_id": 1, "a": {"b": 1, "c": [2]}, "d": [{"x": 1, "y": 2}, 5, [{"x": 3}]], "e": 9}
 
 
 @pytest.mark.parametrize(
@@ -72,13 +67,7 @@ def test_wrong_projection_is_refused(spec: dict[str, Any], code: int) -> None:
     assert raised.value.code == code
 
 
-NUMBERS = {
-    "_id": 1,
-    "n": [1, 2, 3, 4, 5],
-    "d": {"n": [1, 2, 3]},
-    "e": [{"n": [1, 2]}, 7],
-    "s": "x",
-}
+NUMBERS = {"_id": 1, "n": [1, 2, 3, 4, 5], "d": {"n": [1, 2, 3]}, "e": [{"n": [1, 2]}, 7], "s": "x"}
 
 
 @pytest.mark.parametrize(
@@ -102,10 +91,7 @@ NUMBERS = {
         ({"n": {"$slice": ["$n", 2]}}, {"_id": 1, "n": [1, 2]}),
         ({"n": {"$elemMatch": {"$gt": 2}}}, {"_id": 1, "n": [3]}),
         ({"n": {"$elemMatch": {"$gt": 9}}, "s": 1}, {"_id": 1, "s": "x"}),
-        (
-            {"e": {"$elemMatch": {"n": 2}}, "s": 1},
-            {"_id": 1, "s": "x", "e": [{"n": [1, 2]}]},
-        ),
+        ({"e": {"$elemMatch": {"n": 2}}, "s": 1}, {"_id": 1, "s": "x", "e": [{"n": [1, 2]}]}),
         ({"s": {"$elemMatch": {"$gt": 0}}, "_id": 0}, {}),
         ({"x": "$s"}, {"_id": 1, "x": "x"}),
         ({"x": "text", "_id": 0}, {"x": "text"}),
@@ -113,20 +99,14 @@ NUMBERS = {
         ({"x": ["$s", "$nothing"], "_id": 0}, {"x": ["x", None]}),
         ({"x": "$nothing", "s": 1}, {"_id": 1, "s": "x"}),
         ({"d.sum": {"$sum": "$d.n"}, "_id": 0}, {"d": {"sum": 6}}),
-        (
-            {"d": {"sum": {"$sum": "$d.n"}, "n": 1}, "_id": 0},
-            {"d": {"n": [1, 2, 3], "sum": 6}},
-        ),
+        ({"d": {"sum": {"$sum": "$d.n"}, "n": 1}, "_id": 0}, {"d": {"n": [1, 2, 3], "sum": 6}}),
         ({"e.x": {"$literal": 1}, "_id": 0}, {"e": [{"x": 1}, {"x": 1}]}),
         ({"s.t": {"$literal": 1}, "_id": 0}, {"s": {"t": 1}}),
         ({"d.t": "$_id", "s.t": "$_id"}, {"_id": 1, "d": {"t": 1}, "s": {"t": 1}}),
         ({"n.t": "$_id", "s": 1}, {"_id": 1, "n": [{"t": 1}] * 5, "s": "x"}),
         ({"new.x": "$s", "_id": 0}, {"new": {"x": "x"}}),
         ({"_id": "$s", "s": 1}, {"s": "x", "_id": "x"}),
-        (
-            {"x": {"$literal": 0}, "y": {"$literal": "$s"}, "_id": 0},
-            {"x": 0, "y": "$s"},
-        ),
+        ({"x": {"$literal": 0}, "y": {"$literal": "$s"}, "_id": 0}, {"x": 0, "y": "$s"}),
         ({"n": "$$ROOT.d.n", "_id": 0}, {"n": [1, 2, 3]}),
         ({"x": "$$REMOVE", "_id": 0}, {}),
     ],

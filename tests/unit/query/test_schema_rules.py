@@ -10,13 +10,7 @@ import pytest
 from bson import Code, Decimal128, Int64, Regex
 from bson.errors import InvalidBSON
 
-from cbdd.document.raw import (
-    TYPE_ARRAY,
-    TYPE_DOCUMENT,
-    TYPE_INT32,
-    TYPE_NULL,
-    TYPE_STRING,
-)
+from cbdd.document.raw import TYPE_ARRAY, TYPE_DOCUMENT, TYPE_INT32, TYPE_NULL, TYPE_STRING
 from cbdd.expression.pattern import compile_pattern
 from cbdd.expression.value import MISSING, value_of
 from cbdd.query.path import FieldPath, ValuePredicate
@@ -38,13 +32,7 @@ from cbdd.query.schema_rules import (
     Properties,
     TypeSet,
 )
-from cbdd.query.schema_values import (
-    EqualsAny,
-    Length,
-    Multiple,
-    UniqueItems,
-    unordered_key,
-)
+from cbdd.query.schema_values import EqualsAny, Length, Multiple, UniqueItems, unordered_key
 
 INTEGER = HasTypes(TypeSet([TYPE_INT32]))
 TEXT = HasTypes(TypeSet([TYPE_STRING]))
@@ -139,14 +127,7 @@ def test_a_dependency_wants_its_rule_where_the_condition_holds() -> None:
 
 @pytest.mark.parametrize(
     ("text", "length"),
-    [
-        ("", 0),
-        ("abc", 3),
-        ("é", 1),
-        ("\u20ac\u20ac", 2),
-        ("\U0001f600", 1),
-        ("e\u0301", 2),
-    ],
+    [("", 0), ("abc", 3), ("é", 1), ("\u20ac\u20ac", 2), ("\U0001f600", 1), ("e\u0301", 2)],
 )
 def test_length_counts_code_points(text: str, length: int) -> None:
     assert asked(Length(length, length), text)
@@ -164,11 +145,7 @@ def test_count_is_of_one_type() -> None:
 @pytest.mark.parametrize(
     ("divisor", "good", "bad"),
     [
-        (
-            "3",
-            [0, -0.0, 3, -3, 6.0, Int64(-9), Decimal128("9.0"), 3e17],
-            [1, 2.5, Int64(2**62)],
-        ),
+        ("3", [0, -0.0, 3, -3, 6.0, Int64(-9), Decimal128("9.0"), 3e17], [1, 2.5, Int64(2**62)]),
         ("0.5", [1, 0.5, -1.5, Decimal128("2.50")], [0.25, Decimal128("0.1")]),
         ("1E+3", [1000, 2e3, Decimal128("1E+4")], [100, 1500]),
         ("1E-6176", [1, 1e-300, Decimal128("9.999E+6144")], []),
@@ -180,13 +157,7 @@ def test_multiples(divisor: str, good: list[Any], bad: list[Any]) -> None:
     rule = Multiple(Decimal(divisor))
     for number in good:
         assert asked(rule, number), number
-    for number in [
-        *bad,
-        float("nan"),
-        float("inf"),
-        Decimal128("NaN"),
-        Decimal128("-Infinity"),
-    ]:
+    for number in [*bad, float("nan"), float("inf"), Decimal128("NaN"), Decimal128("-Infinity")]:
         assert not asked(rule, number), number
 
 
@@ -254,13 +225,9 @@ def test_keys_end_before_the_stack_does() -> None:
         (2, NO_LIMIT, [True, True, True, True]),
     ],
 )
-def test_items_are_asked_by_position(
-    first: int, last: int, expected: list[bool]
-) -> None:
+def test_items_are_asked_by_position(first: int, last: int, expected: list[bool]) -> None:
     rule = Items(first, last, INTEGER)
-    assert [
-        asked(rule, value) for value in ([], [1, 2], [1, "x"], ["x", 1])
-    ] == expected
+    assert [asked(rule, value) for value in ([], [1, 2], [1, "x"], ["x", 1])] == expected
 
 
 def test_properties_follow_their_rules() -> None:

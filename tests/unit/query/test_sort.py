@@ -56,11 +56,7 @@ def test_arrays_sort_by_lowest_element_up_and_highest_down() -> None:
 
 
 def test_several_fields_and_paths() -> None:
-    documents = [
-        {"a": 1, "b": {"c": 2}},
-        {"a": 1, "b": {"c": 3}},
-        {"a": 0, "b": {"c": 9}},
-    ]
+    documents = [{"a": 1, "b": {"c": 2}}, {"a": 1, "b": {"c": 3}}, {"a": 0, "b": {"c": 9}}]
     assert [d["b"]["c"] for d in order(documents, [("a", 1), ("b.c", -1)])] == [9, 3, 2]
     assert [d["b"]["c"] for d in order(documents, {"a": -1, "b.c": 1})] == [2, 3, 9]
 

@@ -17,18 +17,11 @@ from tests.unit.query.conftest import Items
 @pytest.fixture
 def numbers(items: Items) -> Items:
     dice = random.Random(5)
-    items.insert(
-        *[
-            {"_id": i, "n": dice.randrange(100), "t": "x" * (i % 50)}
-            for i in range(1000)
-        ]
-    )
+    items.insert(*[{"_id": i, "n": dice.randrange(100), "t": "x" * (i % 50)} for i in range(1000)])
     return items
 
 
-def run(
-    items: Items, spec: dict[str, int], memory_bytes: int, **options: Any
-) -> tuple[Any, Sort]:
+def run(items: Items, spec: dict[str, int], memory_bytes: int, **options: Any) -> tuple[Any, Sort]:
     """Sort all documents within some memory; return the record ids and the stage."""
     pattern = compile_sort(spec)
     assert pattern is not None
@@ -44,9 +37,7 @@ def run(
         return found, stage
 
 
-@pytest.mark.parametrize(
-    "spec", [{"n": 1}, {"n": -1, "_id": 1}, {"t": 1}, {"missing": 1}]
-)
+@pytest.mark.parametrize("spec", [{"n": 1}, {"n": -1, "_id": 1}, {"t": 1}, {"missing": 1}])
 @pytest.mark.parametrize("memory_bytes", [1, 5_000, 60_000, 10_000_000])
 def test_order_does_not_depend_on_the_memory(
     numbers: Items, spec: dict[str, int], memory_bytes: int
@@ -81,10 +72,7 @@ def test_few_wanted_documents_are_kept_in_a_heap(numbers: Items) -> None:
         assert isinstance(sort, Sort) and sort.spills == 0
     everything = numbers.ids({}, sort=[("n", 1), ("_id", 1)])
     assert numbers.ids({}, sort=[("n", 1), ("_id", 1)], limit=5) == everything[:5]
-    assert (
-        numbers.ids({}, sort=[("n", 1), ("_id", 1)], limit=MAX_HEAP_DOCUMENTS + 1)
-        == everything
-    )
+    assert numbers.ids({}, sort=[("n", 1), ("_id", 1)], limit=MAX_HEAP_DOCUMENTS + 1) == everything
 
 
 def test_explain_tells_of_the_disk(numbers: Items) -> None:

@@ -24,10 +24,7 @@ def replaced(document: dict[str, Any], replacement: dict[str, Any]) -> dict[str,
 
 def test_unchanged_document_is_returned_itself() -> None:
     document = bson.encode({"_id": 1, "a": 1})
-    assert (
-        Update.compile({"$set": {"a": 1}, "$unset": {"x": ""}}).apply(document)
-        is document
-    )
+    assert Update.compile({"$set": {"a": 1}, "$unset": {"x": ""}}).apply(document) is document
     assert Update.compile({"$set": {"a": 1.0}}).apply(document) != document
     assert Update.compile({}).apply(document) is document
 
@@ -40,18 +37,12 @@ def test_sorting_push_counts_as_a_change() -> None:
 
 
 def test_new_fields_come_at_the_end_by_name_and_old_ones_stay_in_place() -> None:
-    result = updated(
-        {"_id": 1, "z": 1, "y": 2}, {"$set": {"c": 1, "y": 3}, "$inc": {"b": 1}}
-    )
+    result = updated({"_id": 1, "z": 1, "y": 2}, {"$set": {"c": 1, "y": 3}, "$inc": {"b": 1}})
     assert list(result.items()) == [("_id", 1), ("z", 1), ("y", 3), ("b", 1), ("c", 1)]
 
 
 def test_id_may_not_change() -> None:
-    for update in (
-        {"$set": {"_id": 2}},
-        {"$unset": {"_id": 1}},
-        {"$rename": {"_id": "x"}},
-    ):
+    for update in ({"$set": {"_id": 2}}, {"$unset": {"_id": 1}}, {"$rename": {"_id": "x"}}):
         assert update_refusal({"_id": 1}, update) == 66
     assert update_refusal({"_id": {"a": 1}}, {"$set": {"_id.a": 2}}) == 66
     assert updated({"_id": 1}, {"$set": {"_id": 1, "a": 1}}) == {"_id": 1, "a": 1}
@@ -118,9 +109,7 @@ def test_upsert_may_change_what_the_filter_gave_but_not_the_id() -> None:
 
 
 @pytest.mark.parametrize("filter", [{"a": 1, "a.b": 2}, {"a": {"$all": [1, 2]}}])
-def test_upsert_from_contradicting_equalities_is_refused(
-    filter: dict[str, Any],
-) -> None:
+def test_upsert_from_contradicting_equalities_is_refused(filter: dict[str, Any]) -> None:
     with pytest.raises(OperationFailure) as raised:
         upsert_document(parse_filter(filter))
     assert raised.value.code == 54

@@ -123,9 +123,7 @@ def test_value_that_is_no_array_is_refused(update: dict[str, Any], code: int) ->
 
 
 @pytest.mark.parametrize("modifier", ["$pop", "$pull", "$pullAll"])
-def test_shrinking_what_is_missing_does_nothing_if_it_could_be_there(
-    modifier: str,
-) -> None:
+def test_shrinking_what_is_missing_does_nothing_if_it_could_be_there(modifier: str) -> None:
     operand: Any = [1] if modifier == "$pullAll" else 1
     assert updated({"b": {}}, {modifier: {"a": operand, "b.c": operand}}) == {"b": {}}
     assert update_refusal({"a": 5}, {modifier: {"a.b": operand}}) == 28

@@ -21,9 +21,7 @@ def test_set_makes_the_path() -> None:
     assert updated({}, {"$set": {"a.b.0": 1}}) == {"a": {"b": {"0": 1}}}
     assert updated({"a": {"x": 1}}, {"$set": {"a.b": 1}}) == {"a": {"x": 1, "b": 1}}
     assert updated({"a": [1]}, {"$set": {"a.3": 4}}) == {"a": [1, None, None, 4]}
-    assert updated({}, {"$set": {"a.b": 1, "a.c.d": 2}}) == {
-        "a": {"b": 1, "c": {"d": 2}}
-    }
+    assert updated({}, {"$set": {"a.b": 1, "a.c.d": 2}}) == {"a": {"b": 1, "c": {"d": 2}}}
 
 
 @pytest.mark.parametrize("document", [{"a": 5}, {"a": [1]}, {"a": None}])
@@ -36,9 +34,7 @@ def test_gap_before_a_position_is_limited() -> None:
 
 
 def test_unset_removes_fields_and_empties_positions() -> None:
-    assert updated({"a": 1, "b": {"c": 1}}, {"$unset": {"a": "", "b.c": 1}}) == {
-        "b": {}
-    }
+    assert updated({"a": 1, "b": {"c": 1}}, {"$unset": {"a": "", "b.c": 1}}) == {"b": {}}
     assert updated({"a": [1, 2]}, {"$unset": {"a.0": 1}}) == {"a": [None, 2]}
     assert updated({"a": 5}, {"$unset": {"a.b.c": 1}}) == {"a": 5}
 
@@ -59,9 +55,7 @@ def test_unset_removes_fields_and_empties_positions() -> None:
         (Decimal128("9E+6144"), Decimal128("9E+6144"), Decimal128("Infinity")),
     ],
 )
-def test_inc_gives_mongodbs_numeric_type(
-    value: Any, operand: Any, expected: Any
-) -> None:
+def test_inc_gives_mongodbs_numeric_type(value: Any, operand: Any, expected: Any) -> None:
     result = after(value, {"$inc": {"a": operand}})
     assert (type(result), result) == (type(expected), expected)
 
@@ -106,9 +100,7 @@ def test_bit_operations_in_their_order() -> None:
 
 
 def test_current_date_as_date_and_timestamp() -> None:
-    update = {
-        "$currentDate": {"a": True, "b": {"$type": "date"}, "c": {"$type": "timestamp"}}
-    }
+    update = {"$currentDate": {"a": True, "b": {"$type": "date"}, "c": {"$type": "timestamp"}}}
     result = updated({"a": 1}, update)
     moment = datetime.fromtimestamp(1_600_000_000, UTC)
     assert result == {"a": moment, "b": moment, "c": Timestamp(1_600_000_000, 1)}
@@ -126,10 +118,7 @@ def test_rename_moves_a_value() -> None:
         ("b", 2),
         ("c", 1),
     ]
-    assert updated({"a": {"b": 1}}, {"$rename": {"a.b": "c.d"}}) == {
-        "a": {},
-        "c": {"d": 1},
-    }
+    assert updated({"a": {"b": 1}}, {"$rename": {"a.b": "c.d"}}) == {"a": {}, "c": {"d": 1}}
     assert updated({"b": 2}, {"$rename": {"a": "c"}}) == {"b": 2}
 
 
@@ -141,12 +130,7 @@ def test_rename_refuses_arrays_and_itself() -> None:
 
 
 def test_untouched_values_keep_their_exact_bytes() -> None:
-    document = {
-        "a": 1,
-        "n": Int64(1),
-        "d": Decimal128("1.00"),
-        "z": {"i": Int64(2), "m": -0.0},
-    }
+    document = {"a": 1, "n": Int64(1), "d": Decimal128("1.00"), "z": {"i": Int64(2), "m": -0.0}}
     result = updated(document, {"$set": {"a": 2, "z.k": 1}})
     expected = {**document, "a": 2, "z": {"i": Int64(2), "m": -0.0, "k": 1}}
     assert bson.encode(result) == bson.encode(expected)

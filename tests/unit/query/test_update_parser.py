@@ -65,9 +65,7 @@ def test_array_filters_pick_elements() -> None:
     update = {"$set": {"a.$[x].ok": True}}
     expected = {"a": [{"n": 1}, {"n": 5, "ok": True}, {"n": 9, "ok": True}]}
     assert updated(document, update, {"x.n": {"$gt": 1}}) == expected
-    assert updated({"a": [1, 5]}, {"$set": {"a.$[x]": 0}}, {"x": {"$gte": 5}}) == {
-        "a": [1, 0]
-    }
+    assert updated({"a": [1, 5]}, {"$set": {"a.$[x]": 0}}, {"x": {"$gte": 5}}) == {"a": [1, 0]}
     both = {"$or": [{"x.n": 1}, {"x.n": 9}]}
     expected = {"a": [{"n": 1, "ok": 1}, {"n": 5}, {"n": 9, "ok": 1}]}
     assert updated(document, {"$set": {"a.$[x].ok": 1}}, both) == expected
@@ -78,10 +76,7 @@ def test_two_filters_may_pick_one_element_for_different_fields_only() -> None:
     document = {"a": [{"n": 1}]}
     result = updated(document, {"$set": {"a.$[x].p": 1, "a.$[y].q": 2}}, *filters)
     assert result == {"a": [{"n": 1, "p": 1, "q": 2}]}
-    assert (
-        update_refusal(document, {"$set": {"a.$[x].p": 1, "a.$[y].p": 2}}, *filters)
-        == 40
-    )
+    assert update_refusal(document, {"$set": {"a.$[x].p": 1, "a.$[y].p": 2}}, *filters) == 40
 
 
 @pytest.mark.parametrize("document", [{}, {"a": 5}, {"a": {}}])
@@ -99,9 +94,7 @@ def test_elements_of_what_is_no_array_are_refused(document: dict[str, Any]) -> N
         ([{"x": 1}, {"y": 2}], 9),
     ],
 )
-def test_wrong_array_filters_are_refused(
-    filters: list[dict[str, Any]], code: int
-) -> None:
+def test_wrong_array_filters_are_refused(filters: list[dict[str, Any]], code: int) -> None:
     assert update_refusal({"a": []}, {"$set": {"a.$[x]": 1}}, *filters) == code
 
 

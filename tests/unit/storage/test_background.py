@@ -30,9 +30,7 @@ def test_it_syncs_what_is_waiting_and_no_more(bench: Bench) -> None:
 def test_it_checkpoints_when_that_is_due(bench: Bench) -> None:
     engine = bench.open(checkpoint_log_bytes=10_000, background=False)
     state = engine._state
-    state.options.background = (
-        True  # as if the thread were running: commits only wake it
-    )
+    state.options.background = True  # as if the thread were running: commits only wake it
     fill(engine, TREE, {b"a": bytes(20_000)})
     assert state.wake.is_set()
     assert engine.statistics()["checkpoint_lsn"] == 0
@@ -69,9 +67,7 @@ def test_a_failed_step_is_recorded_and_the_next_one_goes_on(bench: Bench) -> Non
 
 
 def test_running_it_does_what_is_due_and_ends(bench: Bench) -> None:
-    engine = bench.open(
-        background=True, durability="normal", sync_interval_seconds=0.001
-    )
+    engine = bench.open(background=True, durability="normal", sync_interval_seconds=0.001)
     lsn = fill(engine, TREE, {b"a": b"1"})
     condition = engine._state.sync_condition
     for _ in range(10_000):

@@ -36,9 +36,7 @@ def entries_of(tree: Tree) -> list[tuple[bytes, bytes]]:
     return found
 
 
-def assert_sound(
-    node: Node, low: bytes | None = None, high: bytes | None = None
-) -> int:
+def assert_sound(node: Node, low: bytes | None = None, high: bytes | None = None) -> int:
     """Order, separators, counts, sizes and depth; returns the number of entries."""
     assert fits(node, SOURCE.limits)
     assert node.used == measured(node, SOURCE.limits)
@@ -84,11 +82,7 @@ def test_random_changes_match_a_dictionary(seed: int) -> None:
         share = source.choice([0.2, 0.5, 0.9])
         for _ in range(250):
             if model and source.random() > share:
-                key = (
-                    source.choice(sorted(model))
-                    if source.random() < 0.9
-                    else key_of(source)
-                )
+                key = source.choice(sorted(model)) if source.random() < 0.9 else key_of(source)
                 assert writer.delete(key) == (key in model)
                 model.pop(key, None)
             else:
@@ -98,9 +92,7 @@ def test_random_changes_match_a_dictionary(seed: int) -> None:
                 model[key] = value
         tree = writer.tree()
         assert_is(tree, model)
-        assert tree.large == sum(
-            len(k) > 512 or len(v) > 1024 for k, v in model.items()
-        )
+        assert tree.large == sum(len(k) > 512 or len(v) > 1024 for k, v in model.items())
     for key in sorted(model):
         assert tree_get(tree, key, SOURCE) == model[key]
         assert tree_get(tree, key + b"\0", SOURCE) == model.get(key + b"\0")

@@ -57,9 +57,7 @@ def test_a_damaged_page_is_found_though_it_is_cached(bench: Bench) -> None:
     page = reference_page(child)
     bench.disk.names[PATH].data[page * 8192 + 500] ^= 1
     report = engine.check()
-    assert [(p.code, p.page, p.tree) for p in report.problems] == [
-        ("PAGE_CHECKSUM", page, TREE)
-    ]
+    assert [(p.code, p.page, p.tree) for p in report.problems] == [("PAGE_CHECKSUM", page, TREE)]
 
 
 @pytest.mark.parametrize("what", ["leaf", "root", "run", "freelist"])
@@ -83,9 +81,7 @@ def test_a_damaged_copy_of_a_checksum_is_found_though_the_page_is_right(
     }[what]
     bench.disk.names[PATH].data[page * 8192 + 3] ^= 1
     report = engine.check()
-    assert [(p.code, p.page) for p in report.problems] == [
-        ("PAGE_CHECKSUM_FIELD", page)
-    ]
+    assert [(p.code, p.page) for p in report.problems] == [("PAGE_CHECKSUM_FIELD", page)]
     assert len(content(engine, TREE)) == 3001
 
 
@@ -122,11 +118,7 @@ def test_a_wrong_total_is_found(bench: Bench) -> None:
 
 @pytest.mark.parametrize(
     ("change", "expected"),
-    [
-        ("shared", "PAGE_SHARED"),
-        ("leaked", "PAGE_LEAKED"),
-        ("beyond", "PAGE_OUT_OF_RANGE"),
-    ],
+    [("shared", "PAGE_SHARED"), ("leaked", "PAGE_LEAKED"), ("beyond", "PAGE_OUT_OF_RANGE")],
 )
 def test_every_page_has_one_owner(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, change: str, expected: str
@@ -156,9 +148,4 @@ def test_a_list_of_problems_has_an_end() -> None:
     for _ in range(MAX_PROBLEMS + 5):
         report.add("X", "x", 1, 2)
     assert len(report.problems) == MAX_PROBLEMS
-    assert report.problems[0].to_dict() == {
-        "code": "X",
-        "message": "x",
-        "page": 1,
-        "tree": 2,
-    }
+    assert report.problems[0].to_dict() == {"code": "X", "message": "x", "page": 1, "tree": 2}

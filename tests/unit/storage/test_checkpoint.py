@@ -29,11 +29,7 @@ def test_it_moves_the_log_into_the_file_and_removes_it(bench: Bench) -> None:
     engine.checkpoint()
     after = engine.statistics()
     assert after["generation"] == before["generation"] + 1  # type: ignore[operator]
-    assert (
-        after["checkpoint_lsn"],
-        after["log_bytes"],
-        after["cache_dirty_bytes"],
-    ) == (1, 0, 0)
+    assert (after["checkpoint_lsn"], after["log_bytes"], after["cache_dirty_bytes"]) == (1, 0, 0)
     fill(engine, TREE, entries_of(2))
     engine.checkpoint()
     fill(engine, TREE, entries_of(3))
@@ -94,9 +90,7 @@ def test_it_is_due_when_the_log_or_the_dirty_nodes_are_large(bench: Bench) -> No
     state = engine._state
     assert not checkpoint_is_due(state)
     generation = state.meta.generation
-    fill(
-        engine, TREE, {b"a": bytes(20_000)}
-    )  # runs at once: there is no background thread
+    fill(engine, TREE, {b"a": bytes(20_000)})  # runs at once: there is no background thread
     assert state.meta.generation == generation + 2
     assert not checkpoint_is_due(state)
     assert engine.statistics()["checkpoint_lsn"] == 1
@@ -122,9 +116,7 @@ def test_only_one_runs_at_a_time(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("kind", ["pwrite", "truncate"])
-def test_a_full_disk_changes_nothing_and_the_next_one_succeeds(
-    bench: Bench, kind: str
-) -> None:
+def test_a_full_disk_changes_nothing_and_the_next_one_succeeds(bench: Bench, kind: str) -> None:
     engine = bench.open()
     fill(engine, TREE, entries_of(1))
     engine.checkpoint()

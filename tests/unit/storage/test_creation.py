@@ -23,9 +23,7 @@ OPTIONS = StorageOptions(page_size_bytes=16384)
 
 
 def create(io: MemoryIo, seed: int = 1) -> bool:
-    return create_database(
-        io, TickingClock(), SeededRandomness(seed), PATH, "/db", OPTIONS
-    )
+    return create_database(io, TickingClock(), SeededRandomness(seed), PATH, "/db", OPTIONS)
 
 
 def test_a_new_file_is_an_empty_clean_database() -> None:
@@ -38,12 +36,7 @@ def test_a_new_file_is_an_empty_clean_database() -> None:
     copies = read_copies(io, io.open(PATH, False, True))
     assert [copy.status for copy in copies] == ["valid"] * 4
     meta = choose(copies, PATH)
-    assert (meta.generation, meta.is_clean, meta.page_size, meta.page_count) == (
-        2,
-        True,
-        16384,
-        4,
-    )
+    assert (meta.generation, meta.is_clean, meta.page_size, meta.page_count) == (2, True, 16384, 4)
     assert meta.uuid != bytes(16)
 
 
@@ -77,11 +70,7 @@ def test_only_our_own_leftovers_are_removed() -> None:
     io.pwrite(theirs, b"my notes", 0)
     io.open("/db/other.cbdd-new-0033", True, False)
     remove_leftovers(io, PATH, "/db", "a.cbdd")
-    assert sorted(disk.names) == [
-        PATH,
-        f"{PATH}-new-notes.txt",
-        "/db/other.cbdd-new-0033",
-    ]
+    assert sorted(disk.names) == [PATH, f"{PATH}-new-notes.txt", "/db/other.cbdd-new-0033"]
 
 
 def test_opening_after_a_crash_between_link_and_unlink(bench: Bench) -> None:

@@ -50,11 +50,7 @@ def test_there_and_back(count: int) -> None:
 def test_every_way_to_position(count: int) -> None:
     keys = keys_of(count)
     cursor = Cursor(tree_of(keys), SOURCE)
-    wanted = [
-        b"",
-        b"\xff",
-        *(b"%07d" % i for i in range(0, 3 * count + 3, 3 if count > 9 else 1)),
-    ]
+    wanted = [b"", b"\xff", *(b"%07d" % i for i in range(0, 3 * count + 3, 3 if count > 9 else 1))]
     for key in wanted:
         at = bisect_left(keys, key)
         assert cursor.seek(key) == (at < count)

@@ -43,16 +43,8 @@ def test_a_meta_page_names_the_directory() -> None:
     meta = Meta()
     assert directory_of(meta).root is None
     set_directory(meta, Tree(reference(12, 13), 14, 0))
-    assert (meta.directory_page, meta.directory_checksum, meta.directory_count) == (
-        12,
-        13,
-        14,
-    )
+    assert (meta.directory_page, meta.directory_checksum, meta.directory_count) == (12, 13, 14)
     tree = directory_of(meta)
     assert (tree.root, tree.count) == (reference(12, 13), 14)
     set_directory(meta, Tree(None, 0, 0))
-    assert (meta.directory_page, meta.directory_checksum, meta.directory_count) == (
-        0,
-        0,
-        0,
-    )
+    assert (meta.directory_page, meta.directory_checksum, meta.directory_count) == (0, 0, 0)

@@ -94,9 +94,7 @@ def test_a_dead_process_leaves_nothing_behind(bench: Bench) -> None:
     writing._state.is_forked = True  # what is left of it must touch nothing
 
 
-def test_there_are_only_so_many_slots(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_there_are_only_so_many_slots(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     from cbdd.storage.locks import SLOT_BASE
     from cbdd.storage.shm import SLOT_COUNT
 
@@ -149,9 +147,7 @@ def test_a_forked_child_cannot_use_it_and_does_no_harm(tmp_path: Path) -> None:
     engine.close()
 
 
-def test_a_failing_close_in_a_forked_child_stops_at_itself(
-    bench: Bench, tmp_path: Path
-) -> None:
+def test_a_failing_close_in_a_forked_child_stops_at_itself(bench: Bench, tmp_path: Path) -> None:
     broken = bench.open(pid=1)
     engine = StorageEngine.open(str(tmp_path / "a.cbdd"), QUIET)
     fill(engine, TREE, {b"a": b"1"})
@@ -178,9 +174,7 @@ def test_only_one_of_two_creators_creates(bench: Bench) -> None:
 
 def test_options_of_the_first_opener_count(tmp_path: Path) -> None:
     path = str(tmp_path / "a.cbdd")
-    first = StorageEngine.open(
-        path, StorageOptions(background=False, page_size_bytes=16384)
-    )
+    first = StorageEngine.open(path, StorageOptions(background=False, page_size_bytes=16384))
     second = StorageEngine.open(path, QUIET)
     assert second.options.page_size_bytes == 16384
     second.close()

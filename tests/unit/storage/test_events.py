@@ -16,11 +16,7 @@ def test_events_are_kept_in_order_with_time_and_process(tmp_path: Path) -> None:
     log.record("open", {"lsn": 1})
     log.record("close", {"path": tmp_path})
     first, second = read_events(Io(), path)
-    assert (first["event"], first["lsn"], first["pid"]) == (
-        "open",
-        1,
-        Io().process_id(),
-    )
+    assert (first["event"], first["lsn"], first["pid"]) == ("open", 1, Io().process_id())
     assert second["path"] == str(tmp_path)
     assert first["time_us"] < second["time_us"]  # type: ignore[operator]
     assert (tmp_path / "a-events").stat().st_mode & 0o777 == 0o600

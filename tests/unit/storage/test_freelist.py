@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from cbdd.storage.freelist import (
-    Allocator,
-    FreeRun,
-    decode_runs,
-    encode_runs,
-    merged_runs,
-)
+from cbdd.storage.freelist import Allocator, FreeRun, decode_runs, encode_runs, merged_runs
 
 
 def plain(runs: list[FreeRun]) -> list[tuple[int, int, int]]:
@@ -17,18 +11,12 @@ def plain(runs: list[FreeRun]) -> list[tuple[int, int, int]]:
 
 def test_the_list_reads_back_without_its_padding() -> None:
     runs = [FreeRun(1, 2, 3), FreeRun(4, 5, 2**32 - 1)]
-    assert plain(decode_runs(encode_runs(runs) + bytes(47))) == [
-        (1, 2, 3),
-        (4, 5, 2**32 - 1),
-    ]
+    assert plain(decode_runs(encode_runs(runs) + bytes(47))) == [(1, 2, 3), (4, 5, 2**32 - 1)]
     assert decode_runs(b"") == []
 
 
 def test_neighbours_are_joined() -> None:
-    assert plain(merged_runs([(7, 1), (3, 2), (5, 2), (9, 1)], 6)) == [
-        (6, 3, 5),
-        (6, 9, 1),
-    ]
+    assert plain(merged_runs([(7, 1), (3, 2), (5, 2), (9, 1)], 6)) == [(6, 3, 5), (6, 9, 1)]
 
 
 def test_only_pages_nobody_needs_are_handed_out_lowest_first() -> None:

@@ -48,15 +48,11 @@ def test_a_database_never_gets_a_standard_descriptor(tmp_path: Path) -> None:
     import sys
 
     program = code.format(path=sys.path, file=str(tmp_path / "a"))
-    done = subprocess.run(
-        [sys.executable, "-c", program], check=False, capture_output=True
-    )
+    done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True)
     assert done.returncode == 0, done.stderr.decode()
 
 
-def test_byte_locks_exclude_other_descriptors_and_die_with_theirs(
-    tmp_path: Path,
-) -> None:
+def test_byte_locks_exclude_other_descriptors_and_die_with_theirs(tmp_path: Path) -> None:
     io = Io()
     path = str(tmp_path / "a")
     first = io.open(path, True, False)

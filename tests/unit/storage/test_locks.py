@@ -42,12 +42,7 @@ def two() -> tuple[MemoryIo, int, FileLocks, Waiting]:
     held = other.open("/db/a", True, False)
     io = MemoryIo(disk, 1)
     clock = Waiting()
-    return (
-        other,
-        held,
-        FileLocks(io, io.open("/db/a", False, False), "/db/a", clock),
-        clock,
-    )
+    return other, held, FileLocks(io, io.open("/db/a", False, False), "/db/a", clock), clock
 
 
 def test_a_free_lock_is_taken_without_waiting() -> None:

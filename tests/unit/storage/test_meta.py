@@ -62,9 +62,7 @@ def test_encoding_round_trips_every_field() -> None:
     meta.writer_version = "1.2.3"
     meta.chain = 2**64 - 1
     again = decode_meta(meta.encode(), 1)
-    assert [getattr(again, name) for name in NUMBERS[:-1]] == list(
-        range(1, len(NUMBERS))
-    )
+    assert [getattr(again, name) for name in NUMBERS[:-1]] == list(range(1, len(NUMBERS)))
     assert again.encode() == meta.encode()
     assert (again.slot, again.chain, again.is_clean, again.writer_version) == (
         1,
@@ -88,9 +86,7 @@ def test_the_newest_valid_copy_counts(tmp_path: Path) -> None:
     assert choose(read_copies(io, fd), "a").generation == 5
     io.pwrite(fd, b"x", SLOT_OFFSETS[1][1] + 100)
     assert choose(read_copies(io, fd), "a").generation == 4
-    assert [copy.status for copy in read_copies(io, fd)] == ["valid", "valid"] + [
-        "checksum"
-    ] * 2
+    assert [copy.status for copy in read_copies(io, fd)] == ["valid", "valid"] + ["checksum"] * 2
     io.pwrite(fd, b"x", SLOT_OFFSETS[0][0] + 100)
     io.pwrite(fd, b"SQLite", SLOT_OFFSETS[0][1])
     with pytest.raises(CorruptDataError) as caught:

@@ -58,11 +58,7 @@ def page_of(node: Node, runs: Runs) -> bytes:
     for value in node.values if node.level == 0 else node.children:
         if isinstance(value, Run):
             refs.append(value.encode())
-        elif (
-            isinstance(value, bytes)
-            and node.level == 0
-            and len(value) > LIMITS.max_value
-        ):
+        elif isinstance(value, bytes) and node.level == 0 and len(value) > LIMITS.max_value:
             refs.append(runs.keep(value).encode())
         else:
             assert isinstance(value, bytes)
@@ -96,11 +92,7 @@ def test_a_branch_reads_back_as_it_was() -> None:
     node.counts = [1, 2, 3, 4]
     node.used = measured(node, LIMITS)
     again = runs.decoded(page_of(node, runs))
-    assert (again.keys, again.children, again.counts) == (
-        node.keys,
-        node.children,
-        node.counts,
-    )
+    assert (again.keys, again.children, again.counts) == (node.keys, node.children, node.counts)
     assert (again.level, again.used, again.entry_count()) == (2, node.used, 10)
     assert again.key_runs is not None
     assert len(again.key_runs) == 1
@@ -144,15 +136,7 @@ def test_a_copy_shares_nothing_that_changes() -> None:
 
 
 def changed_header(page: bytes, **fields: int) -> bytes:
-    names = [
-        "checksum",
-        "kind",
-        "compression",
-        "flags",
-        "entries",
-        "page",
-        "generation",
-    ]
+    names = ["checksum", "kind", "compression", "flags", "entries", "page", "generation"]
     names += ["tree", "level", "prefix", "used", "reserved"]
     values = dict(zip(names, HEADER.unpack_from(page, 0)))
     values.update(fields)

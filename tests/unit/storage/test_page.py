@@ -46,9 +46,7 @@ def test_the_right_page_passes() -> None:
 def test_any_flipped_byte_is_found(at: int) -> None:
     data, checksum = sealed(20)
     flipped = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
-    if (
-        at < 8
-    ):  # the page's own copy of the checksum: the parent's is the one that counts
+    if at < 8:  # the page's own copy of the checksum: the parent's is the one that counts
         verify(flipped, 20, checksum, SIZE, SEED, SIZE)
     else:
         assert code_of(flipped, 20, checksum) == "PAGE_CHECKSUM"

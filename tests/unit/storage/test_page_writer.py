@@ -14,6 +14,4 @@ def test_a_freelist_run_has_room_for_what_its_own_allocation_adds(entries: int) 
     length = freelist_run_bytes(entries, ENTRY.size, 4096)
     assert length >= (entries + 2) * ENTRY.size
     assert (length + HEADER_BYTES) % 4096 == 0
-    assert run_page_count(length, 4096) == run_page_count(
-        (entries + 2) * ENTRY.size, 4096
-    )
+    assert run_page_count(length, 4096) == run_page_count((entries + 2) * ENTRY.size, 4096)

@@ -42,9 +42,7 @@ def pager(io: Failing, tmp_path: Path) -> Iterator[Pager]:
     io.close(fd)
 
 
-def written(
-    io: Io, pager: Pager, entries: dict[bytes, bytes]
-) -> tuple[Tree, PageWriter]:
+def written(io: Io, pager: Pager, entries: dict[bytes, bytes]) -> tuple[Tree, PageWriter]:
     writer = TreeWriter(Tree(None, 0, 0), 1, pager, PageLedger())
     for key, value in entries.items():
         writer.put(key, value)

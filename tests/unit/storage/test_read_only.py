@@ -70,9 +70,7 @@ def test_recovery_waits_for_no_reader_but_reuses_no_page(bench: Bench) -> None:
     snapshot.close()
 
 
-def test_an_opener_that_does_not_finish_is_an_error_with_a_deadline(
-    bench: Bench,
-) -> None:
+def test_an_opener_that_does_not_finish_is_an_error_with_a_deadline(bench: Bench) -> None:
     from cbdd.storage.locks import OPEN
 
     writer = bench.open(pid=1)

@@ -64,9 +64,7 @@ def test_an_unsynced_tail_is_cut_and_reported(bench: Bench) -> None:
     assert report.commits_redone == 3
     assert report.bytes_cut > 0
     assert report.frames_dropped == 1  # the one behind the damaged one
-    assert [(f.code, f.severity) for f in report.findings] == [
-        ("WAL_TORN_TAIL", "SEV-2")
-    ]
+    assert [(f.code, f.severity) for f in report.findings] == [("WAL_TORN_TAIL", "SEV-2")]
 
 
 def test_a_torn_last_frame_is_only_worth_a_note(bench: Bench) -> None:
@@ -74,9 +72,7 @@ def test_a_torn_last_frame_is_only_worth_a_note(bench: Bench) -> None:
     bench.disk.names[LOG].data[offsets[4] + 100] ^= 1
     report = bench.open().recovery_report
     assert (report.commits_redone, report.frames_dropped) == (4, 0)
-    assert [(f.code, f.severity) for f in report.findings] == [
-        ("WAL_TORN_TAIL", "info")
-    ]
+    assert [(f.code, f.severity) for f in report.findings] == [("WAL_TORN_TAIL", "info")]
 
 
 def without_marks(bench: Bench) -> None:
@@ -86,9 +82,7 @@ def without_marks(bench: Bench) -> None:
 
 @pytest.mark.parametrize("proof", ["marks", "shared state", "a later frame"])
 @pytest.mark.parametrize("damaged", [0, 2])
-def test_damage_below_what_was_durable_is_a_hole(
-    bench: Bench, proof: str, damaged: int
-) -> None:
+def test_damage_below_what_was_durable_is_a_hole(bench: Bench, proof: str, damaged: int) -> None:
     offsets = crashed(bench)
     bench.disk.names[LOG].data[offsets[damaged] + 100] ^= 1
     if proof != "marks":

@@ -70,9 +70,7 @@ def test_slots(shm: SharedState) -> None:
     assert [slot.number for slot in shm.slots()] == [255]
 
 
-def test_only_a_whole_file_of_this_database_is_ours(
-    shm: SharedState, tmp_path: Path
-) -> None:
+def test_only_a_whole_file_of_this_database_is_ours(shm: SharedState, tmp_path: Path) -> None:
     assert shm.belongs_to(UUID)
     assert not shm.belongs_to(bytes(16))
     with open(tmp_path / "shm", "r+b") as file:

@@ -89,8 +89,7 @@ def test_threads_that_wait_share_the_next_sync(tmp_path: object) -> None:
     fill(engine, TREE, {b"a": b"1"})
     disk.is_armed = True
     threads = [
-        threading.Thread(target=fill, args=(engine, TREE, {b"%d" % n: b"1"}))
-        for n in range(8)
+        threading.Thread(target=fill, args=(engine, TREE, {b"%d" % n: b"1"})) for n in range(8)
     ]
     threads[0].start()
     assert disk.has_begun.wait(60)

@@ -33,20 +33,14 @@ def test_a_snapshot_sees_nothing_that_came_later(bench: Bench) -> None:
     assert content(engine, TREE) == {b"a": b"2", b"b": b"2"}
 
 
-def test_a_transaction_reads_its_own_changes_and_abort_forgets_them(
-    bench: Bench,
-) -> None:
+def test_a_transaction_reads_its_own_changes_and_abort_forgets_them(bench: Bench) -> None:
     engine = bench.open()
     fill(engine, TREE, {b"a": b"1"})
     txn = engine.begin_write("test")
     txn.put(TREE, b"b", b"2")
     assert txn.delete(TREE, b"a")
     assert not txn.delete(TREE, b"x")
-    assert (txn.get(TREE, b"a"), txn.get(TREE, b"b"), txn.count(TREE)) == (
-        None,
-        b"2",
-        1,
-    )
+    assert (txn.get(TREE, b"a"), txn.get(TREE, b"b"), txn.count(TREE)) == (None, b"2", 1)
     assert txn.count_range(TREE, b"a", b"c") == 1
     assert txn.count_range(TREE, b"c", b"a") == 0
     txn.abort()
@@ -162,9 +156,7 @@ def test_a_transaction_has_a_limit(bench: Bench) -> None:
     assert len(content(engine, TREE)) == 2
 
 
-def test_a_wrong_durability_is_refused_and_the_transaction_goes_on(
-    bench: Bench,
-) -> None:
+def test_a_wrong_durability_is_refused_and_the_transaction_goes_on(bench: Bench) -> None:
     engine = bench.open()
     txn = engine.begin_write("test")
     txn.create_tree(TREE)

@@ -258,12 +258,7 @@ def test_a_segment_in_use_is_not_closed() -> None:
 
 def test_only_segments_of_this_database_are_listed() -> None:
     log = Log()
-    for name in (
-        "/db/b-wal-000009",
-        "/db/a-wal-00001x",
-        "/db/a-wal-",
-        "/db/xa-wal-000003",
-    ):
+    for name in ("/db/b-wal-000009", "/db/a-wal-00001x", "/db/a-wal-", "/db/xa-wal-000003"):
         log.io.open(name, True, False)
     assert list_segments(log.io, "/db", "a") == [1]
     assert segment_path("/db/a", 7) == "/db/a-wal-000007"

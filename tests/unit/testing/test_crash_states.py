@@ -63,9 +63,7 @@ def test_unsynced_writes_may_be_lost_reordered_and_duplicated() -> None:
     io.pwrite(fd, b"1", 0)
     io.pwrite(fd, b"2", 1)
     io.pwrite(fd, b"3", 0)
-    found = {
-        kind: {s.files.get("/db/a") for s in states_of(io, kind)} for kind in KINDS
-    }
+    found = {kind: {s.files.get("/db/a") for s in states_of(io, kind)} for kind in KINDS}
     assert b"32.." in found["prefix"]
     assert b"3..." in found["lost"] | found["reordered"]
     assert b".2.." in found["reordered"]

@@ -42,9 +42,9 @@ def test_a_serial_history_has_no_anomaly() -> None:
 
 
 def test_writes_in_two_orders_are_g0() -> None:
-    assert names(
-        [a("x", 1), a("y", 1)], [a("x", 2), a("y", 2)], [r("x", 1, 2), r("y", 2, 1)]
-    ) >= {"G0"}
+    assert names([a("x", 1), a("y", 1)], [a("x", 2), a("y", 2)], [r("x", 1, 2), r("y", 2, 1)]) >= {
+        "G0"
+    }
 
 
 def test_a_read_of_an_aborted_write_is_g1a() -> None:
@@ -107,10 +107,7 @@ def test_an_acknowledged_append_that_is_gone_is_told() -> None:
         Transaction(2, [r("x", 2)], OK, 5, 6),
     ) == {"lost-append"}
     assert (
-        names(
-            Transaction(0, [a("x", 1)], UNKNOWN, 1, 2),
-            Transaction(2, [r("x")], OK, 5, 6),
-        )
+        names(Transaction(0, [a("x", 1)], UNKNOWN, 1, 2), Transaction(2, [r("x")], OK, 5, 6))
         == set()
     )
 
@@ -140,13 +137,7 @@ class Store:
             if number < count and len(running) < 4 and self.source.random() < 0.4:
                 snapshot = {key: list(value) for key, value in self.lists.items()}
                 running.append(
-                    {
-                        "n": number,
-                        "base": snapshot,
-                        "own": {},
-                        "do": [],
-                        "at": self.time,
-                    }
+                    {"n": number, "base": snapshot, "own": {}, "do": [], "at": self.time}
                 )
                 number += 1
             elif running:
@@ -176,9 +167,7 @@ class Store:
 
     def _commit(self, t: dict[str, Any]) -> Transaction:
         self.time += 1
-        is_changed = any(
-            self.lists.get(k, []) != t["base"].get(k, []) for k in t["own"]
-        )
+        is_changed = any(self.lists.get(k, []) != t["base"].get(k, []) for k in t["own"])
         if is_changed and self.flaw not in ("lost", "dirty"):
             return Transaction(t["n"], t["do"], FAIL, t["at"], self.time)
         for key, values in t["own"].items():

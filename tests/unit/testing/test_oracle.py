@@ -75,9 +75,7 @@ def test_a_lost_commit_a_wrong_value_and_a_refusal_are_told_apart() -> None:
     state = list(Replayer(run.recording).states())[-1]
     Oracle(run.states).judge(state)
     state.acknowledged = state.begun = last + 1
-    with pytest.raises(
-        SilentOutcome, match=f"found commit {last}, expected one from {last + 1}"
-    ):
+    with pytest.raises(SilentOutcome, match=f"found commit {last}, expected one from {last + 1}"):
         Oracle([*run.states, {1: {b"never": b""}, 2: {}}]).judge(state)
     state.acknowledged = state.begun = last
     run.states[last] = {1: {b"other": b"1"}, 2: {}}

@@ -35,9 +35,7 @@ def test_texts_named_missing_are_no_fields() -> None:
 
 
 def test_columns_named_text_stay_text() -> None:
-    assert read("zip,n\n12345,1\n", CsvOptions(text_fields=["zip"])) == [
-        {"zip": "12345", "n": 1}
-    ]
+    assert read("zip,n\n12345,1\n", CsvOptions(text_fields=["zip"])) == [{"zip": "12345", "n": 1}]
 
 
 def test_without_inference_everything_is_text() -> None:
@@ -84,16 +82,12 @@ def test_a_byte_order_mark_is_not_part_of_the_first_name() -> None:
 
 
 def test_names_can_be_given_for_a_file_without_a_header() -> None:
-    assert read("1;2\n", CsvOptions(delimiter=";", fields=["x", "y"])) == [
-        {"x": 1, "y": 2}
-    ]
+    assert read("1;2\n", CsvOptions(delimiter=";", fields=["x", "y"])) == [{"x": 1, "y": 2}]
 
 
 def test_a_header_that_cannot_be_used_ends_the_reading() -> None:
     for header in ("a,,b", "a,a", "a,a.b", "a..b", ".a"):
-        records = list(
-            read_csv(io.BytesIO(f"{header}\n1,2,3\n".encode()), CsvOptions())
-        )
+        records = list(read_csv(io.BytesIO(f"{header}\n1,2,3\n".encode()), CsvOptions()))
         assert [record.is_last for record in records] == [True], header
 
 

@@ -67,10 +67,7 @@ def test_anything_else_stays_text(text: str) -> None:
         ("2013-01-31", datetime(2013, 1, 31, tzinfo=UTC)),
         ("2013-01-01T10:00:00Z", datetime(2013, 1, 1, 10, tzinfo=UTC)),
         ("2013-01-01 10:00", datetime(2013, 1, 1, 10, tzinfo=UTC)),
-        (
-            "2013-01-01T10:00:00.250",
-            datetime(2013, 1, 1, 10, 0, 0, 250_000, tzinfo=UTC),
-        ),
+        ("2013-01-01T10:00:00.250", datetime(2013, 1, 1, 10, 0, 0, 250_000, tzinfo=UTC)),
         (
             "2013-01-01T10:00:00+02:00",
             datetime(2013, 1, 1, 10, tzinfo=timezone(timedelta(hours=2))),

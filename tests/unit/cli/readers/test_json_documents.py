@@ -36,10 +36,7 @@ def read(text: str | bytes, size: int = 1 << 16) -> list[Any]:
 
 
 def test_an_array_gives_its_documents() -> None:
-    assert read('[{"a": 1}, {"a": [1, {"b": "}]"}]}]') == [
-        {"a": 1},
-        {"a": [1, {"b": "}]"}]},
-    ]
+    assert read('[{"a": 1}, {"a": [1, {"b": "}]"}]}]') == [{"a": 1}, {"a": [1, {"b": "}]"}]}]
 
 
 def test_documents_one_after_another_need_no_array() -> None:
@@ -76,9 +73,7 @@ def test_a_value_that_is_no_object_is_bad(value: str) -> None:
         ('[{"a": 1}] {"b": 2}', "after the end"),
     ],
 )
-def test_text_that_ends_in_the_wrong_place_is_said_so(
-    text: str, complaint: str
-) -> None:
+def test_text_that_ends_in_the_wrong_place_is_said_so(text: str, complaint: str) -> None:
     records = list(read_json_documents(io.BytesIO(text.encode())))
     assert complaint in records[-1].error
     assert records[-1].is_last
@@ -107,14 +102,10 @@ _VALUES = st.recursive(
     st.none()
     | st.booleans()
     | st.integers(-(2**63), 2**63 - 1)
-    | st.text(
-        st.characters(exclude_categories=["Cs"], exclude_characters="\0$"), max_size=8
-    ),
+    | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0$"), max_size=8),
     lambda inner: (
         st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(["a", 'q"', "\\", "{", "ü"]), inner, max_size=3
-        )
+        | st.dictionaries(st.sampled_from(["a", 'q"', "\\", "{", "ü"]), inner, max_size=3)
     ),
     max_leaves=8,
 )
@@ -122,9 +113,7 @@ _VALUES = st.recursive(
 
 @pytest.mark.property
 @given(
-    documents=st.lists(
-        st.dictionaries(st.sampled_from(["x", "[", "\\\\"]), _VALUES), max_size=4
-    ),
+    documents=st.lists(st.dictionaries(st.sampled_from(["x", "[", "\\\\"]), _VALUES), max_size=4),
     indent=st.sampled_from([None, 1]),
     ascii_only=st.booleans(),
     size=st.integers(1, 40),

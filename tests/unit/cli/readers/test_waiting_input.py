@@ -43,9 +43,7 @@ def test_ctrl_c_that_came_before_the_read_is_not_missed(pipe: tuple[int, int]) -
     try:
         stream = WaitingInput(pipe[0])
         os.kill(os.getpid(), signal.SIGINT)
-        while (
-            not seen
-        ):  # Python has dealt with the signal: a plain read would wait for ever
+        while not seen:  # Python has dealt with the signal: a plain read would wait for ever
             pass
         with pytest.raises(KeyboardInterrupt):
             stream.read(10)
@@ -55,9 +53,7 @@ def test_ctrl_c_that_came_before_the_read_is_not_missed(pipe: tuple[int, int]) -
 
 
 def test_ctrl_c_during_the_read_ends_it(pipe: tuple[int, int]) -> None:
-    former = signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # ignored in test workers
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in test workers
     try:
         stream = WaitingInput(pipe[0])
         timer = threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGINT))
