@@ -1,4 +1,4 @@
-"""From bytes to filters, updates and documents: every input is some value, most are nearly right."""
+"""From bytes to filters, updates and documents: all are some value, most are nearly right."""
 
 from __future__ import annotations
 

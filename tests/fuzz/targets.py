@@ -180,7 +180,7 @@ def resealed(data: bytearray, page: int, seed: int) -> None:
 
 
 def open_file(data: bytes) -> None:
-    """Whole files: pages changed and resealed, logs with commits that are right; then everything."""
+    """Whole files, pages changed and resealed, logs overwritten; then everything is used."""
     if not _SPECIMENS:
         _SPECIMENS.update(specimens(5))
     source = Source(data)
