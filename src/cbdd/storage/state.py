@@ -123,6 +123,10 @@ class DatabaseState:
         self.pinned_generation = 0
         self.pins: dict[int, int] = {}
 
+        self._start_protocol()
+
+    def _start_protocol(self) -> None:
+        """What commits, syncs and checkpoints of this process note, and their mutexes."""
         self.durable_lsn = 0
         self.normal_lsn = 0
         self.is_poisoned = False
