@@ -85,7 +85,7 @@ def _release_mutex(mutex: threading.RLock) -> None:
 
 def _is_inside() -> bool:
     """Whether an operation of the engine is under way in this thread, beneath the entry."""
-    frame = sys._getframe(1)
+    frame = sys._getframe(0)  # not deeper: compiled code has no frames
     is_entry = True
     while frame is not None:
         name = frame.f_code.co_filename
