@@ -257,10 +257,6 @@ def test_pages_that_overlap_are_told() -> None:
 # -- pages ---------------------------------------------------------------------------------------
 
 
-class Nothing(NodeSource):
-    """No pages at all."""
-
-
 def page(entries: int, body: bytes, level: int = 0, kind: int = LEAF) -> bytes:
     return seal_page(kind, entries, 20, 1, 1, level, 0, body, 4096)
 
@@ -279,7 +275,7 @@ def page(entries: int, body: bytes, level: int = 0, kind: int = LEAF) -> bytes:
 )
 def test_a_node_that_makes_no_sense_is_refused(data: bytes) -> None:
     with pytest.raises(CorruptDataError, match="PAGE_MALFORMED"):
-        decode_node(data, 20, Nothing(Limits(4096)), Limits(4096))
+        decode_node(data, 20, NodeSource(Limits(4096)), Limits(4096))
 
 
 def test_a_tree_that_reaches_a_page_again_and_again_is_refused() -> None:

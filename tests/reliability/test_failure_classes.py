@@ -317,7 +317,7 @@ def test_row_29_short_reads_and_writes_are_continued() -> None:
 def test_row_30_an_interrupt_leaves_the_handle_usable() -> None:
     from tests.system.interrupts import interrupt
 
-    assert interrupt("insert", "full", 499, 9)["interrupted"] > 1
+    assert interrupt("insert", "full", 499, 9)["interrupted"] > 0
 
 
 def test_row_31_a_process_that_ends_anyhow_loses_nothing(tmp_path: Path) -> None:

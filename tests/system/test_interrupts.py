@@ -21,7 +21,7 @@ STEPS = {"insert": 211, "insert_many": 1201, "transaction": 211, "checkpoint": 3
 @pytest.mark.parametrize("durability", ["full", "normal"])
 def test_an_interrupt_anywhere_leaves_a_whole_commit_or_none(name: str, durability: str) -> None:
     counts = interrupt(name, durability, STEPS[name], 5)
-    assert counts["interrupted"] > 5
+    assert counts["interrupted"] > (0 if build_kind() == "compiled" else 5)
 
 
 @needs(why_no_memory_faults())

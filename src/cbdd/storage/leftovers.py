@@ -12,18 +12,21 @@ re-entrant locks and know their owner; file locks, the leader of a sync and a ch
 by thread before they are taken; a snapshot is pinned under a key that its transaction had before.
 
 A signal handler or finalizer that uses the database in the middle of an operation of its own thread
-is told from a leak by the calls that are still under way; compiled code does not show those, and
-lets signals in only where it waits and at yield points, where nothing is locked.
+is told from a leak by the calls that are still under way. Compiled code has no gaps between its
+instructions for signals to come in, shows no calls, and is left alone.
 """
 
 from __future__ import annotations
 
 import sys
 import threading
+from typing import Final
 
 from cbdd.storage.io import translated
 from cbdd.storage.locks import CHECKPOINT, SYNC, UNREGISTERED, WRITER
 from cbdd.storage.state import DatabaseState
+
+MARK: Final = "/cbdd/storage/"
 
 
 def release_leftovers(state: DatabaseState) -> None:
@@ -85,11 +88,12 @@ def _release_mutex(mutex: threading.RLock) -> None:
 
 def _is_inside() -> bool:
     """Whether an operation of the engine is under way in this thread, beneath the entry."""
-    frame = sys._getframe(0)  # not deeper: compiled code has no frames
+    frame = sys._getframe(0)
+    if MARK not in frame.f_code.co_filename:
+        return True  # compiled: nothing leaks there, and what is under way is not to be seen
     is_entry = True
     while frame is not None:
-        name = frame.f_code.co_filename
-        is_ours = "/cbdd/storage/" in name
+        is_ours = MARK in frame.f_code.co_filename
         if is_entry:
             is_entry = is_ours
         elif is_ours:
