@@ -12,7 +12,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from cbdd.storage import StorageEngine, StorageOptions
+from cbdd.storage import StorageEngine
 from cbdd.testing import (
     CrashListener,
     MemoryDisk,
@@ -20,25 +20,10 @@ from cbdd.testing import (
     SeededRandomness,
     TickingClock,
 )
+from cbdd.testing.workload import PATH, Contents, contents_of, small_options
 
-PATH = "/db/app.cbdd"
 TREE = 1
 SEQUENCE_KEY = b"\0sequence"
-Contents = dict[int, dict[bytes, bytes]]
-
-
-def small_options(**changes: object) -> StorageOptions:
-    values: dict[str, object] = {
-        "page_size_bytes": 4096,
-        "cache_size_bytes": 1 << 20,
-        "checkpoint_log_bytes": 6000,
-        "background": False,
-        "flight_recorder": False,
-        "lock_timeout_seconds": 1.0,
-        "log_allocation_bytes": 8192,
-    }
-    values.update(changes)
-    return StorageOptions(**values)  # type: ignore[arg-type]
 
 
 def open_engine(disk: MemoryDisk, seed: int, pid: int = 1, **changes: object) -> StorageEngine:
@@ -49,21 +34,6 @@ def open_engine(disk: MemoryDisk, seed: int, pid: int = 1, **changes: object) ->
         TickingClock(),
         SeededRandomness(seed),
     )
-
-
-def contents_of(engine: StorageEngine) -> Contents:
-    result: Contents = {}
-    with engine.begin_read() as txn:
-        for tree in txn.tree_ids():
-            entries: dict[bytes, bytes] = {}
-            cursor = txn.cursor(tree)
-            found = cursor.first()
-            while found:
-                entries[cursor.key] = cursor.value
-                found = cursor.step()
-            assert len(entries) == txn.count(tree)
-            result[tree] = entries
-    return result
 
 
 class History:

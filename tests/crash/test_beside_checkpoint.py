@@ -13,7 +13,8 @@ import pytest
 from cbdd.errors import WriteConflictError
 from cbdd.storage import ReadTransaction, StorageEngine, WriteTransaction
 from cbdd.testing import CrashListener, MemoryDisk
-from tests.crash.crash_replay import TREE, contents_of, open_engine
+from cbdd.testing.workload import contents_of
+from tests.crash.crash_replay import TREE, open_engine
 
 pytestmark = [pytest.mark.crash, pytest.mark.transaction_protocol]
 

@@ -9,11 +9,11 @@ import pytest
 
 from cbdd.errors import CbddError, DiskFullError
 from cbdd.testing import Fault, KilledError, MemoryDisk, MemoryIo
+from cbdd.testing.workload import contents_of
 from tests.crash.crash_replay import (
     TREE,
     History,
     Workload,
-    contents_of,
     open_engine,
 )
 

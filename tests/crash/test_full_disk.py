@@ -15,7 +15,7 @@ from cbdd.testing import (
     SeededRandomness,
     TickingClock,
 )
-from tests.crash.crash_replay import PATH, contents_of, small_options
+from cbdd.testing.workload import PATH, contents_of, small_options
 
 pytestmark = [pytest.mark.crash, pytest.mark.recovery]
 TREE = 7

@@ -7,12 +7,11 @@ import pytest
 from cbdd.errors import CorruptDataError
 from cbdd.storage.meta import META_BLOCK_BYTES, SLOT_OFFSETS, read_copies
 from cbdd.testing import MemoryDisk, MemoryIo
+from cbdd.testing.workload import PATH, contents_of
 from tests.crash.crash_replay import (
-    PATH,
     CrashJudge,
     History,
     Workload,
-    contents_of,
     open_engine,
 )
 

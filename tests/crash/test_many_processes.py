@@ -21,7 +21,7 @@ from cbdd.testing import (
     SeededRandomness,
     TickingClock,
 )
-from tests.crash.crash_replay import PATH, small_options
+from cbdd.testing.workload import PATH, small_options
 
 pytestmark = [pytest.mark.crash, pytest.mark.transaction_protocol]
 TREE = 1

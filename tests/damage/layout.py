@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from cbdd.storage.checkpoint import read_freelist
 from cbdd.storage.frame import (
     FRAMES_OFFSET,
     SEGMENT_HEADER_BYTES,
@@ -12,6 +11,7 @@ from cbdd.storage.frame import (
     decode_frame_header,
     decode_segment_header,
 )
+from cbdd.storage.free_pages import read_freelist
 from cbdd.storage.meta import Meta, read_copies
 from cbdd.storage.page import FREELIST, OVERFLOW
 from cbdd.testing import MemoryIo

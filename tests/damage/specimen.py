@@ -14,7 +14,6 @@ from typing import Any, Final
 from cbdd.client import Client
 from cbdd.storage import StorageEngine
 from cbdd.testing import (
-    Inode,
     MemoryDisk,
     MemoryIo,
     SeededRandomness,
@@ -126,7 +125,7 @@ class Shop:
 
     def state(self) -> State:
         """What a kill would leave now."""
-        files = {name: bytes(inode.data) for name, inode in self.disk.names.items()}
+        files = self.disk.files()
         documents = {
             name: [dict(model[key]) for key in sorted(model)] for name, model in self.model.items()
         }
@@ -201,19 +200,12 @@ def page_of(data: bytes, page: int) -> bytes:
 
 def disk_of(files: Files) -> MemoryDisk:
     """A disk with these files."""
-    disk = MemoryDisk()
-    for name, data in files.items():
-        inode = Inode(next(disk.inodes))
-        inode.data = bytearray(data)
-        inode.durable = bytearray(data)
-        disk.names[name] = inode
-    disk.durable_names = dict(disk.names)
-    return disk
+    return MemoryDisk.holding(files)
 
 
 def files_of(disk: MemoryDisk) -> Files:
     """The files on a disk."""
-    return {name: bytes(inode.data) for name, inode in disk.names.items()}
+    return disk.files()
 
 
 def connect(disk: MemoryDisk, seed: int = 7, **options: Any) -> AnyClient:

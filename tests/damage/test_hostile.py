@@ -9,7 +9,6 @@ import xxhash
 
 from cbdd.errors import CorruptDataError
 from cbdd.storage import StorageEngine
-from cbdd.storage.checkpoint import collect_pages, read_freelist
 from cbdd.storage.frame import (
     COMMIT,
     FRAMES_OFFSET,
@@ -21,6 +20,7 @@ from cbdd.storage.frame import (
     encode_commit,
     encode_frame,
 )
+from cbdd.storage.free_pages import collect_pages, read_freelist
 from cbdd.storage.freelist import FreeRun, malformed_runs, unreached_runs
 from cbdd.storage.meta import write_meta
 from cbdd.storage.node import Limits, NodeSource, decode_node

@@ -77,7 +77,14 @@ def _delete_in_pieces(delete: Callable[[int], int]) -> int:
     while True:
         try:
             deleted = delete(size)
-        except DiskFullError:
+        except DiskFullError as error:
+            if size == 1 and total:
+                raise DiskFullError(
+                    error.code,
+                    f"{total} documents were deleted, then there was no space left to delete more",
+                    "free space, then delete the rest",
+                    {**error.details, "deleted": total},
+                ) from error
             if size == 1:
                 raise
             size //= 4

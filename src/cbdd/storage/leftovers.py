@@ -5,7 +5,7 @@ taking a lock and the block that releases it, and inside that block. No order of
 every such gap. So each lock knows which thread has it, and when that thread next enters the engine
 from outside, where it cannot have any, what it still has is released and the trees are taken anew
 from what was published. A commit is therefore there as a whole or not at all, and no other
-thread or process waits longer than until then, or until its time is out.
+thread or process waits longer than until then; waits for locks end when their time is out.
 
 Invariants: whatever a thread takes it can be recognized by, before or in the same step: mutexes are
 re-entrant locks and know their owner; file locks, the leader of a sync and a checkpoint are noted
@@ -27,6 +27,7 @@ from cbdd.storage.locks import CHECKPOINT, SYNC, UNREGISTERED, WRITER
 from cbdd.storage.state import DatabaseState
 
 MARK: Final = "/cbdd/storage/"
+IS_INTERPRETED: Final = MARK in sys._getframe(0).f_code.co_filename
 
 
 def release_leftovers(state: DatabaseState) -> None:
@@ -34,6 +35,8 @@ def release_leftovers(state: DatabaseState) -> None:
 
     :raises DiskFaultError: a file lock cannot be released.
     """
+    if not IS_INTERPRETED:
+        return
     me = threading.get_ident()
     if (
         state.apply_lock._is_owned()  # type: ignore[attr-defined]
@@ -89,8 +92,6 @@ def _release_mutex(mutex: threading.RLock) -> None:
 def _is_inside() -> bool:
     """Whether an operation of the engine is under way in this thread, beneath the entry."""
     frame = sys._getframe(0)
-    if MARK not in frame.f_code.co_filename:
-        return True  # compiled: nothing leaks there, and what is under way is not to be seen
     is_entry = True
     while frame is not None:
         is_ours = MARK in frame.f_code.co_filename

@@ -100,8 +100,6 @@ class Pager(NodeSource):
         :raises CorruptDataError: the run is not the one its reference names.
         """
         size = run_page_count(run.length, self.page_size) * self.page_size
-        if size > LARGE_RUN_BYTES and size > self._io.size(self.fd):
-            size = LARGE_RUN_BYTES  # it cannot be there: find out without so much memory
         data = self._read(run.page, size, run.checksum)
         return data[HEADER_BYTES : HEADER_BYTES + run.length]
 
@@ -129,6 +127,8 @@ class Pager(NodeSource):
                 {"path": self._path, "page": page},
             )
         try:
+            if length > LARGE_RUN_BYTES and length > self._io.size(self.fd):
+                length = LARGE_RUN_BYTES  # it cannot be there: find out without so much memory
             data = read_exact(self._io, self.fd, length, page * self.page_size)
         except OSError as error:
             raise translated(error, f"read page {page}", self._path) from error

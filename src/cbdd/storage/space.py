@@ -33,10 +33,9 @@ from typing import Final
 from cbdd.errors import CorruptDataError
 from cbdd.storage.btree import PageLedger
 from cbdd.storage.frame import FRAMES_OFFSET
-from cbdd.storage.freelist import decode_runs
+from cbdd.storage.free_pages import read_freelist
 from cbdd.storage.io import FULL_ERRNOS, UNSUPPORTED_ERRNOS
 from cbdd.storage.meta import read_copies
-from cbdd.storage.page import Run
 from cbdd.storage.state import DatabaseState
 
 GROWTH_BYTES: Final = 1 << 20
@@ -102,18 +101,14 @@ def _reusable_pages(state: DatabaseState, own: int) -> int:
 
     :param own: generation on which one pin counts for nothing.
     """
-    meta = state.meta
-    if not meta.freelist_length:
-        return 0
-    limit = meta.generation - 1
+    limit = state.meta.generation - 1
     pins = list(state.pins.values())
     if own in pins:
         pins.remove(own)
     for generation in pins:
         limit = min(limit, generation)
     try:
-        run = Run(meta.freelist_page, meta.freelist_length, meta.freelist_checksum)
-        runs = decode_runs(state.pager.read_run(run))
+        runs = read_freelist(state)
     except CorruptDataError:
         return 0  # the checkpoint that needs the list reports it
     total = 0

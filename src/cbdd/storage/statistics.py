@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from cbdd.errors import CorruptDataError
-from cbdd.storage.checkpoint import read_freelist
 from cbdd.storage.follow import acquire_snapshot, release_snapshot
+from cbdd.storage.free_pages import read_freelist
 from cbdd.storage.meta import FORMAT
 from cbdd.storage.state import DatabaseState
 

@@ -40,8 +40,10 @@ def sync_to(state: DatabaseState, lsn: int) -> None:
                 if not state.sync_leader:
                     state.sync_leader = threading.get_ident()
                     break
-                if not condition.wait(state.options.lock_timeout_seconds):
-                    state.sync_leader = 0  # gone without a word; a second sync does no harm
+                if not condition.wait(state.options.lock_timeout_seconds) and not _is_alive(
+                    state.sync_leader
+                ):
+                    state.sync_leader = 0  # it ended without a word
         try:
             _lead(state, lsn)
         finally:
@@ -49,6 +51,14 @@ def sync_to(state: DatabaseState, lsn: int) -> None:
                 if state.sync_leader == threading.get_ident():
                     state.sync_leader = 0
                 condition.notify_all()
+
+
+def _is_alive(thread: int) -> bool:
+    """Whether a thread still runs. As long as it does nobody syncs beside it.
+
+    Its sync may be failing: the kernel tells of an error once, and a second sync would succeed.
+    """
+    return any([running.ident == thread for running in threading.enumerate()])
 
 
 def _lead(state: DatabaseState, lsn: int) -> None:

@@ -509,7 +509,7 @@ class WriteTransaction(ReadTransaction):
 
     def _is_relief(self) -> bool:
         """Whether the transaction removes at least as many entries as it sets."""
-        balance = 0
+        added = 0
         removed = 0
         for change in self._changes.values():
             if change.is_dropped:
@@ -518,8 +518,8 @@ class WriteTransaction(ReadTransaction):
                 if value is None:
                     removed += 1
                 else:
-                    balance += 1
-        return removed > 0 and balance <= removed
+                    added += 1
+        return removed > 0 and added <= removed
 
     def _versions(self) -> tuple[dict[int, Tree], PageLedger]:
         """The trees to publish: the private copies, or the changes applied to a moved tip."""

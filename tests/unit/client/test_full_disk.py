@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from cbdd.client.collection_writes import _delete_in_pieces
+from cbdd.errors import DiskFullError
+
 PROGRAM = """
 import resource, signal, sys
 import cbdd
@@ -57,3 +60,19 @@ def test_a_file_size_limit_is_lived_with(tmp_path: Path, limit: int) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 100
+
+
+def test_deletes_that_end_half_way_say_how_many_were_made() -> None:
+    left = [600]
+
+    def delete(most: int) -> int:
+        if left[0] <= 400:
+            raise DiskFullError("DISK_FULL", "nothing was changed", "", {"path": "a"})
+        left[0] -= 200
+        return most
+
+    with pytest.raises(DiskFullError, match="256 documents were deleted") as raised:
+        _delete_in_pieces(delete)
+    assert raised.value.details == {"path": "a", "deleted": 256}
+    with pytest.raises(DiskFullError, match="nothing was changed"):
+        _delete_in_pieces(delete)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -104,4 +105,61 @@ def test_threads_that_wait_share_the_next_sync(tmp_path: object) -> None:
     disk.is_armed = False
     assert disk.syncs == 2
     assert len(content(engine, TREE)) == 9
+    engine.close()
+
+
+class ImpatientCondition(threading.Condition):
+    """Every wait is over at once, as if its time were out; the third lets the slow sync end."""
+
+    def __init__(self, end: threading.Event) -> None:
+        super().__init__(threading.RLock())
+        self.end = end
+        self.waits = 0
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waits += 1
+        if self.waits < 3:
+            return False
+        self.end.set()
+        return super().wait(None)
+
+
+class SlowDisk(Io):
+    """The first sync it is armed for ends when it is told to; syncs are counted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_armed = False
+        self.began = threading.Event()
+        self.end = threading.Event()
+        self.running = 0
+        self.most = 0
+
+    def sync(self, fd: int) -> None:
+        self.running += 1
+        self.most = max(self.most, self.running)
+        if self.is_armed and not self.began.is_set():
+            self.began.set()
+            self.end.wait(30)
+        super().sync(fd)
+        self.running -= 1
+
+
+def test_nobody_syncs_beside_a_sync_that_takes_long(tmp_path: Path) -> None:
+    """It may be failing, and the kernel tells of an error only once."""
+    disk = SlowDisk()
+    engine = StorageEngine.open(str(tmp_path / "a.cbdd"), StorageOptions(background=False), io=disk)
+    fill(engine, TREE, {b"a": b"1"})
+    state = engine._state
+    condition = ImpatientCondition(disk.end)
+    state.sync_mutex = condition._lock  # type: ignore[attr-defined]
+    state.sync_condition = condition
+    disk.most, disk.is_armed = 0, True
+    first = threading.Thread(target=fill, args=(engine, TREE, {b"b": b"2"}), daemon=True)
+    first.start()
+    assert disk.began.wait(30)
+    fill(engine, TREE, {b"c": b"3"})
+    first.join(30)
+    assert condition.waits >= 3
+    assert disk.most == 1
     engine.close()
