@@ -21,6 +21,8 @@ with MongoDB's code. What only an embedded database knows is here:
     +-- OperationFailure
         +-- WriteConflictError    lost race: run the transaction again (code 112)
 
+`NetworkFileSystemWarning` is a warning: the file opens, but its promises may not hold there.
+
 ``code`` is stable and meant for programs; the message is meant for people.
 """
 
@@ -39,6 +41,7 @@ __all__ = [
     "DurabilityError",
     "ForkedError",
     "LockedError",
+    "NetworkFileSystemWarning",
     "NewerFormatError",
     "NotADatabaseError",
     "ReadOnlyError",
@@ -72,6 +75,10 @@ class CbddError(PyMongoError):
         self.code = code
         self.next_step = next_step
         self.details: dict[str, object] = dict(details or {})
+
+
+class NetworkFileSystemWarning(UserWarning):
+    """The database is on a file system whose locks and syncs may not keep their promises."""
 
 
 class NotADatabaseError(CbddError):

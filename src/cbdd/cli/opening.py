@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from typing import Any
 
 from pymongo.errors import ConfigurationError
@@ -17,6 +18,7 @@ import cbdd
 from cbdd.cli.failures import BAD_USAGE, CANNOT_OPEN, CommandError
 from cbdd.client import Client, Collection, Database
 from cbdd.storage.check import SEVERE
+from cbdd.storage.report import NETWORK_FILE_SYSTEM
 
 Documents = dict[str, Any]
 
@@ -28,9 +30,7 @@ def open_for_reading(path: str, salvage: bool = False) -> Client[Documents]:
     :raises NotADatabaseError: it does not exist, or is something else.
     """
     client = _connect(path, must_exist=True, read_only=True, salvage=salvage)
-    for finding in client.recovery_report.findings:
-        if finding.severity == SEVERE:
-            sys.stderr.write(f"cbdd: {finding.severity} {finding.code}: {finding.message}\n")
+    _report(client)
     return client
 
 
@@ -46,7 +46,9 @@ def open_for_writing(
 
     :param wait_seconds: how long to wait for a lock of another process.
     """
-    return _connect(path, must_exist=must_exist, lock_timeout_seconds=wait_seconds, **options)
+    client = _connect(path, must_exist=must_exist, lock_timeout_seconds=wait_seconds, **options)
+    _report(client)
+    return client
 
 
 def database_of(client: Client[Documents], name: str | None) -> Database[Documents]:
@@ -82,9 +84,18 @@ def existing_collection(
     raise CommandError(f"no collection {found.name}.{name}{listed}", code="NAMESPACE_NOT_FOUND")
 
 
+def _report(client: Client[Documents]) -> None:
+    """Say on standard error what opening found that whoever reads or writes must know."""
+    for finding in client.recovery_report.findings:
+        if finding.severity == SEVERE or finding.code == NETWORK_FILE_SYSTEM:
+            sys.stderr.write(f"cbdd: {finding.severity} {finding.code}: {finding.message}\n")
+
+
 def _connect(path: str, **options: Any) -> Client[Documents]:
     if "://" in path:
         raise CommandError("the command line works on files, not on servers", BAD_USAGE, "FILE")
     if os.path.isdir(path):
         raise CommandError(f"{path} is a directory", CANNOT_OPEN, "NOT_A_FILE")
-    return cbdd.connect(path, datetime_conversion="DATETIME_AUTO", **options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", cbdd.NetworkFileSystemWarning)  # said in our own words
+        return cbdd.connect(path, datetime_conversion="DATETIME_AUTO", **options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Generic, NoReturn, TypeVar, cast
@@ -26,9 +27,10 @@ from cbdd.client.session import ClientSession, session_for
 from cbdd.client.settings import ReadPreferenceMode, Settings, durability_of
 from cbdd.client.store import Store
 from cbdd.client.unsupported import unsupported
+from cbdd.errors import NetworkFileSystemWarning
 from cbdd.storage import Clock, Io, Randomness, StorageEngine
 from cbdd.storage.check import CheckReport
-from cbdd.storage.report import RecoveryReport
+from cbdd.storage.report import NETWORK_FILE_SYSTEM, RecoveryReport
 
 DocumentT = TypeVar("DocumentT", bound=Mapping[str, Any])
 
@@ -74,6 +76,9 @@ class Client(Settings, Generic[DocumentT]):
         )
         try:
             parsed.require_agreement(engine)
+            for finding in engine.recovery_report.findings:
+                if finding.code == NETWORK_FILE_SYSTEM:
+                    warnings.warn(finding.message, NetworkFileSystemWarning, stacklevel=3)
         except BaseException:
             engine.close()
             raise

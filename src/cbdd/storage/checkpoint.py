@@ -25,6 +25,7 @@ pages that everybody else takes for free, so it is retracted first.
 
 from __future__ import annotations
 
+import sys
 import threading
 
 from cbdd.errors import CbddError, DurabilityError
@@ -48,7 +49,7 @@ from cbdd.storage.page_writer import PageWriter, freelist_run_bytes
 from cbdd.storage.shm import Published
 from cbdd.storage.space import give_back, log_reserve, note_tight, settle_length, trim_tail
 from cbdd.storage.state import DatabaseState, Snapshot
-from cbdd.storage.sync import mark_durable, poison
+from cbdd.storage.sync import mark_durable, poison, poison_if_hidden
 from cbdd.storage.version import VERSION
 from cbdd.storage.wal import Position, Segment, list_segments, segment_path
 from cbdd.storage.writer_lock import lock_writer, unlock_writer
@@ -222,6 +223,23 @@ def _rotate(state: DatabaseState) -> None:
     header.created_us = state.clock.now_us()
     segment = _create_segment(state, header)
     end = log.end
+    handled = sys.exc_info()[1]
+    try:
+        _seal(state, old, segment)
+    except BaseException as error:
+        if log.is_seal_written:
+            poison_if_hidden(state, error, handled)
+        raise
+    mark_durable(state, old, log.lsn, end)
+    with state.apply_lock:
+        state.tip_position = log.position()
+        state.log_bytes = 0
+        _publish_position(state, state.meta.generation)
+
+
+def _seal(state: DatabaseState, old: Segment, segment: Segment) -> None:
+    """End ``old``; a new segment that is not needed after all is removed again."""
+    log = state.log
     try:
         log.seal(segment, state.durable_lsn, state.clock.now_us())
     except DurabilityError:
@@ -239,11 +257,6 @@ def _rotate(state: DatabaseState) -> None:
         state.segments.close(segment.number)
         state.segments.remove_file(segment.path)
         raise
-    mark_durable(state, old, log.lsn, end)
-    with state.apply_lock:
-        state.tip_position = log.position()
-        state.log_bytes = 0
-        _publish_position(state, state.meta.generation)
 
 
 def _create_segment(state: DatabaseState, header: SegmentHeader) -> Segment:

@@ -2,15 +2,23 @@
 
 The file is written under a temporary name, synced, linked to its own name and the directory
 synced. Linking fails when the name is taken, so two processes that create at once end up with one
-file. A leftover temporary name of a crash is removed by the next opener, if it is ours: a second
-name of the same file, or a file with our magic.
+file. A temporary name that a crash left is removed by whoever creates or recovers the database
+next, or finds that its file has two names.
+
+Invariants: a temporary name belongs to whoever holds the ``creating`` lock on its file, and only
+its owner may remove it; a crash releases the lock. Between opening the file and locking it the
+owner can lose it to someone who takes it for a leftover: then it begins again under another name.
+Once the name of the database is there, the temporary one of the same file may go at any time.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 from typing import Final
 
 from cbdd.storage.io import Clock, Io, Randomness, read_exact, write_all
+from cbdd.storage.locks import CREATING
 from cbdd.storage.meta import (
     HEADER_REGION_BYTES,
     MAGIC,
@@ -22,6 +30,10 @@ from cbdd.storage.options import StorageOptions
 from cbdd.storage.version import VERSION
 
 TEMPORARY_MARK: Final = "-new-"
+MOST_ATTEMPTS: Final = 8
+LINKED: Final = 1
+TAKEN: Final = 2
+LOST: Final = 3
 
 
 def create_database(
@@ -29,7 +41,7 @@ def create_database(
 ) -> bool:
     """Create an empty database; False when someone else was faster.
 
-    :raises OSError: nothing is left behind.
+    :raises OSError: it could not be made; nothing is left behind.
     """
     meta = Meta()
     meta.page_size = options.page_size_bytes
@@ -46,32 +58,68 @@ def create_database(
         block = meta.encode().ljust(META_BLOCK_BYTES, b"\0")
         for offset in SLOT_OFFSETS[slot]:
             image[offset : offset + META_BLOCK_BYTES] = block
-    temporary = f"{path}{TEMPORARY_MARK}{randomness.token(6).hex()}"
-    fd = io.open(temporary, True, False)
-    try:
-        write_all(io, fd, bytes(image), 0)
-        io.sync(fd)
+    for _attempt in range(MOST_ATTEMPTS):
+        temporary = f"{path}{TEMPORARY_MARK}{randomness.token(6).hex()}"
+        fd = io.open(temporary, True, False)
         try:
-            io.link(temporary, path)
-        except FileExistsError:
+            outcome = _write_and_link(io, fd, bytes(image), temporary, path)
+        finally:
+            _unlink(io, temporary)
+            io.close(fd)
+        if outcome == LINKED:
+            io.sync_directory(directory)
+            return True
+        if outcome == TAKEN:
             return False
-    finally:
-        io.close(fd)
-        io.unlink(temporary)
-    io.sync_directory(directory)
-    return True
+    raise FileNotFoundError(errno.ENOENT, "temporary files vanish from its directory", path)
+
+
+def _write_and_link(io: Io, fd: int, image: bytes, temporary: str, path: str) -> int:
+    if not io.lock(fd, CREATING, True):
+        return LOST
+    write_all(io, fd, image, 0)
+    io.sync(fd)
+    try:
+        io.link(temporary, path)
+    except FileExistsError:
+        return TAKEN
+    except FileNotFoundError:
+        return LOST
+    return LINKED
 
 
 def remove_leftovers(io: Io, path: str, directory: str, name: str) -> None:
     """Remove temporary names that a crash during creation left beside ``path``."""
     prefix = f"{name}{TEMPORARY_MARK}"
+    database = io.path_identity(path)
     for entry in io.list_directory(directory):
-        if entry.startswith(prefix):
-            leftover = f"{directory}/{entry}"
-            fd = io.open(leftover, False, True)
-            try:
-                is_ours = read_exact(io, fd, len(MAGIC), 0) in (MAGIC, b"")
-            finally:
-                io.close(fd)
-            if is_ours:
-                io.unlink(leftover)
+        if not entry.startswith(prefix):
+            continue
+        leftover = f"{directory}/{entry}"
+        identity = io.path_identity(leftover)
+        if identity is None:
+            continue
+        if database is not None and identity[:2] == database[:2]:
+            _unlink(io, leftover)
+        else:
+            _remove_if_ownerless(io, leftover)
+
+
+def _remove_if_ownerless(io: Io, leftover: str) -> None:
+    """Remove a file of ours that nobody is making."""
+    try:
+        fd = io.open(leftover, False, False)
+    except (FileNotFoundError, PermissionError):
+        return  # gone meanwhile, or another user's, who will remove it
+    try:
+        is_ours = read_exact(io, fd, len(MAGIC), 0) in (MAGIC, b"", bytes(len(MAGIC)))
+        if is_ours and io.lock(fd, CREATING, True):
+            _unlink(io, leftover)
+    finally:
+        io.close(fd)
+
+
+def _unlink(io: Io, path: str) -> None:
+    """Remove a name unless someone else just has."""
+    with contextlib.suppress(FileNotFoundError):
+        io.unlink(path)

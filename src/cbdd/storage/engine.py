@@ -35,6 +35,7 @@ from cbdd.storage.check import CheckReport, check_database
 from cbdd.storage.checkpoint import make_clean, run_checkpoint
 from cbdd.storage.creation import create_database, remove_leftovers
 from cbdd.storage.events import EventLog
+from cbdd.storage.file_system import is_network
 from cbdd.storage.follow import adopt, read_state, refresh
 from cbdd.storage.io import FULL_ERRNOS, Clock, Io, Randomness, register_at_fork, translated
 from cbdd.storage.leftovers import release_leftovers
@@ -44,7 +45,7 @@ from cbdd.storage.options import StorageOptions
 from cbdd.storage.pager import Pager
 from cbdd.storage.read_only import attach_read_only, follow_read_only
 from cbdd.storage.recovery import recover, require_length
-from cbdd.storage.report import RecoveryReport
+from cbdd.storage.report import NETWORK_FILE_SYSTEM, RecoveryReport
 from cbdd.storage.shm import SHM_BYTES, SLOT_COUNT, Published, SharedState
 from cbdd.storage.space import give_back
 from cbdd.storage.state import DatabaseState
@@ -277,10 +278,26 @@ def _open(
         if isinstance(error, OSError):
             raise translated(error, "open the database", path) from error
         raise
-    state.events.record("open", {"lsn": state.tip.lsn, "generation": state.meta.generation})
+    kind = io.file_system_type(path)
+    state.events.record(
+        "open",
+        {"lsn": state.tip.lsn, "generation": state.meta.generation, "file_system": kind},
+    )
+    if is_network(kind):
+        _warn_of_network(state, kind)
     if options.background and not options.read_only:
         engine.start_background()
     return engine
+
+
+def _warn_of_network(state: DatabaseState, kind: str) -> None:
+    message = (
+        f"{state.path} is on a file system that other machines may share ({kind}), whose locks and "
+        "syncs may not keep their promises; keep it on a local disk, or see to it that only this "
+        "machine opens it"
+    )
+    state.report.add(NETWORK_FILE_SYSTEM, "SEV-3", message)
+    state.events.record("network_file_system", {"code": NETWORK_FILE_SYSTEM, "file_system": kind})
 
 
 def _record_failure(state: DatabaseState, error: BaseException) -> None:
@@ -306,6 +323,8 @@ def _create_if_missing(
                 "put the database file back, or move the log away to start anew",
                 {"path": path},
             )
+        if io.path_identity(directory) is not None:
+            remove_leftovers(io, path, directory, name)
         create_database(io, clock, randomness, path, directory, options)
         return
     if not io.is_regular(path):
@@ -400,6 +419,8 @@ def _first_attach(state: DatabaseState) -> None:
     """Alone with the file: recover, and start a new life of the shared state."""
     copies = _current_meta(state)
     recover(state, copies)
+    if not state.report.was_clean:
+        remove_leftovers(state.io, state.path, state.directory, state.name)
     try:
         _start_shared_state(state)
     except OSError as error:
@@ -448,6 +469,7 @@ def _join(state: DatabaseState, timeout: float) -> None:
             "close the database in every process, then open it again",
             {"path": path},
         )
+    state.shm.require_same_machine()
     _take_slot(state)
     with state.apply_lock:
         while True:

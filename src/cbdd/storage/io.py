@@ -22,10 +22,12 @@ from collections.abc import Callable
 from mypy_extensions import mypyc_attr
 
 from cbdd.errors import DiskFaultError, DiskFullError, ReadOnlyError, UsageError
+from cbdd.storage.file_system import covering_type
 
 FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 UNSUPPORTED_ERRNOS = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 READ_ONLY_ERRNOS = (errno.EROFS, errno.EACCES, errno.EPERM)
+UNKNOWN_MACHINE = bytes(16)
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -156,6 +158,22 @@ class Io:
     def process_id(self) -> int:
         """Id of this process."""
         return os.getpid()
+
+    def file_system_type(self, path: str) -> str:
+        """Type of the file system that an absolute path is on, empty when it cannot be told."""
+        try:
+            with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as mounts:
+                return covering_type(mounts.read(), path)
+        except OSError:
+            return ""
+
+    def machine_identity(self) -> bytes:
+        """16 bytes that tell this running machine from all others; zeros when it cannot be told."""
+        try:
+            with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as identity:
+                return bytes.fromhex(identity.read().strip().replace("-", ""))[:16].ljust(16, b"\0")
+        except (OSError, ValueError):
+            return UNKNOWN_MACHINE
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)

@@ -7,6 +7,7 @@
     4      writer         who is committing, exclusive
     5      sync           who is recording what a sync made durable, exclusive, for microseconds
     -      unregistered   readers that cannot register, shared: no page is reused meanwhile
+    -      creating       who is making a new file, on that file only, exclusive
     -      slot n         the owner of reader slot n, exclusive, for its lifetime
 
 Invariants: a lock is only requested by a holder of locks with smaller numbers or none; within a
@@ -31,6 +32,7 @@ CHECKPOINT: Final = LOCK_BASE + 2
 WRITER: Final = LOCK_BASE + 3
 SYNC: Final = LOCK_BASE + 4
 UNREGISTERED: Final = LOCK_BASE + 5
+CREATING: Final = LOCK_BASE + 6
 SLOT_BASE: Final = LOCK_BASE + 16
 FIRST_PAUSE_SECONDS: Final = 0.00005
 LONGEST_PAUSE_SECONDS: Final = 0.005

@@ -183,6 +183,11 @@ def read_copies(io: Io, fd: int) -> list[MetaCopy]:
     return copies
 
 
+def raw_slots(io: Io, fd: int) -> bytes:
+    """Both slots as they are; equal bytes mean that no checkpoint or close was completed since."""
+    return b"".join([read_exact(io, fd, META_BYTES, offsets[0]) for offsets in SLOT_OFFSETS])
+
+
 def _judge(data: bytes, slot: int, offset: int) -> MetaCopy:
     if len(data) < META_BYTES:
         return MetaCopy(slot, offset, "short", None)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from cbdd.storage.follow import adopt, read_state, refresh
 from cbdd.storage.locks import OPEN, SLOT_BASE, UNREGISTERED
-from cbdd.storage.meta import choose, read_copies
+from cbdd.storage.meta import choose, raw_slots, read_copies
 from cbdd.storage.recovery import recover, require_length
 from cbdd.storage.shm import SLOT_COUNT, SharedState
 from cbdd.storage.state import DatabaseState
@@ -26,7 +26,7 @@ def attach_read_only(state: DatabaseState) -> None:
 
 
 def follow_read_only(state: DatabaseState) -> None:
-    """Notice writers that came or went. The caller holds ``apply_lock``."""
+    """Notice writers that came or went, or both. The caller holds ``apply_lock``."""
     shm = state.shm
     if shm is not None:
         if state.io.identity(shm.fd)[2] > 0:
@@ -36,7 +36,10 @@ def follow_read_only(state: DatabaseState) -> None:
         state.shm = None
         _stand(state)
         return
-    if state.io.path_identity(f"{state.path}-shm") is not None:
+    if (
+        state.io.path_identity(f"{state.path}-shm") is not None
+        or raw_slots(state.io, state.fd) != state.raw_meta
+    ):
         _stand(state)
 
 
@@ -45,6 +48,7 @@ def _stand(state: DatabaseState) -> None:
     state.locks.acquire(OPEN, False, timeout, "a process that is opening or closing it")
     try:
         if not _join_writers(state):
+            state.raw_meta = raw_slots(state.io, state.fd)
             copies = read_copies(state.io, state.fd)
             meta = choose(copies, state.path)
             if meta.generation == state.tip.generation and state.tip.trees:
@@ -66,6 +70,11 @@ def _join_writers(state: DatabaseState) -> bool:
     if not shm.belongs_to(state.meta.uuid):
         state.io.close(shm.fd)
         return False
+    try:
+        shm.require_same_machine()
+    except BaseException:
+        state.io.close(shm.fd)
+        raise
     state.shm = shm
     state.raw_state = b""
     while True:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+NETWORK_FILE_SYSTEM: Final = "NETWORK_FILE_SYSTEM"
+
 
 class Finding:
     """One thing worth knowing, with a stable code and a severity (info, SEV-3, SEV-2, SEV-1)."""

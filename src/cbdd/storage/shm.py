@@ -4,12 +4,16 @@
     0      8     magic "CBDDSHM1"       the exclusive opener
     8      16    database UUID          "
     24     8     epoch                  ", random, one for each life of the database
+    32     16    machine                ", zeros when it cannot be told
     64     56    published              holder of the writer lock: generation, segment, end offset,
                                         LSN, chain, commit counter, checksum
     128    16    durable                holder of the sync lock: LSN, checksum
     144    8     poison                 anyone: not 0 after a failed sync
     4096   ..    256 slots of 64 bytes  their owners: pid, started (us), pinned generation,
                                         pinned since (us)
+
+On a file system shared between machines the caches of two of them would not agree: whoever finds
+another machine than its own in a shared state that is in use stays away.
 
 It is read with ``pread``, never mapped: a truncated file must not kill a process.
 
@@ -26,10 +30,10 @@ from typing import Final
 import xxhash
 
 from cbdd.errors import CorruptDataError, LockedError
-from cbdd.storage.io import Io, read_exact, write_all
+from cbdd.storage.io import UNKNOWN_MACHINE, Io, read_exact, write_all
 
 MAGIC: Final = b"CBDDSHM1"
-HEADER: Final = struct.Struct("<8s16sQ")
+HEADER: Final = struct.Struct("<8s16sQ16s")
 STATE_OFFSET: Final = 64
 STATE_BYTES: Final = 96
 PUBLISHED: Final = struct.Struct("<QQQQQQ")
@@ -79,7 +83,7 @@ class SharedState:
     def reset(self, uuid: bytes, epoch: int, published: Published) -> None:
         """Start a new life: no slots, everything published is durable."""
         body = bytearray(SHM_BYTES)
-        HEADER.pack_into(body, 0, MAGIC, uuid, epoch)
+        HEADER.pack_into(body, 0, MAGIC, uuid, epoch, self._io.machine_identity())
         write_all(self._io, self.fd, bytes(body), 0)
         self.publish(published)
         self.set_durable(published.lsn)
@@ -89,8 +93,24 @@ class SharedState:
         data = read_exact(self._io, self.fd, HEADER.size, 0)
         if len(data) < HEADER.size or self._io.size(self.fd) < SHM_BYTES:
             return False
-        magic, owner, _epoch = HEADER.unpack(data)
+        magic, owner, _epoch, _machine = HEADER.unpack(data)
         return bool(magic == MAGIC and owner == uuid)
+
+    def require_same_machine(self) -> None:
+        """Refuse a shared state that another machine uses. The caller knows that it is in use.
+
+        :raises LockedError: the database is open on another machine.
+        """
+        data = read_exact(self._io, self.fd, HEADER.size, 0)
+        machine = data[HEADER.size - len(UNKNOWN_MACHINE) :]
+        here = self._io.machine_identity()
+        if machine != here and UNKNOWN_MACHINE not in (machine, here):
+            raise LockedError(
+                "OTHER_MACHINE",
+                f"another machine has the database of {self.path} open",
+                "close it there first; for use from several machines at once, run a server",
+                {"path": self.path, "machine": machine.hex(), "this_machine": here.hex()},
+            )
 
     def state(self) -> bytes:
         """The raw state record; equal bytes mean that nothing was published since."""

@@ -113,6 +113,7 @@ class DatabaseState:
         self.is_checkpoint_active = False
         self.owner_counter = 0
         self.raw_state = b""
+        self.raw_meta = b""  # of readers that write nothing
         self.counter = 0
         self.frames_applied = 0
         self.commits_applied = 0

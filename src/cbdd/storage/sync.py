@@ -7,7 +7,8 @@ and only then do the commits count as durable, become visible and return.
 
 Invariants: nothing is called durable that was appended after the sync began. A failed sync is
 final: the kernel may have dropped the pages it could not write, and a second sync would lie. The
-handle and, through the shared state, every process is poisoned.
+handle and, through the shared state, every process is poisoned, even when an interrupt comes right
+behind the failure and takes its place as the exception that is raised.
 
 Source: PostgreSQL's "fsync errors" change (2018) and Rebello et al., "Can Applications Recover from
 fsync Failures?" (2020).
@@ -15,9 +16,10 @@ fsync Failures?" (2020).
 
 from __future__ import annotations
 
+import sys
 import threading
 
-from cbdd.errors import DurabilityError
+from cbdd.errors import CbddError, DurabilityError
 from cbdd.storage.follow import read_state
 from cbdd.storage.locks import SYNC
 from cbdd.storage.shm import is_poisoned
@@ -31,6 +33,7 @@ def sync_to(state: DatabaseState, lsn: int) -> None:
     :raises DurabilityError: a sync failed; whether the commit survives is unknown.
     """
     condition = state.sync_condition
+    handled = sys.exc_info()[1]
     while True:
         with condition:
             while True:
@@ -46,6 +49,9 @@ def sync_to(state: DatabaseState, lsn: int) -> None:
                     state.sync_leader = 0  # it ended without a word
         try:
             _lead(state, lsn)
+        except BaseException as error:
+            poison_if_hidden(state, error, handled)
+            raise
         finally:
             with condition:
                 if state.sync_leader == threading.get_ident():
@@ -115,7 +121,6 @@ def _note(state: DatabaseState, lsn: int) -> None:
 def poison(state: DatabaseState) -> None:
     """Let nobody commit any more until the file has been read anew."""
     state.is_poisoned = True
-    state.events.record("sync_failed", {"lsn": state.tip.lsn, "durable_lsn": state.durable_lsn})
     if state.shm is not None:
         try:
             state.shm.poison()
@@ -126,3 +131,22 @@ def poison(state: DatabaseState) -> None:
                 "stop every process that has the database open, then open it again",
                 {"path": state.path},
             ) from error
+    state.events.record("sync_failed", {"lsn": state.tip.lsn, "durable_lsn": state.durable_lsn})
+
+
+def poison_if_hidden(
+    state: DatabaseState, error: BaseException, handled: BaseException | None
+) -> None:
+    """Poison after a failed sync whose error an interrupt, or a lack of memory, has replaced.
+
+    :param error: what came out where a sync was made.
+    :param handled: what was being handled before the sync; it and its context say nothing of it.
+    """
+    if isinstance(error, (OSError, CbddError)):
+        return  # whoever raised it has seen to the rest
+    cause = error.__context__
+    while cause is not None and cause is not handled:
+        if isinstance(cause, OSError):
+            poison(state)
+            return
+        cause = cause.__context__

@@ -79,13 +79,22 @@ class CrashState:
 
     ``name`` says the call, the kind and the choice, and rebuilds it (`Replayer.state`).
     ``begun`` is the newest commit that may be there, ``acknowledged`` the newest that must be.
+    ``names`` says which file each path names; without it no file has two names.
     """
 
-    def __init__(self, call: int, kind: str, choice: str, files: dict[str, bytes]) -> None:
+    def __init__(
+        self,
+        call: int,
+        kind: str,
+        choice: str,
+        files: dict[str, bytes],
+        names: dict[str, int] | None = None,
+    ) -> None:
         self.call = call
         self.kind = kind
         self.choice = choice
         self.files = files
+        self.names = dict(names or {})
         self.begun = 0
         self.acknowledged = 0
 
@@ -105,7 +114,7 @@ class CrashState:
 
     def disk(self) -> MemoryDisk:
         """A disk in this state."""
-        return MemoryDisk.holding(self.files)
+        return MemoryDisk.holding(self.files, self.names)
 
 
 class _File:
@@ -243,8 +252,9 @@ class Replayer:
     # -- the kinds --------------------------------------------------------------------------
 
     def _after(self, index: int, call: Call, source: random.Random) -> Iterator[CrashState]:
-        yield CrashState(index, PREFIX, "", self._contents(self._names, None, b""))
-        yield CrashState(index, "power", "", self._durable(self._durable_names))
+        seen, synced = self._names, self._durable_names
+        yield CrashState(index, PREFIX, "", self._contents(seen, None, b""), seen)
+        yield CrashState(index, "power", "", self._durable(synced), synced)
         if call.kind in DATA_CALLS:
             yield from self._of_data(index, call, source)
         elif call.kind in NAME_CALLS:
@@ -272,12 +282,13 @@ class Replayer:
         file = self._files[call.file]
         for kind, choice, data in self._variants(file, call, source):
             # The other files may have kept their pending changes or not.
+            names = self._names
             if source.random() < 0.5:
-                files = self._contents(self._names, call.file, data)
+                files = self._contents(names, call.file, data)
             else:
-                names = self._names if source.random() < 0.5 else self._durable_names
+                names = names if source.random() < 0.5 else self._durable_names
                 files = self._durable(names, call.file, data)
-            yield CrashState(index, kind, choice, files)
+            yield CrashState(index, kind, choice, files, names)
 
     def _variants(
         self, file: _File, call: Call, source: random.Random
@@ -315,13 +326,13 @@ class Replayer:
         chosen = history if len(history) <= MOST_NAMES else source.sample(history, MOST_NAMES)
         for names in chosen:
             number = history.index(names)
-            yield CrashState(index, "directory", f"{number} synced", self._durable(names))
+            yield CrashState(index, "directory", f"{number} synced", self._durable(names), names)
             contents = self._contents(names, None, b"")
-            yield CrashState(index, "directory", f"{number} written", contents)
+            yield CrashState(index, "directory", f"{number} written", contents, names)
         new = [path for path in self._names if path not in self._durable_names]
         for path in source.sample(new, min(2, len(new))):
             names = {other: n for other, n in self._names.items() if other != path}
-            yield CrashState(index, "directory", f"without {path}", self._durable(names))
+            yield CrashState(index, "directory", f"without {path}", self._durable(names), names)
 
 
 def _cuts(call: Call, source: random.Random) -> list[int]:

@@ -177,6 +177,14 @@ class FaultyIo(Io):
         """Process id."""
         return self.inner.process_id()
 
+    def file_system_type(self, path: str) -> str:
+        """Type of file system."""
+        return self.inner.file_system_type(path)
+
+    def machine_identity(self) -> bytes:
+        """Identity of the machine."""
+        return self.inner.machine_identity()
+
 
 class SlowIo(FaultyIo):
     """Every call that touches the disk takes so many seconds on a clock.

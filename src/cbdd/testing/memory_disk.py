@@ -6,7 +6,8 @@ makes them durable. `MemoryIo` is the view of one process: give each process its
 its own, and they exclude each other by locks as real ones do.
 
 ``capacity`` limits the bytes in all files together; ``fault`` fails calls; ``listener`` is told
-after every change.
+after every change; ``file_system`` is the type it says it has. ``MemoryIo.host``, 16 bytes, is the
+machine that a process is on.
 """
 
 from __future__ import annotations
@@ -70,14 +71,18 @@ class MemoryDisk:
         self.listener: CrashListener | None = None
         self.fault: Fault | None = None
         self.capacity: int | None = None
+        self.file_system = "memory"
         self.locks: dict[tuple[int, int], dict[tuple[int, int], bool]] = {}
 
     @staticmethod
-    def holding(files: dict[str, bytes]) -> MemoryDisk:
-        """A disk on which these files are durable."""
+    def holding(files: dict[str, bytes], numbers: dict[str, int] | None = None) -> MemoryDisk:
+        """A disk on which these files are durable; of equal numbers: one file with two names."""
         disk = MemoryDisk()
+        linked: dict[int, Inode] = {}
         for name, data in files.items():
             inode = Inode(next(disk.inodes))
+            if numbers and name in numbers:
+                inode = linked.setdefault(numbers[name], inode)
             inode.data = bytearray(data)
             inode.durable = bytearray(data)
             disk.names[name] = inode
@@ -184,6 +189,7 @@ class MemoryIo(Io):
         self.calls_to_live: int | None = None
         self.fds: dict[int, Inode] = {}
         self.next_fd = 3
+        self.host = b"memory's machine"
         self.locks = disk.locks
 
     def _fault(self, kind: str) -> None:
@@ -281,6 +287,8 @@ class MemoryIo(Io):
 
     def rename(self, source: str, target: str) -> None:
         self._fault("rename")
+        if source not in self.disk.names:
+            raise FileNotFoundError(errno.ENOENT, "missing", source)
         self.disk.names[target] = self.disk.names.pop(source)
         self.disk.names_changed()
 
@@ -288,6 +296,8 @@ class MemoryIo(Io):
         self._fault("link")
         if target in self.disk.names:
             raise FileExistsError(errno.EEXIST, "exists", target)
+        if source not in self.disk.names:
+            raise FileNotFoundError(errno.ENOENT, "missing", source)
         self.disk.names[target] = self.disk.names[source]
         self.disk.names_changed()
 
@@ -336,3 +346,9 @@ class MemoryIo(Io):
 
     def process_id(self) -> int:
         return self.pid
+
+    def file_system_type(self, path: str) -> str:
+        return self.disk.file_system
+
+    def machine_identity(self) -> bytes:
+        return self.host

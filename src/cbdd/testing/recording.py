@@ -241,6 +241,14 @@ class RecordingIo(Io):
         """Process id."""
         return self.inner.process_id()
 
+    def file_system_type(self, path: str) -> str:
+        """Type of file system."""
+        return self.inner.file_system_type(path)
+
+    def machine_identity(self) -> bytes:
+        """Identity of the machine."""
+        return self.inner.machine_identity()
+
     def _call(self, kind: str, fd: int) -> Call:
         number, path = self._files[fd]
         call = Call(kind, number, path)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import warnings
 from pathlib import Path
 
 import pytest
 
 import cbdd
+from cbdd.storage.io import Io
 from cbdd.storage.version import VERSION
 from tests.unit.cli.conftest import DOCUMENTS, Shop
 
@@ -150,3 +153,21 @@ def test_index_with_wrong_options_is_refused(full_shop: Shop) -> None:
     result = full_shop.run("create-index", full_shop.path, "items", "qty", "--options", '{"x": 1}')
     assert result.exit_code != 0
     assert "x" in result.stderr and "Traceback" not in result.stderr
+
+
+class NetworkIo(Io):
+    def file_system_type(self, path: str) -> str:
+        return "nfs4"
+
+
+def test_commands_warn_of_a_network_file_system(
+    full_shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cbdd, "connect", functools.partial(cbdd.connect, io=NetworkIo()))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        result = full_shop.run("find", full_shop.path, "items", "--count")
+    assert result.stdout == "20\n"
+    assert result.stderr.startswith("cbdd: SEV-3 NETWORK_FILE_SYSTEM: ")
+    assert "NETWORK_FILE_SYSTEM" in full_shop.run("info", full_shop.path).stdout
+    assert "NETWORK_FILE_SYSTEM" in full_shop.run("checkpoint", full_shop.path).stderr

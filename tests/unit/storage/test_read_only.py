@@ -9,7 +9,8 @@ import pytest
 
 from cbdd.errors import CbddError, LockedError
 from cbdd.storage import StorageEngine, StorageOptions
-from tests.unit.storage.conftest import Bench, content, fill
+from cbdd.testing import MemoryIo
+from tests.unit.storage.conftest import PATH, Bench, content, fill
 
 TREE = 10
 
@@ -42,6 +43,18 @@ def test_it_follows_writers_that_come_and_go(bench: Bench) -> None:
         assert content(reader, TREE)[b"b"] == b"%d" % number
         writer.close()
         assert content(reader, TREE) == {b"a": b"%d" % number, b"b": b"%d" % number}
+    reader.close()
+
+
+def test_a_writer_that_came_and_went_between_two_reads_is_seen(bench: Bench) -> None:
+    fill(bench.open(pid=1), TREE, {b"a": b"0"})
+    bench.opened.pop().close()
+    reader = bench.open(pid=2, read_only=True)
+    assert content(reader, TREE) == {b"a": b"0"}
+    for number in (b"1", b"2", b"3"):
+        fill(bench.open(pid=1), TREE, {b"a": number})
+        bench.opened.pop().close()
+        assert content(reader, TREE) == {b"a": number}
     reader.close()
 
 
@@ -97,3 +110,20 @@ def test_read_only_files_on_the_real_disk(tmp_path: Path) -> None:
             assert caught.value.code == "READ_ONLY"
     finally:
         tmp_path.chmod(0o700)
+
+
+def test_writers_of_another_machine_are_not_followed(bench: Bench) -> None:
+    writer = bench.open(pid=1)
+    fill(writer, TREE, {b"a": b"1"})
+    writer.close()
+    reader = bench.open(pid=2, read_only=True)
+    elsewhere = MemoryIo(bench.disk, 3)
+    elsewhere.host = b"another machine!"
+    other = StorageEngine.open(PATH, StorageOptions(background=False), elsewhere)
+    fill(other, TREE, {b"a": b"2"})
+    for _ in range(2):
+        with pytest.raises(LockedError, match="OTHER_MACHINE"):
+            content(reader, TREE)
+    other.close()
+    assert content(reader, TREE) == {b"a": b"2"}
+    reader.close()
