@@ -2,8 +2,9 @@
 
     python -m tests.soak.kills --kills 1000 --seed 1 [--seconds N] [--json]
 
-Three writers and a process that checkpoints and reads work on one file. At a random moment one of
-them is killed, or all at once, so that the next opener recovers; a fresh process then checks
+Three writers, a process that checkpoints and reads, and one that has the file open for reading only
+work on one file. At a random moment one of them is killed, or all at once, so that the next opener
+recovers; a fresh process, for reading only now and then, so that nobody recovers, then checks
 everything about every writer: each acknowledged commit is there, none is there in part, none is
 there that nobody began, and `check` is clean. The killed are started again.
 """
@@ -30,11 +31,15 @@ from tests.soak.ledger import (
     judge,
     look,
     prepare,
+    require_whole,
     run,
     write,
 )
 
 WRITERS = 3
+DISTURBER = WRITERS
+WATCHER = WRITERS + 1
+PROCESSES = WRITERS + 2
 LOOK_EVERY = 5
 PROGRESS_SECONDS = 10
 
@@ -51,6 +56,18 @@ def disturb(path: str, seed: int, say: Callable[[str], None]) -> None:
         say("round")
 
 
+def watch(path: str, say: Callable[[str], None]) -> None:
+    """Read without writing, until killed: every commit whole, no writer ever further back."""
+    seen = [0] * WRITERS
+    with cbdd.connect(path, read_only=True) as client:
+        while True:
+            for writer in range(WRITERS):
+                number = require_whole(client, writer)
+                assert number >= seen[writer], f"writer {writer}: {number} after {seen[writer]}"
+                seen[writer] = number
+            say("watched")
+
+
 class KillLoop:
     """The processes, what they have promised, and the counts."""
 
@@ -64,12 +81,14 @@ class KillLoop:
         self._starts = 0
 
     def start(self, number: int) -> None:
-        """Start a writer, or the disturber, whose number is `WRITERS`."""
+        """Start a writer, or one of the others, see `DISTURBER` and `WATCHER`."""
         self._starts += 1
         seed = self.seed * 100_003 + self._starts
         path = self.path
-        if number == WRITERS:
+        if number == DISTURBER:
             self.children[number] = Child(lambda say: disturb(path, seed, say))
+        elif number == WATCHER:
+            self.children[number] = Child(lambda say: watch(path, say))
         else:
             self.children[number] = Child(lambda say: write(path, number, seed, say))
 
@@ -77,6 +96,7 @@ class KillLoop:
         for line in lines:
             if line.startswith("error "):
                 raise AssertionError(f"process {number}: {json.loads(line[6:])}")
+            self.counts["watched"] += line == "watched"
             if number < WRITERS:
                 before = self.promises[number].acknowledged
                 self.promises[number].hear(line)
@@ -88,7 +108,7 @@ class KillLoop:
 
     def round(self) -> None:
         """Wait a moment, kill somebody, look, start them again."""
-        for number in range(WRITERS + 1):
+        for number in range(PROCESSES):
             if number not in self.children:
                 self.start(number)
         time.sleep(self.source.choice([0.002, 0.02, 0.05, 0.1]) * self.source.random() * 2)
@@ -106,7 +126,8 @@ class KillLoop:
             if number in self.children:
                 self.hear(number, self.children[number].lines())
             least.append(said.acknowledged)
-        found = json.loads(run(lambda say: look(self.path, WRITERS, say))[-1])
+        read_only = self.source.random() < 0.3
+        found = json.loads(run(lambda say: look(self.path, WRITERS, say, read_only=read_only))[-1])
         now = []
         for number, said in enumerate(self.promises):
             if number in self.children:
@@ -117,7 +138,8 @@ class KillLoop:
         where = f"seed {self.seed}, after {self.counts['kills']} kills"
         judge(found["counters"], now, False, where)
         self.counts["looks"] += 1
-        self.counts["recoveries"] += not found["was_clean"] and not self.children
+        is_alone = not self.children and not read_only
+        self.counts["recoveries"] += not found["was_clean"] and is_alone
 
     def stop(self) -> None:
         for number in list(self.children):
@@ -174,8 +196,9 @@ def main() -> int:
         json.dumps(result)
         if chosen.json
         else "{kills} SIGKILLs over {processes} processes in {seconds} s: {commits} commits "
-        "acknowledged, {looks} states verified, {recoveries} recoveries, none lost".format(
-            processes=WRITERS + 1, **{"recoveries": 0, **result}
+        "acknowledged, {looks} states verified, {watched} looks of a reader, "
+        "{recoveries} recoveries, none lost".format(
+            processes=PROCESSES, **{"recoveries": 0, "watched": 0, **result}
         )
     )
     return 0

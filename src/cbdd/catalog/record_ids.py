@@ -18,6 +18,7 @@ from typing import Final
 
 from cbdd.catalog.entry import CollectionEntry
 from cbdd.catalog.record_store import last_record_id, reserve_record_ids, reserved_record_id
+from cbdd.errors import WriteConflictError
 from cbdd.storage import StorageEngine, WriteTransaction
 
 BLOCK_IDS: Final = 1024
@@ -33,21 +34,29 @@ class RecordIdBlocks:
         self._blocks: dict[int, tuple[int, int]] = {}
 
     def take(self, entry: CollectionEntry, at_least: int) -> int:
-        """Return a record id of our own that is not below `at_least`."""
+        """Return a record id of our own that is not below `at_least`.
+
+        :raises WriteConflictError: the collection was dropped meanwhile.
+        """
         with self._mutex:
             block = self._blocks.get(entry.collection_id)
             if block is None or max(block[0], at_least) >= block[1]:
-                block = self._reserve(entry)
+                block = self._reserve(entry, at_least)
             record_id = max(block[0], at_least)
-            assert record_id < block[1], "a snapshot holds records beyond every reservation"
             self._blocks[entry.collection_id] = (record_id + 1, block[1])
             return record_id
 
-    def _reserve(self, entry: CollectionEntry) -> tuple[int, int]:
+    def _reserve(self, entry: CollectionEntry, at_least: int) -> tuple[int, int]:
+        """Reserve a block above all records, and above those deleted since a snapshot was taken."""
         txn: WriteTransaction | None = None
         try:
             txn = self._engine.begin_write(RESERVE_OPERATION)
-            first = first_free_record_id(txn, entry)
+            if not txn.has_tree(entry.record_tree):
+                raise WriteConflictError(
+                    f"write conflict: collection {entry.namespace} was dropped by another "
+                    "transaction; run it again"
+                )
+            first = max(first_free_record_id(txn, entry), at_least)
             reserve_record_ids(txn, entry.collection_id, first + BLOCK_IDS - 1)
             # No sync of its own: whatever uses these ids comes later in the log.
             txn.commit("off")

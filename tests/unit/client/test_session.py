@@ -284,6 +284,36 @@ def test_record_ids_of_a_transaction_stay_above_what_it_can_see(
     assert [d["_id"] for d in orders.find()] == order
 
 
+def test_record_ids_of_a_transaction_when_all_it_can_see_was_deleted(
+    client: Client, orders: Orders
+) -> None:
+    orders.insert_many([{"_id": n} for n in range(3000)])
+    with client.start_session() as session, session.start_transaction():
+        assert orders.find_one({"_id": 0}, session=session) is not None
+        orders.delete_many({})
+        orders.insert_one({"_id": "new"}, session=session)
+    assert list(orders.find()) == [{"_id": "new"}]
+    assert client.check().is_clean
+
+
+@pytest.mark.parametrize("count", [0, 3, 3000])
+def test_a_transaction_whose_collection_was_dropped_conflicts(
+    client: Client, orders: Orders, count: int
+) -> None:
+    orders.insert_many([{"_id": n} for n in range(3000)])
+    orders.delete_many({"_id": {"$gte": count}})
+    with client.start_session() as session:
+        session.start_transaction()
+        assert len(list(orders.find({}, session=session))) == count
+        orders.drop()
+        with pytest.raises(WriteConflictError) as caught:
+            orders.insert_one({"_id": "new"}, session=session)
+            session.commit_transaction()
+        assert caught.value.has_error_label("TransientTransactionError")
+    assert list(orders.find()) == []
+    assert client.check().is_clean
+
+
 def test_statement_outside_waits_for_nobody_in_a_transaction(
     client: Client, orders: Orders
 ) -> None:
