@@ -39,7 +39,8 @@ class Layout:
 
     def __init__(self, files: Files) -> None:
         client = connect(disk_of(files))
-        free = read_freelist(engine_of(client)._state)
+        state = engine_of(client)._state
+        free = read_freelist(state, state.meta)
         client.close()
         data = files[PATH]
         self.meta = newest_meta(files)

@@ -218,7 +218,7 @@ def test_a_damaged_list_of_free_pages_is_made_anew(name: str) -> None:
     assert "FREELIST_REBUILT" in [f.code for f in engine.recovery_report.findings]
     report = engine.check()
     assert report.is_clean, report.to_dict()
-    assert read_freelist(engine._state)
+    assert read_freelist(engine._state, engine._state.meta)
     for number in range(60):
         world.put(engine, number)
         if number % 7 == 0:

@@ -140,7 +140,7 @@ class _Checker:
                 meta.freelist_page, run_page_count(meta.freelist_length, meta.page_size), "freelist"
             )
             try:
-                runs = read_freelist(self._state)
+                runs = read_freelist(self._state, meta)
                 self._check_own_checksum(meta.freelist_page, meta.freelist_checksum)
                 for run in runs:
                     report.free_pages += run.count

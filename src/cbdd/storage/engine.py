@@ -166,12 +166,21 @@ class StorageEngine:
     def check(self) -> CheckReport:
         """Verify every page, checksum, order, count and the freelist; changes nothing."""
         self._state.require_usable()
+        self._follow()
         return check_database(self._state)
 
     def statistics(self) -> dict[str, object]:
         """Facts about file, log, cache and processes, for people and programs."""
         self._state.require_usable()
+        self._follow()
         return statistics_of(self._state)
+
+    def _follow(self) -> None:
+        """Catch up where no shared state tells of others; a read transaction does so by itself."""
+        state = self._state
+        if state.read_only:
+            with state.apply_lock:
+                follow_read_only(state)
 
     def record_event(self, event: str, facts: dict[str, object]) -> None:
         """Note something in the flight recorder; no user data, and never an error."""

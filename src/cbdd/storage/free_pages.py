@@ -9,15 +9,14 @@ from __future__ import annotations
 from cbdd.errors import CorruptDataError
 from cbdd.storage.btree import Tree
 from cbdd.storage.freelist import FreeRun, decode_runs, malformed_runs, unreached_runs
-from cbdd.storage.meta import HEADER_REGION_BYTES
+from cbdd.storage.meta import HEADER_REGION_BYTES, Meta
 from cbdd.storage.node import Node
 from cbdd.storage.page import Run, reference_page, run_page_count
 from cbdd.storage.state import DatabaseState
 
 
-def read_freelist(state: DatabaseState) -> list[FreeRun]:
-    """The list of the current generation."""
-    meta = state.meta
+def read_freelist(state: DatabaseState, meta: Meta) -> list[FreeRun]:
+    """The list of a generation, whose pages nobody may be reusing."""
     if not meta.freelist_length:
         return []
     run = Run(meta.freelist_page, meta.freelist_length, meta.freelist_checksum)
@@ -42,7 +41,7 @@ def usable_freelist(state: DatabaseState) -> list[FreeRun]:
     be free: the file grows, and no page that somebody needs is overwritten.
     """
     try:
-        return read_freelist(state)
+        return read_freelist(state, state.meta)
     except CorruptDataError as error:
         damage = error
     runs: list[FreeRun] = []

@@ -108,7 +108,7 @@ def _reusable_pages(state: DatabaseState, own: int) -> int:
     for generation in pins:
         limit = min(limit, generation)
     try:
-        runs = read_freelist(state)
+        runs = read_freelist(state, state.meta)
     except CorruptDataError:
         return 0  # the checkpoint that needs the list reports it
     total = 0

@@ -19,7 +19,7 @@ def statistics_of(state: DatabaseState) -> dict[str, object]:
             free = 0
             size = state.io.size(state.fd)
             try:
-                for run in read_freelist(state):
+                for run in read_freelist(state, meta):
                     free += run.count
             except CorruptDataError:
                 free = -1  # `check` says what is wrong with the list

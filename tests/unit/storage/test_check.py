@@ -9,6 +9,7 @@ from cbdd.storage.btree import Tree, resolve
 from cbdd.storage.check import MAX_PROBLEMS, CheckReport
 from cbdd.storage.node import Node
 from cbdd.storage.page import Run, reference_page
+from cbdd.testing import MemoryIo
 from tests.unit.storage.conftest import PATH, Bench, content, fill
 
 TREE = 10
@@ -48,6 +49,31 @@ def test_a_sound_database_is_clean_before_and_after_checkpoints(bench: Bench) ->
     engine.checkpoint()
     assert engine.check().free_pages > 0
     assert engine.check().to_dict()["problems"] == []
+
+
+def test_what_others_commit_meanwhile_is_no_damage(bench: Bench) -> None:
+    here = filled(bench)
+    fill(here, TREE, {b"00000": b"changed"})
+    here.checkpoint()
+    there = bench.open(pid=2)
+    io = here._state.io
+    assert isinstance(io, MemoryIo)
+    reads, is_busy = 0, False
+
+    def pread(fd: int, length: int, offset: int) -> bytes:
+        nonlocal reads, is_busy
+        reads += not is_busy
+        if reads % 7 == 0 and not is_busy:
+            is_busy = True
+            fill(there, TREE, {b"%05d" % (reads % 3000): b"%d" % reads})
+            there.checkpoint()
+            here.begin_read().close()  # as a thread of this process may do
+            is_busy = False
+        return MemoryIo.pread(io, fd, length, offset)
+
+    io.pread = pread  # type: ignore[method-assign]
+    assert here.check().to_dict()["problems"] == []
+    assert reads > 40
 
 
 def test_a_damaged_page_is_found_though_it_is_cached(bench: Bench) -> None:
