@@ -1,6 +1,6 @@
 """Ctrl-C at every bytecode and MemoryError at every allocation of an operation.
 
-    python -m tests.system.interrupts --all | --step 7 [--seed 1]
+    python -m tests.system.interrupts --all | --step 7 [--seed 1] [--operation insert]
 
 An operation is run again and again, each time with the next instruction (or allocation) failing,
 until it gets through. After each failure the same handle must take a write, the contents must be
@@ -259,11 +259,12 @@ def main() -> int:
     parser.add_argument("--all", action="store_true", help="every instruction and allocation")
     parser.add_argument("--step", type=int, default=7)
     parser.add_argument("--seed", type=int, default=1, help="the first instruction")
+    parser.add_argument("--operation", choices=OPERATIONS, action="append")
     chosen = parser.parse_args()
     step = 1 if chosen.all else chosen.step
     is_compiled = build_kind() == "compiled"
     reason = why_no_memory_faults()
-    for name in OPERATIONS:
+    for name in chosen.operation or OPERATIONS:
         for durability in ("full", "normal"):
             counts = interrupt(name, durability, step, chosen.seed)
             print(f"{name}, {durability}: {counts['interrupted']} interrupts, {build_kind()}")

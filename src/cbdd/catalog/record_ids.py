@@ -8,12 +8,13 @@ transactions that abort are gaps, which is normal.
 Invariants: an id is handed out once; it lies above every record in the snapshot of the transaction
 that takes it and inside a block that only this process holds.
 
-Concurrency: one mutex around the table of blocks, held while a block is reserved.
+Concurrency: no mutex, which an interrupt could leave locked: taking the next number of a block is
+one step, and threads that find a block used up reserve one each, of which the last one stays.
 """
 
 from __future__ import annotations
 
-import threading
+import itertools
 from typing import Final
 
 from cbdd.catalog.entry import CollectionEntry
@@ -25,28 +26,42 @@ BLOCK_IDS: Final = 1024
 RESERVE_OPERATION: Final = "reserveRecordIds"
 
 
+class RecordIdBlock:
+    """Ids from ``first`` to ``end``, exclusive; each comes once."""
+
+    def __init__(self, first: int, end: int) -> None:
+        self.end = end
+        self._numbers = itertools.count(first)
+
+    def take(self, at_least: int) -> int:
+        """Return the next id from ``at_least`` on; ``end`` or more when there is none."""
+        record_id = next(self._numbers)
+        while record_id < at_least < self.end:
+            record_id = next(self._numbers)
+        return record_id if at_least < self.end else self.end
+
+
 class RecordIdBlocks:
     """The blocks this process holds, by collection id; lives as long as the catalog."""
 
     def __init__(self, engine: StorageEngine) -> None:
         self._engine = engine
-        self._mutex = threading.Lock()
-        self._blocks: dict[int, tuple[int, int]] = {}
+        self._blocks: dict[int, RecordIdBlock] = {}
 
     def take(self, entry: CollectionEntry, at_least: int) -> int:
         """Return a record id of our own that is not below `at_least`.
 
         :raises WriteConflictError: the collection was dropped meanwhile.
         """
-        with self._mutex:
+        while True:
             block = self._blocks.get(entry.collection_id)
-            if block is None or max(block[0], at_least) >= block[1]:
-                block = self._reserve(entry, at_least)
-            record_id = max(block[0], at_least)
-            self._blocks[entry.collection_id] = (record_id + 1, block[1])
-            return record_id
+            if block is not None:
+                record_id = block.take(at_least)
+                if record_id < block.end:
+                    return record_id
+            self._blocks[entry.collection_id] = self._reserve(entry, at_least)
 
-    def _reserve(self, entry: CollectionEntry, at_least: int) -> tuple[int, int]:
+    def _reserve(self, entry: CollectionEntry, at_least: int) -> RecordIdBlock:
         """Reserve a block above all records, and above those deleted since a snapshot was taken."""
         txn: WriteTransaction | None = None
         try:
@@ -60,7 +75,7 @@ class RecordIdBlocks:
             reserve_record_ids(txn, entry.collection_id, first + BLOCK_IDS - 1)
             # No sync of its own: whatever uses these ids comes later in the log.
             txn.commit("off")
-            return first, first + BLOCK_IDS
+            return RecordIdBlock(first, first + BLOCK_IDS)
         finally:
             if txn is not None:
                 txn.abort()

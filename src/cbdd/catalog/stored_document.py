@@ -9,7 +9,7 @@ name and one search for nine zero bytes.
 
 from __future__ import annotations
 
-import threading
+import itertools
 from typing import Final
 
 from bson.objectid import ObjectId
@@ -30,26 +30,33 @@ _OBJECT_ID_TYPE: Final = b"\x07"
 _NO_TIME: Final = bytes(8)
 _END_OF_NAME_AND_NO_TIME: Final = bytes(9)
 _MICROSECONDS: Final = 1_000_000
+_KEPT_SECONDS: Final = 60  # a thread may be that late
 
 
 class TimestampSource:
-    """Gives out timestamps, each later than the one before; shared by threads."""
+    """Gives out timestamps, each later than the one before; shared by threads.
+
+    Without a mutex, which an interrupt could leave locked: finding the counter of a second and
+    taking its next number are one step each.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._mutex = threading.Lock()
         self._seconds = 0
-        self._increment = 0
+        self._increments: dict[int, itertools.count[int]] = {}
 
     def take(self) -> bytes:
         """Return the BSON value of a timestamp: increment, then seconds, little-endian."""
-        with self._mutex:
-            seconds = self._clock.now_us() // _MICROSECONDS
-            if seconds > self._seconds:
-                self._seconds = seconds
-                self._increment = 0
-            self._increment += 1
-            return self._increment.to_bytes(4, "little") + self._seconds.to_bytes(4, "little")
+        seconds = max(self._seconds, self._clock.now_us() // _MICROSECONDS)
+        self._seconds = seconds
+        increments = self._increments.get(seconds)
+        if increments is None:
+            increments = self._increments.setdefault(seconds, itertools.count(1))
+            for earlier in list(self._increments):
+                if earlier < seconds - _KEPT_SECONDS:
+                    self._increments.pop(earlier, None)
+        increment = next(increments)
+        return increment.to_bytes(4, "little") + seconds.to_bytes(4, "little")
 
 
 def stored_document(document: bytes, timestamps: TimestampSource) -> bytes:

@@ -27,8 +27,9 @@ from __future__ import annotations
 
 import sys
 import threading
+from typing import Final
 
-from cbdd.errors import CbddError, DurabilityError
+from cbdd.errors import CbddError, DiskFullError, DurabilityError, LockedError
 from cbdd.storage.btree import PageLedger, Tree, TreeWriter
 from cbdd.storage.directory import directory_of, encode_entry, set_directory, tree_key
 from cbdd.storage.follow import new_ledger, raise_pin, refresh
@@ -53,6 +54,8 @@ from cbdd.storage.sync import mark_durable, poison, poison_if_hidden
 from cbdd.storage.version import VERSION
 from cbdd.storage.wal import Position, Segment, list_segments, segment_path
 from cbdd.storage.writer_lock import lock_writer, unlock_writer
+
+READER_SECONDS: Final = 5.0
 
 
 def checkpoint_is_due(state: DatabaseState) -> bool:
@@ -556,8 +559,36 @@ def remove_old_segments(state: DatabaseState) -> None:
 def make_clean(state: DatabaseState) -> None:
     """Write everything to the page file and remove the log. The caller is alone.
 
+    Where the disk is full because a reader that cannot register keeps free pages from being used,
+    it waits some seconds for its snapshot to end.
+
     :raises OSError: the database is as it was, its log still needed.
+    :raises DiskFullError: so it is, and a reader is the reason.
     """
+    try:
+        _make_clean(state)
+        return
+    except OSError as error:
+        if error.errno not in FULL_ERRNOS or state.locks.try_lock(UNREGISTERED, True):
+            state.locks.release(UNREGISTERED)
+            raise
+        full = error
+    try:
+        patience = min(state.options.lock_timeout_seconds, READER_SECONDS)
+        state.locks.acquire(UNREGISTERED, True, patience, "a reader")
+        state.locks.release(UNREGISTERED)
+    except LockedError:
+        raise DiskFullError(
+            "DISK_FULL",
+            f"no space left to move the log into {state.path}: free pages in it are kept by a "
+            "reader (read_only) that has a snapshot; nothing was changed",
+            "let the reader finish, or free space, then try again",
+            {"path": state.path, "action": "move the log into the file"},
+        ) from full
+    _make_clean(state)
+
+
+def _make_clean(state: DatabaseState) -> None:
     with state.apply_lock:
         snapshot = state.tip
         ledger = state.ledger

@@ -36,7 +36,7 @@ from cbdd.storage.checkpoint import make_clean, run_checkpoint
 from cbdd.storage.creation import create_database, remove_leftovers
 from cbdd.storage.events import EventLog
 from cbdd.storage.file_system import is_network
-from cbdd.storage.follow import adopt, read_state, refresh
+from cbdd.storage.follow import adopt, let_go, read_state, refresh
 from cbdd.storage.io import FULL_ERRNOS, Clock, Io, Randomness, register_at_fork, translated
 from cbdd.storage.leftovers import release_leftovers
 from cbdd.storage.locks import ATTACHED, OPEN, SLOT_BASE, FileLocks
@@ -132,8 +132,12 @@ class StorageEngine:
                 return ReadTransaction(state)
             state.require_usable()
             with state.apply_lock:
-                follow_read_only(state)
-                return ReadTransaction(state)
+                try:
+                    follow_read_only(state)
+                    return ReadTransaction(state)
+                except BaseException:
+                    let_go(state)
+                    raise
         except OSError as error:
             raise translated(error, "begin reading", state.path) from error
 
@@ -165,22 +169,13 @@ class StorageEngine:
 
     def check(self) -> CheckReport:
         """Verify every page, checksum, order, count and the freelist; changes nothing."""
-        self._state.require_usable()
-        self._follow()
-        return check_database(self._state)
+        with self.begin_read():
+            return check_database(self._state)
 
     def statistics(self) -> dict[str, object]:
         """Facts about file, log, cache and processes, for people and programs."""
-        self._state.require_usable()
-        self._follow()
-        return statistics_of(self._state)
-
-    def _follow(self) -> None:
-        """Catch up where no shared state tells of others; a read transaction does so by itself."""
-        state = self._state
-        if state.read_only:
-            with state.apply_lock:
-                follow_read_only(state)
+        with self.begin_read():
+            return statistics_of(self._state)
 
     def record_event(self, event: str, facts: dict[str, object]) -> None:
         """Note something in the flight recorder; no user data, and never an error."""

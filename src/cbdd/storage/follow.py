@@ -15,6 +15,7 @@ from cbdd.errors import CorruptDataError
 from cbdd.storage.btree import PageLedger, Tree, TreeWriter
 from cbdd.storage.directory import directory_of, load_trees
 from cbdd.storage.frame import COMMIT, FLAG_DURABLE, FRAMES_OFFSET, TreeChanges, decode_commit
+from cbdd.storage.locks import UNREGISTERED
 from cbdd.storage.meta import Meta, read_copies
 from cbdd.storage.shm import Published, decode_durable, decode_published, is_poisoned, unreadable
 from cbdd.storage.state import DatabaseState, PendingCommit, Snapshot
@@ -280,10 +281,20 @@ def acquire_snapshot(state: DatabaseState, of_tip: bool, key: int) -> Snapshot:
         return snapshot
 
 
+def let_go(state: DatabaseState) -> None:
+    """Let pages be reused when a reader that cannot register has no snapshot any more."""
+    if state.read_only and not state.pins and not state.is_closed and not state.is_forked:
+        try:
+            state.locks.release(UNREGISTERED)
+        except OSError:
+            return  # a lock that stays keeps more pages than needed, never fewer
+
+
 def release_snapshot(state: DatabaseState, key: int) -> None:
     """Let go of a pinned snapshot; again and again if need be."""
     with state.apply_lock:
         state.pins.pop(key, None)
+        let_go(state)
         if state.pinned_generation and state.pinned_generation < state.meta.generation:
             if not state.is_closed and not state.is_forked:
                 raise_pin(state)

@@ -45,6 +45,7 @@ def release_leftovers(state: DatabaseState) -> None:
         or state.checkpoint_thread == me
         or state.writer_mutex._is_owned()  # type: ignore[attr-defined]
         or state.sync_mutex._is_owned()  # type: ignore[attr-defined]
+        or state.pager.evicting._is_owned()  # type: ignore[attr-defined]
     ):
         try:
             _release(state, me)
@@ -59,6 +60,7 @@ def _release(state: DatabaseState, me: int) -> None:
     if is_writer and state.writer_token in state.live_tokens:
         is_writer = False  # of an open transaction, as it should be
     _release_mutex(state.sync_mutex)
+    _release_mutex(state.pager.evicting)
     if state.sync_lock_thread == me:
         state.locks.release(SYNC)
         state.sync_lock_thread = 0

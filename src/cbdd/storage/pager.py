@@ -51,7 +51,7 @@ class Pager(NodeSource):
         self._clock: deque[bytes] = deque()
         self._clean_bytes = 0
         self.dirty_bytes = 0
-        self._evicting = threading.RLock()
+        self.evicting = threading.RLock()
         self.pages_read = 0
 
     @property
@@ -113,7 +113,7 @@ class Pager(NodeSource):
 
     def forget_all(self) -> None:
         """Empty the cache."""
-        with self._evicting:
+        with self.evicting:
             self._nodes = {}
             self._clock = deque()
             self._clean_bytes = 0
@@ -141,7 +141,7 @@ class Pager(NodeSource):
 
     def _evict(self) -> None:
         """Let clean nodes go until the budget holds, at least a little below it."""
-        if not self._evicting.acquire(False):
+        if not self.evicting.acquire(False):
             return
         try:
             target = max(self._budget - self.dirty_bytes - self._budget // 32, self._budget // 8)
@@ -159,4 +159,4 @@ class Pager(NodeSource):
                 del self._nodes[ref]
                 self._clean_bytes -= node.memory_bytes()
         finally:
-            self._evicting.release()
+            self.evicting.release()

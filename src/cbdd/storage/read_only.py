@@ -1,16 +1,18 @@
 """Readers that write nothing: not even a slot in the shared state.
 
-Such a reader holds a shared lock that forbids every checkpoint to reuse pages, so whatever it has
-read stays there. It follows the shared state while processes that write have one; when there is
-none it stands on the meta page and the log as they are, applied in memory, and looks again at each
-snapshot.
+While such a reader has a snapshot it holds a shared lock that forbids every checkpoint to reuse
+pages, so whatever the snapshot reaches stays there; without one it keeps nobody from reusing any.
+It follows the shared state while processes that write have one; when there is none it stands on the
+meta page and the log as they are, applied in memory, and looks again at each snapshot.
 
-Invariant: nothing on disk is created, changed or removed on behalf of this handle.
+Invariants: nothing on disk is created, changed or removed on behalf of this handle. The lock is
+taken before the newest generation is looked up: a checkpoint that began earlier reuses only pages
+that no meta page on disk at that time reached, and a later one sees the lock.
 """
 
 from __future__ import annotations
 
-from cbdd.storage.follow import adopt, read_state, refresh
+from cbdd.storage.follow import adopt, let_go, read_state, refresh
 from cbdd.storage.locks import OPEN, SLOT_BASE, UNREGISTERED
 from cbdd.storage.meta import choose, raw_slots, read_copies
 from cbdd.storage.recovery import recover, require_length
@@ -20,13 +22,19 @@ from cbdd.storage.state import DatabaseState
 
 def attach_read_only(state: DatabaseState) -> None:
     """Stand on the newest state without registering."""
-    timeout = state.options.lock_timeout_seconds
-    state.locks.acquire(UNREGISTERED, False, timeout, "a checkpoint")
-    _stand(state)
+    try:
+        _stand(state)
+    finally:
+        let_go(state)
 
 
 def follow_read_only(state: DatabaseState) -> None:
-    """Notice writers that came or went, or both. The caller holds ``apply_lock``."""
+    """Notice writers that came or went, or both, and let no page be reused from now on.
+
+    The caller holds ``apply_lock``, and takes a snapshot next or calls `let_go`.
+    """
+    if not state.pins:
+        _keep_pages(state)
     shm = state.shm
     if shm is not None:
         if state.io.identity(shm.fd)[2] > 0:
@@ -43,10 +51,17 @@ def follow_read_only(state: DatabaseState) -> None:
         _stand(state)
 
 
+def _keep_pages(state: DatabaseState) -> None:
+    timeout = state.options.lock_timeout_seconds
+    state.locks.acquire(UNREGISTERED, False, timeout, "a checkpoint")
+
+
 def _stand(state: DatabaseState) -> None:
     timeout = state.options.lock_timeout_seconds
+    let_go(state)  # who is opening or closing may be waiting for readers to do so
     state.locks.acquire(OPEN, False, timeout, "a process that is opening or closing it")
     try:
+        _keep_pages(state)
         if not _join_writers(state):
             state.raw_meta = raw_slots(state.io, state.fd)
             copies = read_copies(state.io, state.fd)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from cbdd.errors import CbddError, LockedError
-from cbdd.storage import StorageEngine, StorageOptions
-from cbdd.testing import MemoryIo
+from cbdd.errors import CbddError, DiskFullError, LockedError
+from cbdd.storage import ReadTransaction, StorageEngine, StorageOptions
+from cbdd.storage.locks import UNREGISTERED
+from cbdd.testing import MemoryIo, TickingClock
 from tests.unit.storage.conftest import PATH, Bench, content, fill
 
 TREE = 10
@@ -83,6 +84,31 @@ def test_recovery_waits_for_no_reader_but_reuses_no_page(bench: Bench) -> None:
     snapshot.close()
 
 
+def test_a_reader_without_a_snapshot_keeps_no_page(bench: Bench) -> None:
+    writer = bench.open(pid=1, reserve_bytes=0)
+    fill(writer, TREE, {b"%04d" % i: b"old" for i in range(1000)})
+    writer.checkpoint()
+    reader = bench.open(pid=2, read_only=True)
+    sizes = []
+    for number in range(30):
+        entries = {b"%04d" % i: b"%d" % number for i in range(1000)}
+        with reader.begin_read() as first, reader.begin_read() as second:
+            assert first.get(TREE, b"0500") == second.get(TREE, b"0500")
+        fill(writer, TREE, entries)
+        writer.checkpoint()
+        sizes.append(writer.statistics()["page_count"])
+        assert content(reader, TREE) == entries
+    assert len(set(sizes[10:])) == 1, sizes
+    snapshot = reader.begin_read()
+    reader.begin_read().close()
+    for number in range(5):
+        fill(writer, TREE, {b"%04d" % i: b"%d" % number for i in range(1000)})
+        writer.checkpoint()
+    reader._state.pager.forget_all()
+    assert snapshot.get(TREE, b"0500") == b"29"
+    snapshot.close()
+
+
 def test_an_opener_that_does_not_finish_is_an_error_with_a_deadline(bench: Bench) -> None:
     from cbdd.storage.locks import OPEN
 
@@ -127,3 +153,51 @@ def test_writers_of_another_machine_are_not_followed(bench: Bench) -> None:
     other.close()
     assert content(reader, TREE) == {b"a": b"2"}
     reader.close()
+
+
+def full_disk_with_a_pinned_reader(bench: Bench) -> tuple[StorageEngine, ReadTransaction]:
+    """A writer that died with a log whose pages fit only into those that a snapshot keeps."""
+    writer = bench.open(pid=1, reserve_bytes=0, page_size_bytes=4096)
+    for number in range(3):  # leaves free pages behind
+        fill(writer, TREE, {b"%04d" % i: b"%d" % number * 50 for i in range(1000)})
+        writer.checkpoint()
+    reader = bench.open(pid=2, read_only=True)
+    snapshot = reader.begin_read()
+    fill(writer, TREE, {b"%04d" % i: b"new" * 16 for i in range(1000)})
+    writer._state.io.die()  # type: ignore[attr-defined]
+    bench.opened.remove(writer)
+    bench.disk.capacity = bench.disk.size() + (64 << 10)
+    return reader, snapshot
+
+
+def test_a_reader_that_keeps_pages_on_a_full_disk_is_named(bench: Bench) -> None:
+    reader, snapshot = full_disk_with_a_pinned_reader(bench)
+    with pytest.raises(DiskFullError, match="kept by a reader"):
+        bench.open(pid=3, reserve_bytes=0)
+    assert snapshot.get(TREE, b"0500") == b"2" * 50
+    snapshot.close()
+    fill(bench.open(pid=3, reserve_bytes=0), TREE, {b"0500": b"newest"})
+    assert content(reader, TREE)[b"0500"] == b"newest"
+
+
+def test_recovery_on_a_full_disk_waits_for_a_reader(bench: Bench) -> None:
+    reader, snapshot = full_disk_with_a_pinned_reader(bench)
+
+    class Patient(MemoryIo):
+        def lock(self, fd: int, offset: int, exclusive: bool) -> bool:
+            done = super().lock(fd, offset, exclusive)
+            if offset == UNREGISTERED and exclusive and not done:
+                self.refused += 1
+                if self.refused == 4:
+                    snapshot.close()
+            return done
+
+        refused = 0
+
+    io = Patient(bench.disk, 3)
+    options = StorageOptions(background=False, reserve_bytes=0)
+    engine = StorageEngine.open(PATH, options, io, TickingClock())
+    assert io.refused >= 4
+    assert content(engine, TREE)[b"0500"] == b"new" * 16
+    assert content(reader, TREE)[b"0500"] == b"new" * 16
+    engine.close()
