@@ -4,7 +4,8 @@
 
 In turns of some seconds: lives of a database with writers, readers and checkpoints in several
 processes that are killed, stopped and continued, run into full disks, and lose their shared state
-between lives, with every promise checked; histories of random transactions checked for anomalies;
+between lives, with every promise checked; collections and indexes made and dropped by processes
+that are killed; histories of random transactions checked for anomalies;
 crash states of recorded workloads and failing calls; power cuts where the machine can. Prints what
 was checked; a failure says the turn and the seed, and ends the run with 1.
 """
@@ -27,6 +28,7 @@ from tests.crash.run import STEPS, judge_seed
 from tests.isolation.run import run_rounds
 from tests.soak.kills import WRITERS, KillLoop
 from tests.soak.ledger import Child, prepare, run, write
+from tests.soak.schema import run_schema
 from tests.system.power_cuts import run_cuts, why_not
 
 TURN_SECONDS = 8.0
@@ -88,6 +90,14 @@ def live(seed: int, seconds: float) -> Counter[str]:
     return life.counts
 
 
+def change_schemas(seed: int, seconds: float) -> Counter[str]:
+    """Collections and indexes made and dropped by processes that are killed."""
+    with tempfile.TemporaryDirectory(prefix="cbdd-soak-") as folder:
+        counts = run_schema(str(Path(folder) / "app.cbdd"), seed, seconds)
+    names = {"kills": "kills", "done": "statements", "read": "snapshots"}
+    return Counter({names[name]: counts[name] for name in names})
+
+
 def check_histories(seed: int, seconds: float) -> Counter[str]:
     """Random transactions, their history checked."""
     counts, _names, bad = run_rounds(seconds, seed, 2, 3, seconds / 2)
@@ -118,7 +128,10 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seed", type=int, default=1)
     chosen = parser.parse_args()
-    turns: list[Callable[[int, float], Counter[str]]] = [live, live, check_histories, check_crashes]
+    turns: list[Callable[[int, float], Counter[str]]] = [
+        *(live, live, change_schemas),
+        *(check_histories, check_crashes),
+    ]
     reason = why_not()
     if reason:
         print(f"skipped, no power cuts: {reason}")

@@ -8,6 +8,7 @@ import pytest
 
 from tests.soak import soak
 from tests.soak.kills import run_kills
+from tests.soak.schema import run_schema
 from tests.system.capabilities import needs
 from tests.system.power_cuts import run_cuts, why_not
 
@@ -25,6 +26,13 @@ def test_a_life_with_full_disks_and_lost_shared_state_loses_nothing() -> None:
     counts = soak.live(12, 3)
     assert counts["commits"] > 20
     assert counts["small disks"]
+
+
+def test_schemas_changed_by_processes_that_are_killed_stay_sound(tmp_path: Path) -> None:
+    counts = run_schema(str(tmp_path / "app.cbdd"), 13, 5)
+    assert counts["kills"] > 5
+    assert counts["done"] > 100
+    assert counts["read"]
 
 
 @needs(why_not())

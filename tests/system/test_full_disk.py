@@ -15,6 +15,7 @@ import pytest
 import cbdd
 from cbdd.errors import CbddError, DiskFullError
 from tests.soak.ledger import Child, run
+from tests.soak.schema import run_schema
 from tests.system.capabilities import needs, why_no_tmpfs
 
 pytestmark = [pytest.mark.recovery, needs(why_no_tmpfs())]
@@ -61,6 +62,14 @@ def test_a_disk_too_small_for_an_empty_file_gets_none(mount: Mount, kibibytes: i
         assert error.code == "DISK_FULL"
     rest = [name for name in os.listdir(folder) if "new" in name]
     assert rest == []
+
+
+def test_processes_that_are_killed_on_a_full_disk_can_be_started_again(mount: Mount) -> None:
+    counts = run_schema(str(mount(3072) / "a.cbdd"), 14, 6)
+    assert counts["full"]
+    assert counts["kills"] > 5
+    assert counts["done"] > 50
+    assert counts["read"]
 
 
 @pytest.mark.parametrize("kibibytes", [1024, 2048, 4096])
