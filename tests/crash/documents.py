@@ -1,4 +1,4 @@
-"""A workload of documents and indexes, and the judge of its crash states."""
+"""A workload of documents, indexes and collections, and the judge of its crash states."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from cbdd.errors import CbddError
 from cbdd.testing import CrashedDatabase, CrashingDatabase, RefusedRecovery, SilentOutcome
 
 Documents = dict[int, dict[str, Any]]
+SCHEMA_CHANGES = 0.1
 
 
 class DocumentRun:
@@ -42,7 +43,9 @@ class DocumentRun:
         }
         self.models.append(model)
         self.crashing.begun(number)
-        if choice < 0.5:
+        if source.random() < SCHEMA_CHANGES:
+            self._change_schema(things, model)
+        elif choice < 0.5:
             model[key] = document
             things.replace_one({"_id": key}, document, upsert=True)
         elif choice < 0.7:
@@ -61,6 +64,17 @@ class DocumentRun:
                     model[other] = {**document, "_id": other}
                     things.replace_one({"_id": other}, model[other], upsert=True, session=session)
         self.crashing.acknowledged(number)
+
+    def _change_schema(self, things: Any, model: Documents) -> None:
+        """Drop the collection, or make or drop an index: in documents only the first is seen."""
+        if self.source.random() < 0.3:
+            model.clear()
+            things.drop()
+            things.create_index("n")
+        elif "pad_1" in things.index_information():
+            things.drop_index("pad_1")
+        else:
+            things.create_index("pad", partialFilterExpression={"n": {"$gt": 2}})
 
     def judge(self, state: CrashedDatabase) -> None:
         """Every document, by scan and by index, is that of one commit that may be there."""
