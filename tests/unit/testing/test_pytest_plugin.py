@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 pytest_plugins = ["pytester"]
@@ -73,3 +76,8 @@ def test_a_database_that_a_test_has_damaged_fails_it(pytester: pytest.Pytester) 
     )
     result = pytester.runpytest_subprocess("-q")
     result.assert_outcomes(passed=1, errors=1)
+
+
+def test_pytest_starts_without_importing_the_database() -> None:
+    code = "import sys, cbdd_pytest; sys.exit('cbdd' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,5 +1,7 @@
 """Fixtures for tests of programs that use CBDD; installed with the package.
 
+Outside of the package, which pytest would else import at every start of whoever has it installed.
+
 cbdd_database    a client on a temporary file, closed and checked after the test
 cbdd_crashing    a `CrashingDatabase`: run something, then look at every crash state
 cbdd_slow_disk   a `SlowDisk`: every call to the disk takes time
