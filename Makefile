@@ -107,7 +107,7 @@ test-crash: compiled
 
 # The others are compared where they can be installed; a column says so where not.
 damage-matrix: compiled
-	-$(COMPILED)/bin/python -m pip install --quiet '.[matrix]'
+	-$(COMPILED)/bin/python -m pip install --quiet "$$(ls $(WHEELS)/cbdd-*.whl)[matrix]"
 	$(COMPILED)/bin/python scripts/damage_matrix.py --seed $(SEED)
 
 kills: compiled
@@ -124,7 +124,7 @@ isolation: compiled
 	$(COMPILED)/bin/python -m tests.isolation.run --seconds $(SECONDS) --seed $(SEED)
 
 fuzz: venv
-	-$(VENV)/bin/python -m pip install --quiet '.[fuzz]'
+	-$(VENV)/bin/python -m pip install --quiet --editable '.[fuzz]'
 	$(VENV)/bin/python -m tests.fuzz.run --seconds $(FUZZ_SECONDS) --seed $(SEED)
 
 soak: compiled
