@@ -14,7 +14,7 @@
 #   make damage-matrix  every fault beside sqlite3, lmdb and rocksdict, where installed
 #   make kills          1,000 SIGKILLs over several processes    (KILLS=)
 #   make power-cuts     500 power cuts on ext4 and XFS, as root  (CUTS=)
-#   make interrupts     Ctrl-C at every bytecode of a commit, MemoryError at every allocation (STEP=)
+#   make interrupts     Ctrl-C at every bytecode of a commit, MemoryError at every allocation (STEP= of the long ones)
 #   make isolation      random transactions, their history checked for anomalies  (SECONDS=)
 #   make fuzz           every decoder and parser, coverage-guided (FUZZ_SECONDS= for each)
 #   make soak           all of it at random by seed              (MINUTES=)
@@ -35,7 +35,7 @@ KILLS ?= 1000
 CUTS ?= 500
 MINUTES ?= 10
 FUZZ_SECONDS ?= 60
-STEP ?= 1
+STEP ?= 7
 QUERYING := tests/unit/query tests/unit/client tests/unit/cli tests/compat tests/property
 CODE := src tests benchmarks examples scripts
 SOURCES := $(shell find src -name '*.py') pyproject.toml
@@ -117,7 +117,8 @@ power-cuts: compiled
 	$(COMPILED)/bin/python -m tests.system.power_cuts --cuts $(CUTS) --seed $(SEED)
 
 interrupts: venv compiled
-	$(VENV)/bin/python -m tests.system.interrupts --step $(STEP)
+	$(VENV)/bin/python -m tests.system.interrupts --all --operation insert --operation transaction
+	$(VENV)/bin/python -m tests.system.interrupts --step $(STEP) --operation insert_many --operation checkpoint
 	$(COMPILED)/bin/python -m tests.system.interrupts --step $(STEP)
 
 isolation: compiled
