@@ -576,7 +576,6 @@ def make_clean(state: DatabaseState) -> None:
     try:
         patience = min(state.options.lock_timeout_seconds, READER_SECONDS)
         state.locks.acquire(UNREGISTERED, True, patience, "a reader")
-        state.locks.release(UNREGISTERED)
     except LockedError:
         raise DiskFullError(
             "DISK_FULL",
@@ -585,7 +584,10 @@ def make_clean(state: DatabaseState) -> None:
             "let the reader finish, or free space, then try again",
             {"path": state.path, "action": "move the log into the file"},
         ) from full
-    _make_clean(state)
+    try:
+        _make_clean(state)  # the lock keeps readers away until it knows what it can use
+    finally:
+        state.locks.release(UNREGISTERED)
 
 
 def _make_clean(state: DatabaseState) -> None:
