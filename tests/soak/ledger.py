@@ -132,7 +132,12 @@ def write(path: str, writer: int, seed: int, say: Callable[[str], None], **optio
     try:
         settled.update_one({"_id": writer}, {"$inc": {"n": 1}}, upsert=True)
     except DiskFullError:
-        settled.delete_many({"_id": writer})
+        try:
+            settled.delete_many({"_id": writer})
+        except DiskFullError:
+            if not is_beyond_limit(path):
+                raise
+            return
     counter = things.find_one({"_id": f"counter-{writer}"})
     number = counter["n"] if counter else 0
     say(f"f {number}")

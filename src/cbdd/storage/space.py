@@ -28,6 +28,7 @@ Where the file system cannot preallocate, or with ``reserve_bytes=0``, none of t
 
 from __future__ import annotations
 
+import errno
 from typing import Final
 
 from cbdd.errors import CorruptDataError
@@ -67,8 +68,13 @@ def make_room(state: DatabaseState, ledger: PageLedger, keeps_reserve: bool, own
     nodes = ledger.new_nodes + ((len(state.ledger.pages) + len(ledger.pages)) >> 8)
     if keeps_reserve:
         nodes += reserve_pages(state) - rotation
-    short = _needed_tail(state, nodes, ledger.new_run_pages) + rotation - state.room_pages
-    return short <= 0 or _grow(state, short)
+    needed = _needed_tail(state, nodes, ledger.new_run_pages)
+    short = needed + rotation - state.room_pages
+    refusal = _grow(state, short) if short > 0 else 0
+    if refusal == errno.EFBIG and not keeps_reserve:
+        # This file may not be longer, which says nothing about the disk: segments find their own.
+        return needed <= state.room_pages
+    return not refusal
 
 
 def _open_books(state: DatabaseState, own: int) -> None:
@@ -118,27 +124,29 @@ def _reusable_pages(state: DatabaseState, own: int) -> int:
     return total
 
 
-def _grow(state: DatabaseState, pages: int) -> bool:
-    """Preallocate at least ``pages`` more at the end of the file."""
+def _grow(state: DatabaseState, pages: int) -> int:
+    """Preallocate at least ``pages`` more at the end of the file; returns why not, or 0."""
     size = state.pager.page_size
     end = state.io.size(state.fd) // size
     state.room_pages = end - state.meta.page_count
     is_tight = state.segments.is_tight
     sizes = [pages] if is_tight else [max(pages, GROWTH_BYTES // size), pages]
+    refusal = 0
     for wanted in sizes:
         try:
             state.io.allocate(state.fd, end * size, wanted * size)
         except OSError as error:
             if error.errno in UNSUPPORTED_ERRNOS:
                 state.can_allocate = False
-                return True
+                return 0
             if error.errno not in FULL_ERRNOS:
                 raise
+            refusal = error.errno
             note_tight(state)
         else:
             state.room_pages += wanted
-            return True
-    return False
+            return 0
+    return refusal
 
 
 def note_tight(state: DatabaseState) -> None:

@@ -62,6 +62,40 @@ def test_a_file_size_limit_is_lived_with(tmp_path: Path, limit: int) -> None:
     assert int(done.stdout) > 100
 
 
+WITHOUT_TAIL = """
+import os, resource, signal, sys
+import cbdd
+
+path = sys.argv[1]
+with cbdd.connect(path, reserve_bytes=0) as client:
+    things = client.shop.things
+    things.insert_many([{"_id": i, "pad": "x" * 500} for i in range(2000)])
+    client.checkpoint()
+    things.delete_many({"_id": {"$gte": 10, "$lt": 1990}})
+    client.checkpoint()
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+limit = os.path.getsize(path)
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+with cbdd.connect(path) as client:
+    assert client.statistics()["free_pages"] > 100, client.statistics()
+    assert client.shop.things.delete_many({"_id": 3}).deleted_count == 1
+    client.checkpoint()
+    assert client.shop.things.delete_many({}).deleted_count == 19
+    assert client.check().is_clean
+"""
+
+
+def test_a_file_at_its_limit_without_a_tail_can_still_be_deleted_from(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TAIL, str(tmp_path / "a.cbdd")],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_deletes_that_end_half_way_say_how_many_were_made() -> None:
     left = [600]
 
