@@ -202,6 +202,33 @@ class Catalog:
             raise refusal(INVALID_OPTIONS, "cannot drop _id index")
         return self._drop_indexes(txn, entry, [definition])
 
+    def rebuild_indexes(
+        self,
+        txn: WriteTransaction,
+        entry: CollectionEntry,
+        name: str | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> CollectionEntry:
+        """Make indexes anew from the documents, whatever the old ones hold.
+
+        :param name: only this index.
+        :param progress: called now and then with the number of records done and of all records.
+        :raises OperationFailure: there is no index of this name.
+        :raises DuplicateKeyError: it is unique and two records share a key.
+        """
+        if name is not None and entry.index_named(name) is None:
+            raise refusal(INDEX_NOT_FOUND, f"index not found with name [{name}]")
+        rebuilt: list[IndexDefinition] = []
+        for old in entry.indexes:
+            if name is not None and old.name != name:
+                rebuilt.append(old)
+                continue
+            empty = old.replaced(is_multikey=False, tree_id=next_tree_id(txn))
+            rebuilt.append(build_index(txn, entry, empty, progress=progress))
+            if txn.has_tree(old.tree_id):
+                txn.drop_tree(old.tree_id)
+        return self._put(txn, entry.with_indexes(rebuilt))
+
     def drop_all_indexes(self, txn: WriteTransaction, entry: CollectionEntry) -> CollectionEntry:
         """Remove every index but the one on `_id`."""
         others = [each for each in entry.indexes if each.name != ID_INDEX_NAME]

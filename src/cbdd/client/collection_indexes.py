@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import Any, Final, NoReturn, TypeVar
 
 import bson
 from pymongo.operations import IndexModel
 
 from cbdd.catalog import CollectionWriters, parse_index
+from cbdd.catalog.refusal import NAMESPACE_NOT_FOUND, refusal
 from cbdd.client.arguments import IndexKeys, check_list
 from cbdd.client.command_cursor import CommandCursor
 from cbdd.client.commands import index_document
@@ -113,6 +114,35 @@ class CollectionIndexes(CollectionCore[DocumentT]):
     ) -> None:
         """Drop every index but the one on ``_id``."""
         self._drop("*", session, kwargs)
+
+    def reindex(
+        self,
+        name: str | None = None,
+        session: ClientSession | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[str]:
+        """Make indexes anew from the documents, in one transaction, whatever the old ones hold.
+
+        For an index that disagrees with its documents or whose pages are damaged; CBDD's own.
+
+        :param name: only this index; default: all, the one on ``_id`` too.
+        :param progress: a function that is told how many documents are done and how many there are,
+            for each index.
+        :return: the names of the indexes that were made.
+        :raises OperationFailure: code 26, there is no such collection; 27, no such index.
+        :raises DuplicateKeyError: it is unique and two documents share a key; nothing is changed.
+        :raises CorruptDataError: the documents themselves are damaged; nothing is changed.
+        """
+        session = self._session_outside_transaction(session, "reIndex")
+
+        def rebuild(writers: CollectionWriters) -> list[str]:
+            entry = writers.catalog.find(writers.txn, self._database.name, self._name)
+            if entry is None:
+                raise refusal(NAMESPACE_NOT_FOUND, "collection does not exist")
+            writers.catalog.rebuild_indexes(writers.txn, entry, name, progress)
+            return [each.name for each in entry.indexes if name in (None, each.name)]
+
+        return self._store.write(session, "reIndex", self._durability(session), rebuild)
 
     def list_indexes(
         self, session: ClientSession | None = None, comment: object = None

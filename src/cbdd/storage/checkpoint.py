@@ -34,7 +34,7 @@ from cbdd.storage.btree import PageLedger, Tree, TreeWriter
 from cbdd.storage.directory import directory_of, encode_entry, set_directory, tree_key
 from cbdd.storage.follow import new_ledger, raise_pin, refresh
 from cbdd.storage.frame import FRAMES_OFFSET, SegmentHeader
-from cbdd.storage.free_pages import collect_pages, usable_freelist
+from cbdd.storage.free_pages import collect_dropped, usable_freelist
 from cbdd.storage.freelist import (
     ENTRY,
     Allocator,
@@ -356,7 +356,7 @@ def _write_generation(
     directory = _write_trees(state, snapshot, writer, directory_ledger, trees)
     freed = ledger.pages + directory_ledger.pages
     for tree in ledger.dropped:
-        collect_pages(state, tree, freed)
+        collect_dropped(state, tree, freed)
     if meta.freelist_length:
         size = run_page_count(meta.freelist_length, state.pager.page_size)
         freed.append((meta.freelist_page, size))

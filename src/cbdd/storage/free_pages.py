@@ -1,7 +1,8 @@
 """Which pages are free: the list on disk, and what is reachable where that is damaged.
 
 The list is a convenience: what no tree reaches is free. So a damaged one never keeps the file from
-being used; it is made anew, and that is recorded.
+being used; it is made anew, and that is recorded. Nor does a damaged page of a dropped tree: what
+it led to is not given back, which costs space and is recorded.
 """
 
 from __future__ import annotations
@@ -74,8 +75,38 @@ def _runs_by_reachability(state: DatabaseState) -> list[FreeRun]:
     return unreached_runs(used, meta.generation)
 
 
-def collect_pages(state: DatabaseState, tree: Tree, pages: list[tuple[int, int]]) -> None:
-    """Add every page of a dropped tree to ``pages``, reading leaves only if runs hang off them."""
+def collect_dropped(state: DatabaseState, tree: Tree, pages: list[tuple[int, int]]) -> None:
+    """Add the pages of a dropped tree to ``pages``, but for those behind damage.
+
+    Dropping is how people get rid of what is damaged: it must not keep checkpoints from working.
+    """
+    found: list[tuple[int, int]] = []
+    damage: list[CorruptDataError] = []
+    try:
+        collect_pages(state, tree, found, damage)
+    except CorruptDataError as error:
+        found = []  # its pages cannot be told from those of others
+        damage.append(error)
+    pages += found
+    if damage:
+        first = damage[0]
+        message = f"a dropped tree was damaged, so pages of it stay unused: {first}"
+        state.report.add("PAGE_LEAKED", "SEV-3", message)
+        facts: dict[str, object] = {"code": "PAGE_LEAKED", "damage": first.code}
+        facts["page"] = first.details.get("page")
+        state.events.record("pages_leaked", facts)
+
+
+def collect_pages(
+    state: DatabaseState,
+    tree: Tree,
+    pages: list[tuple[int, int]],
+    damage: list[CorruptDataError] | None = None,
+) -> None:
+    """Add every page of a tree to ``pages``, reading leaves only if runs hang off them.
+
+    :param damage: receives what is wrong with pages that cannot be read; None to raise it.
+    """
     if tree.root is None:
         return
     most = len(pages) + state.meta.page_count
@@ -96,7 +127,13 @@ def collect_pages(state: DatabaseState, tree: Tree, pages: list[tuple[int, int]]
         else:
             assert isinstance(item, bytes)
             pages.append((reference_page(item), 1))
-            node = state.pager.load(item)
+            try:
+                node = state.pager.load(item)
+            except CorruptDataError as error:
+                if damage is None:
+                    raise
+                damage.append(error)
+                continue
         for run in node.key_runs or []:
             pages.append((run.page, run_page_count(run.length, state.pager.page_size)))
         for value in node.values:

@@ -180,3 +180,51 @@ def test_index_that_cannot_be_made_is_refused(
 def test_index_on_id_is_there_already(orders: Orders) -> None:
     assert orders.create_index("_id") == "_id_1"
     assert list(orders.index_information()) == ["_id_"]
+
+
+def test_indexes_are_made_anew(orders: Orders) -> None:
+    orders.insert_many([{"_id": n, "a": n, "tags": ["x", n]} for n in range(50)])
+    orders.create_index("a", unique=True)
+    orders.create_index([("tags", 1), ("a", -1)], name="by_tag", sparse=True)
+    before = orders.index_information()
+    seen: list[tuple[int, int]] = []
+    assert orders.reindex(progress=lambda done, total: seen.append((done, total))) == [
+        "_id_",
+        "a_1",
+        "by_tag",
+    ]
+    assert seen == [(50, 50)] * 3
+    assert orders.index_information() == before
+    assert orders.reindex("a_1") == ["a_1"]
+    assert orders.count_documents({"tags": "x"}, hint="by_tag") == 50
+    assert orders.find_one({"a": 7}, hint="a_1") == {"_id": 7, "a": 7, "tags": ["x", 7]}
+    with pytest.raises(DuplicateKeyError):
+        orders.insert_one({"a": 7})
+    assert orders.database.client.check().is_clean
+
+
+def test_an_index_is_no_longer_multikey_when_no_document_needs_it(orders: Orders) -> None:
+    orders.insert_one({"_id": 1, "a": [1, 2]})
+    orders.create_index("a")
+    orders.replace_one({"_id": 1}, {"a": 5})
+    orders.reindex("a_1")
+    plan = orders.find({"a": 5}).explain()["queryPlanner"]["winningPlan"]
+    assert not plan["inputStage"]["isMultiKey"]
+    assert orders.database.client.check().is_clean
+
+
+def test_what_cannot_be_made_anew_is_refused(orders: Orders) -> None:
+    with pytest.raises(OperationFailure) as raised:
+        orders.reindex()
+    assert raised.value.code == 26
+    orders.insert_one({"a": 1})
+    with pytest.raises(OperationFailure) as raised:
+        orders.reindex("none")
+    assert raised.value.code == 27
+    client = orders.database.client
+    with (
+        client.start_session() as session,
+        session.start_transaction(),
+        pytest.raises(OperationFailure, match="reIndex"),
+    ):
+        orders.reindex(session=session)
