@@ -43,7 +43,7 @@ SOURCES := $(shell find src -name '*.py') pyproject.toml
 .DEFAULT_GOAL := check
 .DELETE_ON_ERROR:
 .PHONY: demo test test-compiled test-planner-off check lint format format-check types crash property damage bench \
-	test-crash damage-matrix kills power-cuts interrupts isolation fuzz soak venv compiled clean
+	test-crash damage-matrix kills power-cuts interrupts isolation fuzz soak codes venv compiled clean
 
 venv: $(VENV)/.stamp
 compiled: $(COMPILED)/.stamp
@@ -131,6 +131,9 @@ fuzz: venv
 soak: compiled
 	CBDD_SOAK=1 CBDD_REQUIRE_COMPILED=1 $(COMPILED)/bin/python -m pytest -m soak tests
 	$(COMPILED)/bin/python -m tests.soak.soak --minutes $(MINUTES) --seed $(SEED)
+
+codes: venv
+	$(VENV)/bin/python -c 'from cbdd.codes import to_markdown; print(to_markdown(), end="")' > docs/codes.md
 
 bench: compiled
 	$(COMPILED)/bin/python benchmarks/side_by_side.py

@@ -23,7 +23,7 @@ with MongoDB's code. What only an embedded database knows is here:
 
 `NetworkFileSystemWarning` is a warning: the file opens, but its promises may not hold there.
 
-``code`` is stable and meant for programs; the message is meant for people.
+``code`` is stable and meant for programs, see `cbdd.codes`; the message is meant for people.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pymongo.errors import OperationFailure, PyMongoError
+
+from cbdd.codes import severity_of
 
 __all__ = [
     "CbddError",
@@ -75,6 +77,11 @@ class CbddError(PyMongoError):
         self.code = code
         self.next_step = next_step
         self.details: dict[str, object] = dict(details or {})
+
+    @property
+    def severity(self) -> str:
+        """How bad it is: ``SEV-1`` to ``SEV-3`` or ``info``, as in docs/codes.md."""
+        return severity_of(self.code)
 
 
 class NetworkFileSystemWarning(UserWarning):

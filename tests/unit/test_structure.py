@@ -13,6 +13,7 @@ import cbdd
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "src" / "cbdd"
 LAYERS = [
+    ("codes",),
     ("errors",),
     ("storage",),
     ("document",),

@@ -20,12 +20,15 @@ from cbdd.cli.check import check
 from cbdd.cli.checkpoint import checkpoint
 from cbdd.cli.create_index import create_index
 from cbdd.cli.drop_index import drop_index
+from cbdd.cli.events import events
+from cbdd.cli.explain import explain
 from cbdd.cli.export import export
 from cbdd.cli.failures import EXIT_CODES, OUTPUT_CLOSED, is_expected, report
 from cbdd.cli.find import find
 from cbdd.cli.import_documents import import_documents
 from cbdd.cli.indexes import indexes
 from cbdd.cli.info import info
+from cbdd.cli.reindex import reindex
 from cbdd.cli.stats import stats
 from cbdd.storage.version import VERSION
 
@@ -102,9 +105,12 @@ app.command("stats")(stats)
 app.command("info")(info)
 app.command("check")(check)
 app.command("checkpoint")(checkpoint)
+app.command("events")(events)
+app.command("explain")(explain)
 app.command("indexes")(indexes)
 app.command("create-index")(create_index)
 app.command("drop-index")(drop_index)
+app.command("reindex")(reindex)
 
 
 def main() -> None:

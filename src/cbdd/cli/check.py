@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 
 import typer
+from rich.console import Console
 
 from cbdd.cli.arguments import FileArgument, JsonOption
 from cbdd.cli.failures import DAMAGED
 from cbdd.cli.opening import open_for_inspection
 from cbdd.cli.output import print_json, stdout_console, table
+from cbdd.codes import CODES
 from cbdd.storage.check import SEVERE
 
 
@@ -43,7 +46,17 @@ def check(file: FileArgument, json: JsonOption = False) -> None:
             for problem in report.problems:
                 found.add_row(problem.code, str(problem.page), str(problem.tree), problem.message)
             console.print(found)
+            for code in sorted({problem.code for problem in report.problems}):
+                _explain(console, code, file)
         count = len(report.problems)
         console.print(f"{count:,} problems found" if count else "no problem found")
     if report.problems:
         raise typer.Exit(DAMAGED)
+
+
+def _explain(console: Console, code: str, file: str) -> None:
+    known = CODES.get(code)
+    if known is not None:
+        step = known.next_step.replace(" FILE", f" {shlex.quote(file)}")
+        text = f"{known.severity} {code}: {known.meaning} Next: {step}"
+        console.print(text, markup=False)

@@ -13,6 +13,7 @@ from rich.table import Table
 
 UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")
 _KIBI: Final = 1024
+_YEAR_10000_US: Final = 253_402_300_800_000_000
 
 
 def print_json(value: object) -> None:
@@ -64,9 +65,18 @@ def size_text(size_bytes: float) -> str:
     return f"{size_bytes:.0f} {UNITS[unit]}" if unit == 0 else f"{size_bytes:.1f} {UNITS[unit]}"
 
 
+def printable(text: str) -> str:
+    """Return text from a file with what would steer a terminal shown as escapes.
+
+    >>> print(printable("a" + chr(27) + "[2J"))
+    a\\x1b[2J
+    """
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+
+
 def time_text(microseconds: int) -> str:
-    """Return a time since the epoch for people, in UTC; a dash for none."""
-    if not microseconds:
+    """Return a time since the epoch for people, in UTC; a dash for none and for nonsense."""
+    if not 0 < microseconds < _YEAR_10000_US:
         return "-"
     seconds, rest = divmod(microseconds, 1_000_000)
     moment = datetime.fromtimestamp(seconds, UTC)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from cbdd.codes import SEV_1, severity_of
 from cbdd.errors import CbddError, CorruptDataError
 from cbdd.storage.btree import Tree
 from cbdd.storage.follow import acquire_snapshot, release_snapshot
@@ -24,7 +25,7 @@ from cbdd.storage.node import Node, measured
 from cbdd.storage.page import Run, reference_page, run_page_count
 from cbdd.storage.state import DatabaseState
 
-SEVERE: Final = "SEV-1"
+SEVERE: Final = SEV_1
 MAX_PROBLEMS: Final = 1000
 MAX_DEPTH: Final = 64
 
@@ -46,7 +47,13 @@ class Problem:
 
     def to_dict(self) -> dict[str, object]:
         """The problem for JSON."""
-        return {"code": self.code, "message": self.message, "page": self.page, "tree": self.tree}
+        return {
+            "code": self.code,
+            "severity": severity_of(self.code),
+            "message": self.message,
+            "page": self.page,
+            "tree": self.tree,
+        }
 
 
 class CheckReport:

@@ -51,6 +51,7 @@ from cbdd.storage.space import give_back
 from cbdd.storage.state import DatabaseState
 from cbdd.storage.statistics import statistics_of
 from cbdd.storage.transaction import ReadTransaction, WriteTransaction, begin_write
+from cbdd.storage.version import VERSION
 from cbdd.storage.wal import SegmentSet, list_segments
 
 _registry: dict[tuple[int, int, int], StorageEngine] = {}
@@ -285,7 +286,13 @@ def _open(
     kind = io.file_system_type(path)
     state.events.record(
         "open",
-        {"lsn": state.tip.lsn, "generation": state.meta.generation, "file_system": kind},
+        {
+            "lsn": state.tip.lsn,
+            "generation": state.meta.generation,
+            "file_system": kind,
+            "cbdd": VERSION,
+            **io.platform(),
+        },
     )
     if is_network(kind):
         _warn_of_network(state, kind)
@@ -375,7 +382,7 @@ def _new_state(
         path,
         fd,
         meta,
-        Pager(io, fd, path, meta.page_size, seed, options.cache_size_bytes),
+        Pager(io, fd, path, meta.page_size, seed, options.cache_size_bytes, events),
         SegmentSet(io, path, meta.uuid, options.log_allocation_bytes),
         FileLocks(io, fd, path, clock),
         events,

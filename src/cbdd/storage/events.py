@@ -1,8 +1,10 @@
 """The flight recorder: ``NAME-events``, a bounded file of JSON lines without user data.
 
-It holds opens, closes, recoveries, checkpoints that failed and errors, newest last. When it exceeds
-its bound the older half goes. Failing to write it is never an error: it must not be the reason why
-a database cannot be used.
+It holds opens with the versions that did them, closes, recoveries, checkpoints that failed, damage
+that was met and other errors, newest last. When it exceeds its bound the older half goes, but for
+the first event with a code: when trouble began outlives what came after. A line that a crash has
+torn hides only itself. Failing to write it is never an error: it must not be the reason why a
+database cannot be used.
 """
 
 from __future__ import annotations
@@ -10,9 +12,11 @@ from __future__ import annotations
 import json
 from typing import Final
 
+from cbdd.errors import CbddError
 from cbdd.storage.io import Clock, Io, read_exact, write_all
 
 MAX_BYTES: Final = 256 << 10
+MAX_DAMAGE_EVENTS: Final = 64  # of one handle
 
 
 class EventLog:
@@ -23,6 +27,7 @@ class EventLog:
         self._clock = clock
         self._path = path
         self._is_enabled = is_enabled
+        self._damage: set[str] = set()
 
     def record(self, event: str, facts: dict[str, object]) -> None:
         """Append one event."""
@@ -36,6 +41,14 @@ class EventLog:
         except OSError:
             return  # by design: see the module docstring
 
+    def record_damage(self, error: CbddError, page: int) -> None:
+        """Append that a page failed verification, once for each page and code."""
+        key = f"{error.code} {page}"
+        if key in self._damage or len(self._damage) >= MAX_DAMAGE_EVENTS:
+            return
+        self._damage.add(key)
+        self.record("damage", {"code": error.code, "page": page})
+
     def _append(self, line: bytes) -> None:
         try:
             fd = self._io.open(self._path, False, False)
@@ -43,33 +56,58 @@ class EventLog:
             fd = self._io.open(self._path, True, False)
         try:
             size = self._io.size(fd)
+            if size and read_exact(self._io, fd, 1, size - 1) != b"\n":
+                line = b"\n" + line
             if size + len(line) > MAX_BYTES:
-                tail = read_exact(self._io, fd, size // 2, size - size // 2)
-                tail = tail[tail.find(b"\n") + 1 :]
-                self._io.truncate(fd, 0)
-                write_all(self._io, fd, tail, 0)
-                size = len(tail)
+                size = self._drop_older_half(fd, size)
             write_all(self._io, fd, line, size)
         finally:
             self._io.close(fd)
 
+    def _drop_older_half(self, fd: int, size: int) -> int:
+        """Make room; returns the length that is left."""
+        length = min(size, MAX_BYTES)
+        data = read_exact(self._io, fd, length, size - length)
+        middle = data.find(b"\n", length // 2) + 1
+        if not middle:
+            middle = length
+        kept = data[middle:]
+        for line in data[:middle].split(b"\n"):
+            if len(line) < MAX_BYTES // 4 and "code" in _event_of(line):
+                kept = line + b"\n" + kept
+                break
+        write_all(self._io, fd, kept, 0)
+        self._io.truncate(fd, len(kept))
+        return len(kept)
+
 
 def read_events(io: Io, path: str) -> list[dict[str, object]]:
-    """The events in a flight recorder file, oldest first; lines that do not parse are left out."""
+    """The events in a flight recorder file, oldest first; lines that do not parse are left out.
+
+    Of a file that is longer than any recorder only the end is read.
+    """
     try:
         fd = io.open(path, False, True)
     except OSError:
         return []
     try:
-        data = read_exact(io, fd, io.size(fd), 0)
+        size = io.size(fd)
+        length = min(size, 2 * MAX_BYTES)
+        data = read_exact(io, fd, length, size - length)
     finally:
         io.close(fd)
     events: list[dict[str, object]] = []
     for line in data.split(b"\n"):
-        try:
-            event = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(event, dict):
+        event = _event_of(line)
+        if event:
             events.append(event)
     return events
+
+
+def _event_of(line: bytes) -> dict[str, object]:
+    """The event on a line; empty when it is none."""
+    try:
+        event = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    return event if isinstance(event, dict) else {}

@@ -16,6 +16,7 @@ import errno
 import fcntl
 import os
 import struct
+import sys
 import time
 from collections.abc import Callable
 
@@ -166,6 +167,14 @@ class Io:
                 return covering_type(mounts.read(), path)
         except OSError:
             return ""
+
+    def platform(self) -> dict[str, object]:
+        """Versions of Python and of the operating system."""
+        system = os.uname()
+        return {
+            "python": f"{sys.implementation.name} {'.'.join(map(str, sys.version_info[:3]))}",
+            "os": f"{system.sysname} {system.release} {system.machine}",
+        }
 
     def machine_identity(self) -> bytes:
         """16 bytes that tell this running machine from all others; zeros when it cannot be told."""

@@ -19,6 +19,7 @@ from collections import deque
 from typing import Final
 
 from cbdd.errors import CorruptDataError
+from cbdd.storage.events import EventLog
 from cbdd.storage.io import Io, read_exact, translated
 from cbdd.storage.node import Limits, Node, NodeSource, decode_node
 from cbdd.storage.page import (
@@ -38,9 +39,17 @@ class Pager(NodeSource):
     """Clean nodes of one open data file."""
 
     def __init__(
-        self, io: Io, fd: int, path: str, page_size: int, seed: int, cache_size_bytes: int
+        self,
+        io: Io,
+        fd: int,
+        path: str,
+        page_size: int,
+        seed: int,
+        cache_size_bytes: int,
+        events: EventLog | None = None,
     ) -> None:
         super().__init__(Limits(page_size))
+        self._events = events
         self._io = io
         self.fd = fd
         self._path = path
@@ -136,6 +145,8 @@ class Pager(NodeSource):
             verify(data, page, checksum, length, self.seed, self.page_size)
         except CorruptDataError as error:
             error.details["path"] = self._path
+            if self._events is not None:
+                self._events.record_damage(error, page)
             raise
         return data
 

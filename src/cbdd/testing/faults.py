@@ -181,6 +181,10 @@ class FaultyIo(Io):
         """Type of file system."""
         return self.inner.file_system_type(path)
 
+    def platform(self) -> dict[str, object]:
+        """Versions of Python and of the operating system."""
+        return self.inner.platform()
+
     def machine_identity(self) -> bytes:
         """Identity of the machine."""
         return self.inner.machine_identity()

@@ -174,4 +174,10 @@ def test_a_list_of_problems_has_an_end() -> None:
     for _ in range(MAX_PROBLEMS + 5):
         report.add("X", "x", 1, 2)
     assert len(report.problems) == MAX_PROBLEMS
-    assert report.problems[0].to_dict() == {"code": "X", "message": "x", "page": 1, "tree": 2}
+    assert report.problems[0].to_dict() == {
+        "code": "X",
+        "severity": "SEV-1",
+        "message": "x",
+        "page": 1,
+        "tree": 2,
+    }

@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from cbdd.storage.events import MAX_BYTES, EventLog, read_events
+import pytest
+
+import cbdd
+from cbdd.errors import CorruptDataError
+from cbdd.storage.events import MAX_BYTES, MAX_DAMAGE_EVENTS, EventLog, read_events
 from cbdd.storage.io import Io
 from cbdd.testing import TickingClock
 
@@ -43,6 +47,65 @@ def test_a_torn_line_hides_only_itself(tmp_path: Path) -> None:
     log.record("two", {})
     assert [event["event"] for event in read_events(Io(), str(path))] == ["one", "two"]
     assert json.loads(path.read_bytes().split(b"\n")[0])["event"] == "one"
+
+
+def test_a_torn_line_does_not_take_the_next_one_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "a-events"
+    path.write_bytes(b'{"event": "one"}\n{"event": "to')
+    EventLog(Io(), TickingClock(), str(path), True).record("two", {})
+    assert [event["event"] for event in read_events(Io(), str(path))] == ["one", "two"]
+
+
+def test_the_first_failure_outlives_what_came_after(tmp_path: Path) -> None:
+    path = tmp_path / "a-events"
+    log = EventLog(Io(), TickingClock(), str(path), True)
+    log.record("open", {})
+    log.record("hole", {"code": "WAL_HOLE"})
+    for number in range(600):
+        log.record("note", {"number": number, "code": "X" if number > 1 else None, "t": "x" * 2000})
+        assert path.stat().st_size <= MAX_BYTES
+    first, second, *_ = read_events(Io(), str(path))
+    assert first["code"] == "WAL_HOLE"
+    assert int(str(second["number"])) > 400
+
+
+def test_a_longer_file_than_any_recorder_is_brought_back_to_size(tmp_path: Path) -> None:
+    path = tmp_path / "a-events"
+    path.write_bytes(b"x" * (3 * MAX_BYTES))
+    log = EventLog(Io(), TickingClock(), str(path), True)
+    log.record("open", {})
+    assert path.stat().st_size <= MAX_BYTES
+    assert [event["event"] for event in read_events(Io(), str(path))] == ["open"]
+
+
+def test_damage_is_noted_once_for_each_page(tmp_path: Path) -> None:
+    path = str(tmp_path / "a-events")
+    log = EventLog(Io(), TickingClock(), path, True)
+    for page in [7, 7, 8, 7, *range(1000)]:
+        log.record_damage(CorruptDataError("PAGE_CHECKSUM", "not what was written"), page)
+    events = read_events(Io(), path)
+    assert [event["page"] for event in events][:3] == [7, 8, 0]
+    assert len(events) == MAX_DAMAGE_EVENTS
+
+
+def test_a_database_records_versions_and_the_damage_it_meets(tmp_path: Path) -> None:
+    path = tmp_path / "a.cbdd"
+    with cbdd.connect(path, page_size_bytes=4096) as client:
+        client.a.b.insert_many([{"n": n, "pad": "x" * 50} for n in range(500)])
+    data = bytearray(path.read_bytes())
+    for page in range(5, len(data) // 4096):
+        data[page * 4096 + 2000] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(CorruptDataError), cbdd.connect(path) as client:
+        list(client.a.b.find())
+    events = read_events(Io(), f"{path}-events")
+    opened = [event for event in events if event["event"] == "open"]
+    assert opened[0]["cbdd"] == cbdd.__version__
+    assert "python" in opened[0]
+    assert "os" in opened[0]
+    damage = [event for event in events if event["event"] == "damage"]
+    assert damage[0]["code"] == "PAGE_CHECKSUM"
+    assert isinstance(damage[0]["page"], int)
 
 
 def test_failing_to_write_is_no_error(tmp_path: Path) -> None:
