@@ -73,6 +73,7 @@ def test_what_others_commit_meanwhile_is_no_damage(bench: Bench) -> None:
 
     io.pread = pread  # type: ignore[method-assign]
     assert here.check().to_dict()["problems"] == []
+    del io.pread
     assert reads > 40
 
 
