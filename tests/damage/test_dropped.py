@@ -93,6 +93,9 @@ def test_a_damaged_index_is_made_anew_by_one_command(
     assert checked.exit_code == DAMAGED
     assert "SEV-1 PAGE_CHECKSUM" in checked.stdout
     assert f"`cbdd check {path}`" in checked.stdout.replace("\n", " ")
+    facts = json.loads(runner.invoke(app, ["check", str(path), "--json"]).stdout)
+    where = [(each["namespace"], each["index"]) for each in facts["problems"]]
+    assert where == [("shop.things", index)]
     done = runner.invoke(app, ["reindex", str(path), "things", index, "--json"])
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["rebuilt"] == [index]
@@ -104,6 +107,24 @@ def test_a_damaged_index_is_made_anew_by_one_command(
         assert {problem.code for problem in client.check().problems} <= {"PAGE_LEAKED"}
         with pytest.raises(DuplicateKeyError):
             things.insert_one({"_id": 17})
+
+
+def test_documents_are_checked_though_an_index_is_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "a.cbdd"
+    make(path)
+    with cbdd.connect(path) as client:
+        store = client._store
+        with store.engine.begin_write("damage") as txn:
+            entry = store.catalog.find(txn, "shop", "things")
+            assert entry is not None
+            txn.put(entry.record_tree, (5).to_bytes(8, "big"), b"nonsense")
+            txn.commit()
+    damage(path, "_id_", 0)
+    with cbdd.connect(path, read_only=True) as client:
+        problems = client.check().problems
+    found = {(each.code, each.namespace, each.index) for each in problems}
+    assert ("PAGE_CHECKSUM", "shop.things", "_id_") in found
+    assert ("RECORD_INVALID", "shop.things", "") in found
 
 
 @pytest.mark.parametrize("level", [0, 1])

@@ -51,6 +51,32 @@ def check_catalog(txn: ReadTransaction, filters: FilterCompiler | None = None) -
     return problems
 
 
+def name_owners(
+    txn: ReadTransaction, problems: list[Problem], filters: FilterCompiler | None = None
+) -> None:
+    """Say of each problem what its tree is of, as far as the catalog can be read."""
+    if not problems:
+        return
+    owners: dict[int, tuple[str, str]] = {}
+    try:
+        cursor = txn.cursor(CATALOG_TREE)
+        more = cursor.first()
+        while more:
+            try:
+                entry = decode_entry(cursor.key, cursor.value, filters)
+            except PyMongoError:
+                entry = None  # a problem of its own
+            if entry is not None:
+                owners[entry.record_tree] = (entry.namespace, "")
+                for definition in entry.indexes:
+                    owners[definition.tree_id] = (entry.namespace, definition.name)
+            more = cursor.step()
+    except CorruptDataError:
+        pass  # a problem of its own; what is before the damage has its names
+    for problem in problems:
+        problem.namespace, problem.index = owners.get(problem.tree, ("", ""))
+
+
 def _check_entries(
     txn: ReadTransaction, problems: list[Problem], filters: FilterCompiler | None
 ) -> None:
@@ -100,7 +126,7 @@ def check_collection(txn: ReadTransaction, entry: CollectionEntry) -> list[Probl
             checker.check_records()
         except CorruptDataError as error:
             checker.problems.append(_damage(error, entry.namespace, entry.record_tree))
-    return checker.problems
+    return checker.damaged + checker.problems
 
 
 class _CollectionChecker:
@@ -111,7 +137,10 @@ class _CollectionChecker:
         self.entry = entry
         self.problems: list[Problem] = []
         self.expected: list[int] = [0] * len(entry.indexes)
+        self.unreadable: set[int] = set()
+        """Positions of indexes with damaged pages: the documents are checked without them."""
         self.document_bytes = 0
+        self.damaged: list[Problem] = []
 
     def check_records(self) -> None:
         """Check each record and its index entries, then the number of index entries."""
@@ -131,6 +160,8 @@ class _CollectionChecker:
                     self.entry.record_tree,
                 )
         for position, definition in enumerate(self.entry.indexes):
+            if position in self.unreadable:
+                continue
             found = self.txn.count(definition.tree_id)
             if found != self.expected[position]:
                 self.note(
@@ -159,8 +190,15 @@ class _CollectionChecker:
             self.note("RECORD_WITHOUT_ID", f"record {record_id} does not begin with _id", tree_id)
             return
         self.document_bytes += len(document)
-        for position in range(len(self.entry.indexes)):
-            self._check_keys(position, record_key, document)
+        for position, definition in enumerate(self.entry.indexes):
+            if position in self.unreadable:
+                continue
+            try:
+                self._check_keys(position, record_key, document)
+            except CorruptDataError as error:
+                what = f"{self.entry.namespace}: index {definition.name}"
+                self.damaged.append(_damage(error, what, definition.tree_id))
+                self.unreadable.add(position)
 
     def _check_keys(self, position: int, record_key: bytes, document: bytes) -> None:
         definition = self.entry.indexes[position]

@@ -11,7 +11,7 @@ from rich.console import Console
 from cbdd.cli.arguments import FileArgument, JsonOption
 from cbdd.cli.failures import DAMAGED
 from cbdd.cli.opening import open_for_inspection
-from cbdd.cli.output import print_json, stdout_console, table
+from cbdd.cli.output import print_json, printable, stdout_console, table
 from cbdd.codes import CODES
 from cbdd.storage.check import SEVERE
 
@@ -42,9 +42,11 @@ def check(file: FileArgument, json: JsonOption = False) -> None:
                 continue  # among the problems
             console.print(f"{finding.severity} {finding.code}: {finding.message}", markup=False)
         if report.problems:
-            found = table("code", "#page", "#tree", "problem")
+            found = table("code", "#page", "#tree", "of", "problem")
             for problem in report.problems:
-                found.add_row(problem.code, str(problem.page), str(problem.tree), problem.message)
+                of = f"{problem.namespace} {problem.index}".strip()
+                where = [str(problem.page), str(problem.tree), printable(of)]
+                found.add_row(problem.code, *where, printable(problem.message))
             console.print(found)
             for code in sorted({problem.code for problem in report.problems}):
                 _explain(console, code, file)

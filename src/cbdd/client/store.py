@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from pymongo.errors import ExecutionTimeout, InvalidOperation
 
 from cbdd.catalog import Catalog, CollectionWriters
-from cbdd.catalog.check import check_catalog
+from cbdd.catalog.check import check_catalog, name_owners
 from cbdd.client.arguments import check_time
 from cbdd.client.expiry import ExpirySweeper
 from cbdd.errors import CbddError
@@ -177,7 +177,13 @@ class Store:
         self.require_open()
         report = self.engine.check()
         with self.engine.begin_read() as txn:
-            report.problems.extend(check_catalog(txn, self.catalog.filters))
+            known = {(problem.code, problem.page) for problem in report.problems if problem.page}
+            report.problems.extend(
+                problem
+                for problem in check_catalog(txn, self.catalog.filters)
+                if (problem.code, problem.page) not in known
+            )
+            name_owners(txn, report.problems, self.catalog.filters)
         return report
 
     def close(self) -> None:

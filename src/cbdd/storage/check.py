@@ -37,13 +37,19 @@ def page_of(error: CorruptDataError, otherwise: int) -> int:
 
 
 class Problem:
-    """One thing that is wrong: a stable code, what, and where."""
+    """One thing that is wrong: a stable code, what, and where.
+
+    ``namespace`` and ``index`` name what the tree is of, where the catalog tells: an index, or the
+    documents of a collection if ``index`` is empty.
+    """
 
     def __init__(self, code: str, message: str, page: int, tree: int) -> None:
         self.code = code
         self.message = message
         self.page = page
         self.tree = tree
+        self.namespace = ""
+        self.index = ""
 
     def to_dict(self) -> dict[str, object]:
         """The problem for JSON."""
@@ -53,6 +59,8 @@ class Problem:
             "message": self.message,
             "page": self.page,
             "tree": self.tree,
+            "namespace": self.namespace,
+            "index": self.index,
         }
 
 

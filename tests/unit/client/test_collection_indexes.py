@@ -203,6 +203,7 @@ def test_indexes_are_made_anew(orders: Orders) -> None:
     assert orders.database.client.check().is_clean
 
 
+@pytest.mark.plan
 def test_an_index_is_no_longer_multikey_when_no_document_needs_it(orders: Orders) -> None:
     orders.insert_one({"_id": 1, "a": [1, 2]})
     orders.create_index("a")

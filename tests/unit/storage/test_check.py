@@ -181,4 +181,6 @@ def test_a_list_of_problems_has_an_end() -> None:
         "message": "x",
         "page": 1,
         "tree": 2,
+        "namespace": "",
+        "index": "",
     }
