@@ -114,7 +114,13 @@ _TABLE: Final = (
         "so none is made.",
         "Put the database file back beside its log, or move the log away to start anew.",
     ),
-    Code("FILE_TRUNCATED", FILE, SEV_1, "The file is shorter than its meta page says.", _READ_REST),
+    Code(
+        "FILE_TRUNCATED",
+        FILE,
+        SEV_1,
+        "The file is shorter than its meta page says: something has cut it.",
+        f"{_KEEP} Restore a backup.",
+    ),
     Code(
         "NEWER_FORMAT",
         FILE,
@@ -670,6 +676,29 @@ _TABLE: Final = (
     ),
     Code("TREE_EXISTS", USE, INFO, "A tree was made that is there already.", _REPORT),
     Code("UNKNOWN_TREE", USE, INFO, "A tree was used that is not there.", _REPORT),
+    # -- what only a diagnosis finds ---------------------------------------------------------
+    Code(
+        "IN_USE",
+        PROCESS,
+        INFO,
+        "Other processes have the file open.",
+        "Nothing needs to be done.",
+    ),
+    Code(
+        "NOT_CLOSED",
+        FILE,
+        INFO,
+        "The file was not closed cleanly, as after a crash or a kill.",
+        "Nothing needs to be done: the next opening for writing recovers it from its log.",
+    ),
+    Code(
+        "PAGES_PINNED",
+        PROCESS,
+        SEV_3,
+        "A process has been reading one snapshot for long; until it ends, pages that are freed "
+        "cannot be used again and the file grows.",
+        "Let the process end what it reads, or end it.",
+    ),
     # -- the command line --------------------------------------------------------------------
     Code(
         "INPUT",

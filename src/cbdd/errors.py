@@ -75,6 +75,7 @@ class CbddError(PyMongoError):
             text = f"{text}. Next: {next_step}"
         super().__init__(text)
         self.code = code
+        self.message = message
         self.next_step = next_step
         self.details: dict[str, object] = dict(details or {})
 

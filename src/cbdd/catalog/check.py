@@ -107,7 +107,7 @@ def _check_entries(
 
 
 def _damage(error: CorruptDataError, what: str, tree_id: int) -> Problem:
-    return Problem(error.code, f"{what}: {error.args[0]}", page_of(error, 0), tree_id)
+    return Problem(error.code, f"{what}: {error.message}", page_of(error, 0), tree_id)
 
 
 def trees_of(entry: CollectionEntry) -> list[int]:

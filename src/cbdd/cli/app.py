@@ -19,6 +19,7 @@ from cbdd.build_info import build_kind
 from cbdd.cli.check import check
 from cbdd.cli.checkpoint import checkpoint
 from cbdd.cli.create_index import create_index
+from cbdd.cli.doctor import doctor
 from cbdd.cli.drop_index import drop_index
 from cbdd.cli.events import events
 from cbdd.cli.explain import explain
@@ -103,6 +104,7 @@ app.command("export")(export)
 app.command("find")(find)
 app.command("stats")(stats)
 app.command("info")(info)
+app.command("doctor")(doctor)
 app.command("check")(check)
 app.command("checkpoint")(checkpoint)
 app.command("events")(events)

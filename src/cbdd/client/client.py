@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Generic, NoReturn, TypeVar, cast
 
@@ -110,15 +110,17 @@ class Client(Settings, Generic[DocumentT]):
         self._store.require_open()
         self._store.engine.checkpoint()
 
-    def check(self) -> CheckReport:
+    def check(self, progress: Callable[[int, int], None] | None = None) -> CheckReport:
         """Check the whole file: pages, trees, and every index entry against its document.
+
+        :param progress: a function that is told how many pages are read and how many there are.
 
         >>> import cbdd
         >>> with cbdd.connect("shop.cbdd") as client:
         ...     client.check().problems
         []
         """
-        return self._store.check()
+        return self._store.check(progress)
 
     def expire_documents(self) -> int:
         """Delete now what has expired by TTL indexes, and return the number of documents.

@@ -22,7 +22,7 @@ from cbdd.client.expiry import ExpirySweeper
 from cbdd.errors import CbddError
 from cbdd.query.implication import QueryFilters
 from cbdd.storage import Clock, Randomness, ReadTransaction, StorageEngine, WriteTransaction
-from cbdd.storage.check import CheckReport
+from cbdd.storage.check import CheckReport, Progress
 from cbdd.storage.yield_point import time_limit
 
 if TYPE_CHECKING:
@@ -172,10 +172,10 @@ class Store:
 
         return check
 
-    def check(self) -> CheckReport:
+    def check(self, progress: Progress = None) -> CheckReport:
         """Check the pages and trees, then the documents and indexes in them."""
         self.require_open()
-        report = self.engine.check()
+        report = self.engine.check(progress)
         with self.engine.begin_read() as txn:
             known = {(problem.code, problem.page) for problem in report.problems if problem.page}
             report.problems.extend(

@@ -13,6 +13,7 @@ a bit in a bytearray.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from cbdd.codes import SEV_1, severity_of
@@ -28,6 +29,8 @@ from cbdd.storage.state import DatabaseState
 SEVERE: Final = SEV_1
 MAX_PROBLEMS: Final = 1000
 MAX_DEPTH: Final = 64
+PROGRESS_PAGES: Final = 256
+Progress = Callable[[int, int], None] | None
 
 
 def page_of(error: CorruptDataError, otherwise: int) -> int:
@@ -39,15 +42,17 @@ def page_of(error: CorruptDataError, otherwise: int) -> int:
 class Problem:
     """One thing that is wrong: a stable code, what, and where.
 
-    ``namespace`` and ``index`` name what the tree is of, where the catalog tells: an index, or the
-    documents of a collection if ``index`` is empty.
+    ``entries`` says how many entries of the tree cannot be read because of it, 0 when none or not
+    known. ``namespace`` and ``index`` name what the tree is of, where the catalog tells: an index,
+    or the documents of a collection if ``index`` is empty.
     """
 
-    def __init__(self, code: str, message: str, page: int, tree: int) -> None:
+    def __init__(self, code: str, message: str, page: int, tree: int, entries: int = 0) -> None:
         self.code = code
         self.message = message
         self.page = page
         self.tree = tree
+        self.entries = entries
         self.namespace = ""
         self.index = ""
 
@@ -59,6 +64,7 @@ class Problem:
             "message": self.message,
             "page": self.page,
             "tree": self.tree,
+            "entries": self.entries,
             "namespace": self.namespace,
             "index": self.index,
         }
@@ -81,10 +87,10 @@ class CheckReport:
         """Whether nothing is wrong."""
         return not self.problems
 
-    def add(self, code: str, message: str, page: int, tree: int) -> None:
+    def add(self, code: str, message: str, page: int, tree: int, entries: int = 0) -> None:
         """Note a problem; beyond a thousand they are not kept."""
         if len(self.problems) < MAX_PROBLEMS:
-            self.problems.append(Problem(code, message, page, tree))
+            self.problems.append(Problem(code, message, page, tree, entries))
 
     def to_dict(self) -> dict[str, object]:
         """The report for JSON."""
@@ -100,8 +106,11 @@ class CheckReport:
         }
 
 
-def check_database(state: DatabaseState) -> CheckReport:
-    """Check the newest checkpoint on disk and the newest commit in memory."""
+def check_database(state: DatabaseState, progress: Progress = None) -> CheckReport:
+    """Check the newest checkpoint on disk and the newest commit in memory.
+
+    :param progress: called now and then with the pages read and all pages.
+    """
     report = CheckReport()
     key = state.next_owner()
     try:
@@ -115,7 +124,9 @@ def check_database(state: DatabaseState) -> CheckReport:
         for finding in state.report.findings:
             if finding.severity == SEVERE:
                 report.add(finding.code, finding.message, 0, 0)
-        _Checker(state, report, meta, True).check_disk(directory, base)
+        on_disk = _Checker(state, report, meta, True)
+        on_disk.progress = progress
+        on_disk.check_disk(directory, base)
         checker = _Checker(state, report, meta, False)
         for number in sorted(snapshot.trees):
             checker.check_tree(snapshot.trees[number], number)
@@ -138,6 +149,8 @@ class _Checker:
         self._on_disk = on_disk
         self._used = bytearray(meta.page_count)
         self._tree = 0
+        self.progress: Progress = None
+        self._told = 0
 
     def check_disk(self, directory: Tree, trees: dict[int, Tree]) -> None:
         """Check a generation: its trees, its freelist, and that every page has one owner."""
@@ -175,16 +188,25 @@ class _Checker:
             if tree.count:
                 self._report.add("COUNT_WRONG", f"empty tree counts {tree.count}", 0, number)
             return
-        total = self._walk(tree.root, None, None, -1, 0)
+        total = self._walk(tree.root, None, None, -1, 0, tree.count)
         if total >= 0 and total != tree.count:
             self._report.add(
                 "COUNT_WRONG", f"tree has {total} entries, its root says {tree.count}", 0, number
             )
 
     def _walk(
-        self, child: object, low: bytes | None, high: bytes | None, level: int, depth: int
+        self,
+        child: object,
+        low: bytes | None,
+        high: bytes | None,
+        level: int,
+        depth: int,
+        expected: int,
     ) -> int:
-        """Check a subtree and return its entries, -1 when part of it could not be read."""
+        """Check a subtree and return its entries, -1 when part of it could not be read.
+
+        :param expected: how many entries it should have.
+        """
         page = 0
         if isinstance(child, Node):
             node = child
@@ -201,7 +223,8 @@ class _Checker:
                 )
             except CorruptDataError as error:
                 if self._on_disk:
-                    self._report.add(error.code, str(error), page_of(error, page), self._tree)
+                    where = page_of(error, page)
+                    self._report.add(error.code, error.message, where, self._tree, expected)
                 return -1
             if self._on_disk:
                 self._check_own_checksum(page, int.from_bytes(child[8:], "little"))
@@ -215,6 +238,7 @@ class _Checker:
         if node.level == 0:
             if self._on_disk:
                 self._report.pages += 1
+                self._tell()
             return len(node.keys)
         return self._walk_children(node, low, high, page, depth)
 
@@ -231,7 +255,8 @@ class _Checker:
         for i in range(len(node.children)):
             below = low if i == 0 else node.keys[i - 1]
             above = high if i == len(node.keys) else node.keys[i]
-            found = self._walk(node.children[i], below, above, node.level - 1, depth + 1)
+            expected = node.counts[i]
+            found = self._walk(node.children[i], below, above, node.level - 1, depth + 1, expected)
             if found < 0:
                 is_whole = False
             elif found != node.counts[i]:
@@ -271,11 +296,19 @@ class _Checker:
             if not self._claim(run.page, count, "run"):
                 continue
             self._report.pages += count
+            self._tell()
             try:
                 self._state.pager.read_run(run)
                 self._check_own_checksum(run.page, run.checksum)
             except CorruptDataError as error:
-                self._report.add(error.code, str(error), run.page, self._tree)
+                self._report.add(error.code, error.message, run.page, self._tree, 1)
+
+    def _tell(self) -> None:
+        """Tell progress now and then."""
+        pages = self._report.pages
+        if self.progress is not None and pages >= self._told + PROGRESS_PAGES:
+            self._told = pages
+            self.progress(pages, self._meta.page_count)
 
     def _check_own_checksum(self, page: int, expected: int) -> None:
         """A page whose contents are right may carry a damaged copy of its checksum."""

@@ -41,9 +41,9 @@ from cbdd.storage.freelist import (
     encode_runs,
     merged_runs,
 )
-from cbdd.storage.io import FULL_ERRNOS, translated
+from cbdd.storage.io import FULL_ERRNOS, read_exact, translated, write_all
 from cbdd.storage.locks import CHECKPOINT, SLOT_BASE, UNREGISTERED
-from cbdd.storage.meta import Meta, read_copies, write_meta
+from cbdd.storage.meta import META_BLOCK_BYTES, Meta, read_copies, write_meta
 from cbdd.storage.node import Node
 from cbdd.storage.page import FREELIST, run_page_count
 from cbdd.storage.page_writer import PageWriter, freelist_run_bytes
@@ -89,6 +89,7 @@ def run_checkpoint(state: DatabaseState, wait: bool, is_forced: bool = False) ->
             return False
         try:
             _checkpoint(state, is_forced)
+            _renew_meta_copies(state)
         finally:
             if not state.is_forked:
                 state.locks.release(CHECKPOINT)
@@ -160,6 +161,23 @@ def _checkpoint(state: DatabaseState, is_forced: bool) -> None:
             _abandon(state, attempt, not isinstance(error, (CbddError, OSError)))
         raise
     remove_old_segments(state)
+
+
+def _renew_meta_copies(state: DatabaseState) -> None:
+    """Write a damaged copy of a meta page anew from its twin.
+
+    The caller holds the checkpoint lock. The twin is not touched, so a torn write leaves what was
+    there before.
+    """
+    copies = read_copies(state.io, state.fd)
+    for copy in copies:
+        for twin in copies:
+            if copy.meta is None and twin.meta is not None and twin.slot == copy.slot:
+                block = read_exact(state.io, state.fd, META_BLOCK_BYTES, twin.offset)
+                write_all(state.io, state.fd, block, copy.offset)
+                state.io.sync(state.fd)
+                facts: dict[str, object] = {"code": "META_COPY_DAMAGED", "offset": copy.offset}
+                state.events.record("meta_copy_renewed", facts)
 
 
 def _begin_attempt(state: DatabaseState, attempts: list[Attempt], is_forced: bool) -> None:

@@ -31,7 +31,7 @@ from cbdd.errors import (
     UsageError,
 )
 from cbdd.storage.background import BackgroundThread
-from cbdd.storage.check import CheckReport, check_database
+from cbdd.storage.check import CheckReport, Progress, check_database
 from cbdd.storage.checkpoint import make_clean, run_checkpoint
 from cbdd.storage.creation import create_database, remove_leftovers
 from cbdd.storage.events import EventLog
@@ -168,10 +168,13 @@ class StorageEngine:
         release_leftovers(self._state)
         run_checkpoint(self._state, True)
 
-    def check(self) -> CheckReport:
-        """Verify every page, checksum, order, count and the freelist; changes nothing."""
+    def check(self, progress: Progress = None) -> CheckReport:
+        """Verify every page, checksum, order, count and the freelist; changes nothing.
+
+        :param progress: called now and then with the pages read and all pages.
+        """
         with self.begin_read():
-            return check_database(self._state)
+            return check_database(self._state, progress)
 
     def statistics(self) -> dict[str, object]:
         """Facts about file, log, cache and processes, for people and programs."""

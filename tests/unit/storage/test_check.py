@@ -181,6 +181,7 @@ def test_a_list_of_problems_has_an_end() -> None:
         "message": "x",
         "page": 1,
         "tree": 2,
+        "entries": 0,
         "namespace": "",
         "index": "",
     }

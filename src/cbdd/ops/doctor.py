@@ -1,0 +1,292 @@
+"""What is wrong with a database file: each fault by its code, what it touches, what to do next.
+
+A diagnosis never writes. The file is opened for reading only, with what is before damage at the end
+of its log; a file that cannot be opened at all is told by the error of opening it. Others may
+have it open and write meanwhile.
+
+Severity is that of the code (see `cbdd.codes`), but for damage that is in an index only: the
+documents are whole and the index can be made anew, so it counts as SEV-2.
+
+Verdicts, which are the exit codes of `cbdd doctor`: 0 healthy, 1 a warning, 2 repairable without
+loss, 3 data is lost or at risk, 4 the file cannot be opened.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any, Final
+
+from cbdd.client import Client
+from cbdd.client.connect import connect
+from cbdd.codes import CODES, INFO, PAGE, SEV_1, SEV_2, SEV_3, severity_of
+from cbdd.errors import CbddError, NetworkFileSystemWarning
+from cbdd.storage.check import Problem
+
+HEALTHY: Final = 0
+WARNING: Final = 1
+REPAIRABLE: Final = 2
+AT_RISK: Final = 3
+CANNOT_OPEN: Final = 4
+VERDICTS: Final = {
+    HEALTHY: "healthy",
+    WARNING: "usable, with a warning",
+    REPAIRABLE: "can be repaired without loss",
+    AT_RISK: "data is lost or at risk",
+    CANNOT_OPEN: "cannot be opened",
+}
+PIN_AGE_SECONDS: Final = 600
+"""A reader that keeps pages from being reused for longer is worth a warning."""
+
+_BY_SEVERITY: Final = {SEV_1: AT_RISK, SEV_2: REPAIRABLE, SEV_3: WARNING, INFO: HEALTHY}
+_MAX_EXPORTS: Final = 20
+_MOMENT_CODES: Final = ("META_COPY_DAMAGED",)
+"""What the next checkpoint puts right."""
+
+
+class Finding:
+    """One fault, or one kind of fault in one place.
+
+    ``where`` has what is known of: pages, database, collection, index, documents (how many cannot
+    be read), pids, and what an error says of itself. ``advice`` says what to do in words;
+    ``commands`` can be typed as they are.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        severity: str,
+        message: str,
+        where: dict[str, object] | None = None,
+        commands: list[str] | None = None,
+    ) -> None:
+        self.code = code
+        self.severity = severity
+        self.message = message
+        self.where: dict[str, object] = where or {}
+        self.commands: list[str] = commands or []
+        known = CODES.get(code)
+        self.advice = known.next_step if known else ""
+
+    def to_dict(self) -> dict[str, object]:
+        """The finding for JSON."""
+        return {
+            "code": self.code,
+            "severity": self.severity,
+            "message": self.message,
+            "where": self.where,
+            "advice": self.advice,
+            "commands": self.commands,
+        }
+
+
+class Diagnosis:
+    """Everything found about one file, the worst first."""
+
+    def __init__(self, path: str, is_quick: bool) -> None:
+        self.path = path
+        self.is_quick = is_quick
+        self.can_open = True
+        self.findings: list[Finding] = []
+        self.facts: dict[str, Any] = {}
+        self.collections: list[tuple[str, str]] = []
+        self.damaged: set[tuple[str, str]] = set()
+        self.seconds = 0.0
+
+    @property
+    def verdict(self) -> int:
+        """One of `VERDICTS`."""
+        if not self.can_open:
+            return CANNOT_OPEN
+        return max([_BY_SEVERITY[each.severity] for each in self.findings], default=HEALTHY)
+
+    def to_dict(self) -> dict[str, object]:
+        """The diagnosis for JSON."""
+        return {
+            "path": self.path,
+            "verdict": self.verdict,
+            "verdict_text": VERDICTS[self.verdict],
+            "quick": self.is_quick,
+            "findings": [finding.to_dict() for finding in self.findings],
+            "facts": self.facts,
+            "seconds": self.seconds,
+        }
+
+
+def diagnose(
+    path: str, quick: bool = False, progress: Callable[[int, int], None] | None = None
+) -> Diagnosis:
+    """Say what is wrong with a file; never writes and never raises for what is wrong with it.
+
+    :param quick: only what opening it tells; pages and documents are not read.
+    :param progress: called now and then with the pages read and all pages.
+    """
+    started = time.perf_counter()
+    diagnosis = Diagnosis(os.path.realpath(path), quick)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NetworkFileSystemWarning)
+            client: Client[dict[str, Any]] = connect(
+                path,
+                must_exist=True,
+                read_only=True,
+                salvage=True,
+                datetime_conversion="DATETIME_AUTO",
+            )
+    except CbddError as error:
+        diagnosis.can_open = False
+        diagnosis.findings.append(_of_error(error, diagnosis.path))
+    else:
+        with client:
+            _examine(client, diagnosis, progress)
+    _look_around(diagnosis)
+    for finding in diagnosis.findings:
+        finding.advice = finding.advice.replace(" FILE", f" {shlex.quote(diagnosis.path)}")
+    order = list(_BY_SEVERITY)
+    diagnosis.findings.sort(key=lambda each: order.index(each.severity))
+    diagnosis.seconds = time.perf_counter() - started
+    return diagnosis
+
+
+def _of_error(error: CbddError, path: str) -> Finding:
+    where: dict[str, object] = {
+        name: value
+        for name, value in error.details.items()
+        if name != "path" and isinstance(value, (int, str))
+    }
+    severity = error.severity if error.severity != INFO else SEV_2
+    return Finding(error.code, severity, error.message, where, [f"cbdd explain {error.code}"])
+
+
+def _examine(
+    client: Client[dict[str, Any]],
+    diagnosis: Diagnosis,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    """What opening has found, and what is in the pages."""
+    try:
+        diagnosis.facts = client.statistics()
+        diagnosis.collections = [
+            (database, name)
+            for database in client.list_database_names()
+            for name in client[database].list_collection_names()
+        ]
+    except CbddError as error:
+        diagnosis.findings.append(_of_error(error, diagnosis.path))
+    opening = client.recovery_report
+    for each in opening.findings:
+        finding = Finding(each.code, each.severity, each.message)
+        if each.severity == SEV_1:
+            finding.commands = _exports(diagnosis, " --salvage")
+        elif each.code in _MOMENT_CODES:
+            finding.commands = [f"cbdd checkpoint {shlex.quote(diagnosis.path)}"]
+        diagnosis.findings.append(finding)
+    _look_at_processes(diagnosis)
+    if diagnosis.is_quick:
+        return
+    try:
+        problems = client.check(progress=progress).problems
+    except CbddError as error:
+        diagnosis.findings.append(_of_error(error, diagnosis.path))
+        return
+    told = {each.code for each in opening.findings}
+    _fold([each for each in problems if each.page or each.tree or each.code not in told], diagnosis)
+
+
+def _fold(problems: list[Problem], diagnosis: Diagnosis) -> None:
+    """One finding for each kind of fault in each collection or index."""
+    groups: dict[tuple[str, str, str], list[Problem]] = {}
+    for problem in problems:
+        groups.setdefault((problem.code, problem.namespace, problem.index), []).append(problem)
+        if problem.namespace and not problem.index:
+            database, _, name = problem.namespace.partition(".")
+            diagnosis.damaged.add((database, name))
+    for (code, namespace, index), found in groups.items():
+        diagnosis.findings.append(_of_group(code, namespace, index, found, diagnosis))
+
+
+def _of_group(
+    code: str, namespace: str, index: str, found: list[Problem], diagnosis: Diagnosis
+) -> Finding:
+    database, _, collection = namespace.partition(".")
+    where: dict[str, object] = {}
+    pages = sorted({each.page for each in found if each.page})
+    if pages:
+        where["pages"] = pages
+    if namespace:
+        where |= {"database": database, "collection": collection}
+    if index:
+        where["index"] = index
+    entries = sum(each.entries for each in found)
+    if entries and namespace and not index:
+        where["documents"] = entries
+    severity = severity_of(code)
+    known = CODES.get(code)
+    path = shlex.quote(diagnosis.path)
+    commands: list[str] = []
+    advice = ""
+    if index:
+        advice = "Documents are not affected. Make the index anew."
+        if known is not None and known.group == PAGE and severity == SEV_1:
+            severity = SEV_2
+        names = f"{shlex.quote(collection)} {shlex.quote(index)}"
+        commands.append(f"cbdd reindex {path} {names} --database {shlex.quote(database)}")
+    elif severity == SEV_1:
+        commands += _exports(diagnosis, "")
+    more = f" (and {len(found) - 1:,} more)" if len(found) > 1 else ""
+    of = f"{namespace} {index}".strip()
+    message = f"{of}: {found[0].message}{more}" if of else f"{found[0].message}{more}"
+    finding = Finding(code, severity, message, where, commands)
+    finding.advice = advice or finding.advice
+    return finding
+
+
+def _exports(diagnosis: Diagnosis, option: str) -> list[str]:
+    """Commands that take out every collection whose documents can be read."""
+    path = shlex.quote(diagnosis.path)
+    return [
+        f"cbdd export {path} {shlex.quote(name)} {shlex.quote(f'{database}.{name}.bson')} "
+        f"--database {shlex.quote(database)}{option}"
+        for database, name in diagnosis.collections
+        if (database, name) not in diagnosis.damaged
+    ][:_MAX_EXPORTS]
+
+
+def _look_at_processes(diagnosis: Diagnosis) -> None:
+    processes = diagnosis.facts.get("processes", [])
+    if not processes:
+        if diagnosis.facts.get("is_clean") is False:
+            message = "the file was not closed cleanly; the next opening for writing recovers it"
+            diagnosis.findings.append(Finding("NOT_CLOSED", INFO, message))
+        return
+    pids = [each["pid"] for each in processes]
+    listed = ", ".join(map(str, pids))
+    diagnosis.findings.append(Finding("IN_USE", INFO, f"open in process {listed}", {"pids": pids}))
+    now = time.time() * 1_000_000
+    for each in processes:
+        age = (now - each["pinned_since_us"]) / 1_000_000
+        if each["pinned_generation"] and age > PIN_AGE_SECONDS:
+            message = f"process {each['pid']} has been reading one snapshot for {age:,.0f} seconds"
+            diagnosis.findings.append(
+                Finding("PAGES_PINNED", SEV_3, message, {"pids": [each["pid"]]})
+            )
+
+
+def _look_around(diagnosis: Diagnosis) -> None:
+    """The file's names and the room on its disk."""
+    try:
+        names = os.stat(diagnosis.path).st_nlink
+        disk = os.statvfs(os.path.dirname(diagnosis.path))
+    except OSError:
+        return  # what cannot be looked at has been told by opening it
+    if names > 1 and diagnosis.can_open:
+        message = f"the file has {names} names; writers refuse it until one is left"
+        diagnosis.findings.append(Finding("HARD_LINKED", SEV_3, message))
+    free = disk.f_bavail * disk.f_frsize
+    diagnosis.facts["disk_free_bytes"] = free
+    if diagnosis.can_open and free < 1 << 20:
+        message = f"{free:,} bytes are left on the disk"
+        diagnosis.findings.append(Finding("DISK_FULL", SEV_2, message))

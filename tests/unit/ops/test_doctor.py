@@ -1,0 +1,214 @@
+"""Every class of damage is told apart, and the commands that are printed work."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+import cbdd
+from cbdd.cli.app import app
+from cbdd.codes import CODES
+from cbdd.ops import Diagnosis, diagnose
+from cbdd.ops.doctor import AT_RISK, CANNOT_OPEN, HEALTHY, REPAIRABLE, WARNING
+from cbdd.storage.meta import SLOT_OFFSETS
+from tests.damage.test_dropped import COUNT, PAGE_BYTES, damage, make
+
+pytestmark = pytest.mark.damage
+
+
+@pytest.fixture
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "250")
+    made = tmp_path / "it's a shop.cbdd"
+    make(made)
+    return made
+
+
+def codes(diagnosis: Diagnosis) -> list[str]:
+    return [finding.code for finding in diagnosis.findings]
+
+
+def run(command: str) -> Result:
+    words = shlex.split(command)
+    assert words[0] == "cbdd"
+    result = CliRunner().invoke(app, words[1:])
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def files_of(folder: Path) -> dict[str, tuple[bytes, int]]:
+    return {each.name: (each.read_bytes(), each.stat().st_mtime_ns) for each in folder.iterdir()}
+
+
+def test_a_healthy_file(path: Path) -> None:
+    diagnosis = diagnose(str(path))
+    assert (diagnosis.verdict, diagnosis.findings) == (HEALTHY, [])
+    assert diagnosis.facts["is_clean"]
+    assert diagnosis.facts["disk_free_bytes"] > 0
+
+
+@pytest.mark.parametrize("index", ["k_1", "_id_"])
+@pytest.mark.parametrize("level", [0, 1])
+def test_damage_in_an_index_is_repaired_by_what_is_printed(
+    path: Path, level: int, index: str
+) -> None:
+    damage(path, index, level)
+    diagnosis = diagnose(str(path))
+    assert diagnosis.verdict == REPAIRABLE
+    (finding,) = diagnosis.findings
+    assert (finding.code, finding.severity) == ("PAGE_CHECKSUM", "SEV-2")
+    assert finding.where["index"] == index
+    assert "documents" not in finding.where
+    for command in finding.commands:
+        run(command)
+    after = diagnose(str(path))
+    assert codes(after) == (["PAGE_LEAKED"] if level else [])
+    assert after.verdict == (WARNING if level else HEALTHY)
+
+
+def test_damage_in_documents_names_them_and_saves_the_others(path: Path) -> None:
+    damage(path, None, 0)
+    diagnosis = diagnose(str(path))
+    assert diagnosis.verdict == AT_RISK
+    (finding,) = diagnosis.findings
+    assert (finding.code, finding.severity) == ("PAGE_CHECKSUM", "SEV-1")
+    assert (finding.where["database"], finding.where["collection"]) == ("shop", "things")
+    lost = finding.where["documents"]
+    assert isinstance(lost, int)
+    assert 0 < lost < COUNT // 2
+    assert len(finding.commands) == 1
+    run(finding.commands[0])
+    assert (path.parent / "shop.others.bson").stat().st_size > 0
+
+
+def test_damage_high_in_a_tree_counts_all_that_is_behind_it(path: Path) -> None:
+    damage(path, None, 1)
+    (finding,) = diagnose(str(path)).findings
+    assert finding.where["documents"] == COUNT
+
+
+@pytest.mark.parametrize("copy", range(4))
+def test_a_damaged_copy_of_the_meta_page_is_renewed_by_what_is_printed(
+    path: Path, copy: int
+) -> None:
+    offset = [each for offsets in SLOT_OFFSETS for each in offsets][copy]
+    data = bytearray(path.read_bytes())
+    data[offset + 50] ^= 1
+    path.write_bytes(data)
+    diagnosis = diagnose(str(path))
+    assert diagnosis.verdict == WARNING
+    (finding,) = diagnosis.findings
+    assert finding.code == "META_COPY_DAMAGED"
+    for command in finding.commands:
+        run(command)
+    assert diagnose(str(path)).findings == []
+
+
+def test_a_wrong_index_is_repaired_by_what_is_printed(path: Path) -> None:
+    with cbdd.connect(path) as client:
+        store = client._store
+        with store.engine.begin_write("break") as txn:
+            entry = store.catalog.find(txn, "shop", "things")
+            assert entry is not None
+            definition = entry.index_named("k_1")
+            assert definition is not None
+            cursor = txn.cursor(definition.tree_id)
+            assert cursor.first()
+            txn.delete(definition.tree_id, cursor.key)
+            txn.commit()
+    diagnosis = diagnose(str(path))
+    assert diagnosis.verdict == REPAIRABLE
+    assert codes(diagnosis) == ["INDEX_ENTRY_MISSING"]
+    run(diagnosis.findings[0].commands[0])
+    assert diagnose(str(path)).verdict == HEALTHY
+
+
+BROKEN = {
+    "NOT_A_DATABASE": lambda path: path.write_bytes(b"SQLite format 3\0" * 1000),
+    "EMPTY_FILE": lambda path: path.write_bytes(b""),
+    "NOT_FOUND": lambda path: path.unlink(),
+    "FILE_TRUNCATED": lambda path: path.write_bytes(path.read_bytes()[:300_000]),
+    "META_DAMAGED": lambda path: path.write_bytes(
+        b"".join(
+            bytes([byte ^ (n % 4096 == 50)]) for n, byte in enumerate(path.read_bytes()[:65536])
+        )
+    ),
+}
+
+
+@pytest.mark.parametrize("code", BROKEN)
+def test_what_cannot_be_opened_is_told_apart(path: Path, code: str) -> None:
+    BROKEN[code](path)
+    diagnosis = diagnose(str(path))
+    assert (diagnosis.verdict, codes(diagnosis)) == (CANNOT_OPEN, [code])
+    for command in diagnosis.findings[0].commands:
+        run(command)
+    result = CliRunner().invoke(app, ["doctor", str(path)])
+    assert result.exit_code == CANNOT_OPEN
+    assert code in result.stdout
+
+
+def test_a_folder_and_a_server_are_no_files(path: Path) -> None:
+    diagnosis = diagnose(str(path.parent))
+    assert (diagnosis.verdict, codes(diagnosis)) == (CANNOT_OPEN, ["NOT_A_FILE"])
+    assert CliRunner().invoke(app, ["doctor", "mongodb://localhost"]).exit_code == 2
+
+
+def test_a_second_name_is_a_warning(path: Path) -> None:
+    os.link(path, path.parent / "other")
+    diagnosis = diagnose(str(path))
+    assert (diagnosis.verdict, codes(diagnosis)) == (WARNING, ["HARD_LINKED"])
+
+
+def test_a_file_in_use_is_judged_and_who_has_it_is_named(path: Path) -> None:
+    with cbdd.connect(path) as client:
+        client.shop.things.insert_one({"_id": -1})
+        diagnosis = diagnose(str(path))
+        assert (diagnosis.verdict, codes(diagnosis)) == (HEALTHY, ["IN_USE"])
+        assert diagnosis.findings[0].where["pids"] == [os.getpid()]
+
+
+def test_nothing_is_written(path: Path) -> None:
+    damage(path, "k_1", 0)
+    before = files_of(path.parent)
+    diagnose(str(path))
+    diagnose(str(path), quick=True)
+    assert files_of(path.parent) == before
+
+
+def test_quick_reads_no_pages(path: Path) -> None:
+    damage(path, None, 0)
+    assert diagnose(str(path), quick=True).verdict == HEALTHY
+    result = CliRunner().invoke(app, ["doctor", str(path), "--quick"])
+    assert (result.exit_code, "every page" in result.stdout) == (0, False)
+
+
+def test_progress_is_told(path: Path) -> None:
+    with cbdd.connect(path) as client:
+        client.shop.big.insert_many([{"pad": "x" * PAGE_BYTES} for _ in range(600)])
+    seen: list[tuple[int, int]] = []
+    assert diagnose(str(path), progress=lambda done, total: seen.append((done, total))).verdict == 0
+    assert seen
+    assert all(0 < done <= total for done, total in seen)
+
+
+def test_the_command_line_says_the_same(path: Path) -> None:
+    damage(path, "k_1", 0)
+    result = CliRunner().invoke(app, ["doctor", str(path), "--json"])
+    assert result.exit_code == REPAIRABLE
+    facts: dict[str, Any] = json.loads(result.stdout)
+    assert facts["verdict"] == REPAIRABLE
+    (finding,) = facts["findings"]
+    assert set(finding) == {"code", "severity", "message", "where", "advice", "commands"}
+    assert finding["code"] in CODES
+    shown = CliRunner().invoke(app, ["doctor", str(path)])
+    assert shown.exit_code == REPAIRABLE
+    assert f"$ {finding['commands'][0]}" in shown.stdout
+    assert "can be repaired without loss" in shown.stdout
