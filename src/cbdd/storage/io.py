@@ -22,9 +22,10 @@ from collections.abc import Callable
 
 from mypy_extensions import mypyc_attr
 
-from cbdd.errors import DiskFaultError, DiskFullError, ReadOnlyError, UsageError
+from cbdd.errors import DiskFaultError, DiskFullError, NotADatabaseError, ReadOnlyError, UsageError
 from cbdd.storage.file_system import covering_type
 
+PATH_ERRNOS = (errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 UNSUPPORTED_ERRNOS = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 READ_ONLY_ERRNOS = (errno.EROFS, errno.EACCES, errno.EPERM)
@@ -263,6 +264,10 @@ def translated(error: OSError, action: str, path: str) -> Exception:
             f"not allowed to {action} ({path}: {reason})",
             "check the permissions of the file and its directory, or open with read_only=True",
             details,
+        )
+    if error.errno in PATH_ERRNOS:
+        return NotADatabaseError(
+            "NOT_FOUND", f"there can be no file at {path}: {reason}", "check the path", details
         )
     return DiskFaultError(
         "IO_ERROR",

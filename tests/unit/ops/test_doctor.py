@@ -161,6 +161,13 @@ def test_a_folder_and_a_server_are_no_files(path: Path) -> None:
     assert CliRunner().invoke(app, ["doctor", "mongodb://localhost"]).exit_code == 2
 
 
+def test_a_path_that_cannot_be_is_no_failing_disk(path: Path) -> None:
+    (path.parent / "loop").symlink_to("loop")
+    for bad in ("a" * 300, "loop", f"{path}/below"):
+        diagnosis = diagnose(bad)
+        assert (diagnosis.verdict, codes(diagnosis)) == (CANNOT_OPEN, ["NOT_FOUND"])
+
+
 def test_a_second_name_is_a_warning(path: Path) -> None:
     os.link(path, path.parent / "other")
     diagnosis = diagnose(str(path))
