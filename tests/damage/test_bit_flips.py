@@ -68,7 +68,7 @@ def require_page_found(verdict: Verdict, layout: Layout, page: int, where: str) 
         assert found == ("PAGE_CHECKSUM", first), f"seed {SEED}, {where}"
     else:
         assert not verdict.refusal, f"seed {SEED}, {where}: {verdict.refusal}"
-        start = f"PAGE_CHECKSUM: page {first} at offset {first * PAGE_BYTES} is damaged"
+        start = f"page {first} at offset {first * PAGE_BYTES} is damaged"
         assert [code for code, _ in verdict.problems] == ["PAGE_CHECKSUM"], f"seed {SEED}, {where}"
         assert start in verdict.messages[0], f"seed {SEED}, {where}"
         for error in verdict.errors:
