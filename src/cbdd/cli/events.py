@@ -37,8 +37,8 @@ def events(
     """
     path = os.path.realpath(file)
     recorder = f"{path}-events"
-    if not os.path.exists(recorder):
-        if not os.path.exists(path):
+    if not _is_there(recorder):
+        if not _is_there(path):
             raise CommandError(f"{file}: no such file", CANNOT_OPEN, "NOT_FOUND")
         raise CommandError(
             f"{file} has no flight recorder: there is no {recorder}. It is not kept with "
@@ -67,6 +67,15 @@ def events(
     console = stdout_console()
     console.print(made, markup=False)
     console.print(f"{len(found):,} events")
+
+
+def _is_there(path: str) -> bool:
+    """Whether there is a file; a folder that may not be looked into is an error of its own."""
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def _codes(event: dict[str, Any]) -> list[str]:

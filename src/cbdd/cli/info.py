@@ -9,6 +9,7 @@ from cbdd.build_info import build_kind
 from cbdd.cli.arguments import FileArgument, JsonOption
 from cbdd.cli.opening import open_for_inspection
 from cbdd.cli.output import facts_table, print_json, size_text, stdout_console, time_text
+from cbdd.errors import CbddError
 from cbdd.storage.events import read_events
 from cbdd.storage.io import Io
 from cbdd.storage.version import VERSION
@@ -21,7 +22,7 @@ def info(file: FileArgument, json: JsonOption = False) -> None:
     with open_for_inspection(file) as client:
         facts = client.statistics()
         opening = client.recovery_report.to_dict()
-        events = read_events(Io(), f"{client.path}-events")
+        events, trouble = _events_of(client.path)
     recoveries = [each for each in events if each.get("event") == "recovery"]
     found = {
         "cbdd_version": VERSION,
@@ -32,10 +33,20 @@ def info(file: FileArgument, json: JsonOption = False) -> None:
         "last_recovery": recoveries[-1] if recoveries else None,
         "last_events": events[-_LAST_EVENTS:],
     }
+    if trouble:
+        sys.stderr.write(f"cbdd: {trouble}\n")
     if json:
         print_json(found)
     else:
         _show(found)
+
+
+def _events_of(path: str) -> tuple[list[dict[str, object]], str]:
+    """The events of a file, and why they cannot be read if so: the rest is worth showing."""
+    try:
+        return read_events(Io(), f"{path}-events"), ""
+    except CbddError as error:
+        return [], error.message
 
 
 def _show(found: dict[str, Any]) -> None:

@@ -2,9 +2,9 @@
 
 It holds opens with the versions that did them, closes, recoveries, checkpoints that failed, damage
 that was met and other errors, newest last. When it exceeds its bound the older half goes, but for
-the first event with a code: when trouble began outlives what came after. A line that a crash has
-torn hides only itself. Failing to write it is never an error: it must not be the reason why a
-database cannot be used.
+the first event of each of the two greater severities: when trouble began outlives what came after.
+A line that a crash has torn hides only itself. Failing to write it is never an error: it must not
+be the reason why a database cannot be used.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from __future__ import annotations
 import json
 from typing import Final
 
+from cbdd.codes import SEV_1, SEV_2, severity_of
 from cbdd.errors import CbddError
-from cbdd.storage.io import Clock, Io, read_exact, write_all
+from cbdd.storage.io import Clock, Io, read_exact, translated, write_all
 
 MAX_BYTES: Final = 256 << 10
 MAX_DAMAGE_EVENTS: Final = 64  # of one handle
@@ -71,29 +72,58 @@ class EventLog:
         middle = data.find(b"\n", length // 2) + 1
         if not middle:
             middle = length
-        kept = data[middle:]
-        for line in data[:middle].split(b"\n"):
-            if len(line) < MAX_BYTES // 4 and "code" in _event_of(line):
-                kept = line + b"\n" + kept
-                break
+        kept = _first_failures(data[:middle]) + data[middle:]
         write_all(self._io, fd, kept, 0)
         self._io.truncate(fd, len(kept))
         return len(kept)
+
+
+def _first_failures(data: bytes) -> bytes:
+    """The lines of the first event of each severity that is a failure, in their order."""
+    kept = b""
+    missing = [SEV_1, SEV_2]
+    for line in data.split(b"\n"):
+        if len(line) >= MAX_BYTES // 8:
+            continue
+        severity = severity_of_event(_event_of(line))
+        if severity in missing:
+            missing.remove(severity)
+            kept += line + b"\n"
+    return kept
+
+
+def severity_of_event(event: dict[str, object]) -> str:
+    """The worst severity of an event's code and of the findings in it; empty when it has none."""
+    found: list[str] = []
+    code = event.get("code")
+    if isinstance(code, str):
+        found.append(severity_of(code))
+    findings = event.get("findings")
+    for finding in findings if isinstance(findings, list) else []:
+        if isinstance(finding, dict) and isinstance(finding.get("severity"), str):
+            found.append(finding["severity"])
+    return min(found) if found else ""  # "SEV-1" < "SEV-2" < "SEV-3" < "info"
 
 
 def read_events(io: Io, path: str) -> list[dict[str, object]]:
     """The events in a flight recorder file, oldest first; lines that do not parse are left out.
 
     Of a file that is longer than any recorder only the end is read.
+
+    :raises CbddError: it is there and cannot be read.
     """
     try:
         fd = io.open(path, False, True)
-    except OSError:
+    except FileNotFoundError:
         return []
+    except OSError as error:
+        raise translated(error, "read the flight recorder", path) from error
     try:
         size = io.size(fd)
         length = min(size, 2 * MAX_BYTES)
         data = read_exact(io, fd, length, size - length)
+    except OSError as error:
+        raise translated(error, "read the flight recorder", path) from error
     finally:
         io.close(fd)
     events: list[dict[str, object]] = []

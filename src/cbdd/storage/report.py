@@ -42,7 +42,10 @@ class RecoveryReport:
         self.findings: list[Finding] = []
 
     def add(self, code: str, severity: str, message: str) -> None:
-        """Note a finding."""
+        """Note a finding, once: a checkpoint that is tried again meets the same damage."""
+        for known in self.findings:
+            if known.code == code and known.message == message:
+                return
         self.findings.append(Finding(code, severity, message))
 
     def to_dict(self) -> dict[str, object]:

@@ -8,8 +8,14 @@ from pathlib import Path
 import pytest
 
 import cbdd
-from cbdd.errors import CorruptDataError
-from cbdd.storage.events import MAX_BYTES, MAX_DAMAGE_EVENTS, EventLog, read_events
+from cbdd.errors import CbddError, CorruptDataError
+from cbdd.storage.events import (
+    MAX_BYTES,
+    MAX_DAMAGE_EVENTS,
+    EventLog,
+    read_events,
+    severity_of_event,
+)
 from cbdd.storage.io import Io
 from cbdd.testing import TickingClock
 
@@ -56,17 +62,48 @@ def test_a_torn_line_does_not_take_the_next_one_with_it(tmp_path: Path) -> None:
     assert [event["event"] for event in read_events(Io(), str(path))] == ["one", "two"]
 
 
-def test_the_first_failure_outlives_what_came_after(tmp_path: Path) -> None:
+def fill(log: EventLog, path: Path, facts: dict[str, object]) -> None:
+    """Record until the older half has gone more than once."""
+    for number in range(600):
+        log.record("note", {"number": number, **facts, "t": "x" * 2000})
+        assert path.stat().st_size <= MAX_BYTES
+
+
+@pytest.mark.parametrize(
+    "facts", [{}, {"code": None}, {"code": "NETWORK_FILE_SYSTEM"}, {"code": "PAGE_CHECKSUM"}]
+)
+def test_the_first_failure_outlives_what_came_after(
+    tmp_path: Path, facts: dict[str, object]
+) -> None:
     path = tmp_path / "a-events"
     log = EventLog(Io(), TickingClock(), str(path), True)
     log.record("open", {})
+    log.record("network_file_system", {"code": "NETWORK_FILE_SYSTEM"})
+    log.record("open_failed", {"code": "DISK_FULL"})
     log.record("hole", {"code": "WAL_HOLE"})
-    for number in range(600):
-        log.record("note", {"number": number, "code": "X" if number > 1 else None, "t": "x" * 2000})
-        assert path.stat().st_size <= MAX_BYTES
+    fill(log, path, facts)
+    first, second, third, *_ = read_events(Io(), str(path))
+    assert [first["code"], second["code"]] == ["DISK_FULL", "WAL_HOLE"]
+    assert int(str(third["number"])) > 400
+
+
+def test_what_a_recovery_found_counts_as_a_failure(tmp_path: Path) -> None:
+    path = tmp_path / "a-events"
+    log = EventLog(Io(), TickingClock(), str(path), True)
+    log.record("recovery", {"findings": [{"code": "WAL_TORN_TAIL", "severity": "info"}]})
+    findings = [{"code": "META_COPY_DAMAGED", "severity": "SEV-3"}, 7]
+    log.record("recovery", {"findings": [*findings, {"code": "WAL_HOLE", "severity": "SEV-1"}]})
+    fill(log, path, {})
     first, second, *_ = read_events(Io(), str(path))
-    assert first["code"] == "WAL_HOLE"
-    assert int(str(second["number"])) > 400
+    assert (first["event"], severity_of_event(first)) == ("recovery", "SEV-1")
+    assert second["event"] == "note"
+
+
+def test_a_recorder_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "a-events").mkdir()
+    with pytest.raises(CbddError) as caught:
+        read_events(Io(), str(tmp_path / "a-events"))
+    assert "read the flight recorder" in str(caught.value)
 
 
 def test_a_longer_file_than_any_recorder_is_brought_back_to_size(tmp_path: Path) -> None:
