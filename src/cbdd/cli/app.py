@@ -29,6 +29,7 @@ from cbdd.cli.find import find
 from cbdd.cli.import_documents import import_documents
 from cbdd.cli.indexes import indexes
 from cbdd.cli.info import info
+from cbdd.cli.recover import recover
 from cbdd.cli.reindex import reindex
 from cbdd.cli.stats import stats
 from cbdd.storage.version import VERSION
@@ -107,6 +108,7 @@ app.command("info")(info)
 app.command("doctor")(doctor)
 app.command("check")(check)
 app.command("checkpoint")(checkpoint)
+app.command("recover")(recover)
 app.command("events")(events)
 app.command("explain")(explain)
 app.command("indexes")(indexes)

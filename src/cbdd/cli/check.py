@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 
 import typer
@@ -12,7 +11,7 @@ from cbdd.cli.arguments import FileArgument, JsonOption
 from cbdd.cli.failures import DAMAGED
 from cbdd.cli.opening import open_for_inspection
 from cbdd.cli.output import print_json, printable, stdout_console, table
-from cbdd.codes import CODES
+from cbdd.codes import CODES, with_path
 from cbdd.storage.check import SEVERE
 
 
@@ -59,6 +58,6 @@ def check(file: FileArgument, json: JsonOption = False) -> None:
 def _explain(console: Console, code: str, file: str) -> None:
     known = CODES.get(code)
     if known is not None:
-        step = known.next_step.replace(" FILE", f" {shlex.quote(file)}")
+        step = with_path(known.next_step, file)
         text = f"{known.severity} {code}: {known.meaning} Next: {step}"
         console.print(text, markup=False)

@@ -10,6 +10,7 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     ProgressColumn,
+    TextColumn,
     TimeRemainingColumn,
 )
 
@@ -50,3 +51,17 @@ class DocumentBar(TerminalProgress):
         """Show how far it is."""
         if self.is_shown:
             self.progress.update(self._task, completed=done, total=total)
+
+
+class StepBar(TerminalProgress):
+    """What is being done, and how much of it."""
+
+    def __init__(self) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        super().__init__(*columns, TimeRemainingColumn())
+        self._task = self.progress.add_task("", total=None)
+
+    def show(self, what: str, done: int, total: int) -> None:
+        """Show how far it is; a total of 0 is not known."""
+        if self.is_shown:
+            self.progress.update(self._task, description=what, completed=done, total=total or None)

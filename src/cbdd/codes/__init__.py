@@ -9,6 +9,7 @@ its code: what recovery could put right is a finding of its own severity.
 
 from __future__ import annotations
 
+import shlex
 from typing import Final
 
 from cbdd.codes.catalog import CATALOG_CODES
@@ -54,6 +55,7 @@ __all__ = [
     "Code",
     "severity_of",
     "to_markdown",
+    "with_path",
 ]
 
 _TABLE: Final = (
@@ -71,6 +73,11 @@ def severity_of(code: str) -> str:
     """The severity of a code; one that is not in the table counts as the worst."""
     known = CODES.get(code)
     return SEV_1 if known is None else known.severity
+
+
+def with_path(next_step: str, path: str) -> str:
+    """A next step with the file's name in its commands, fit to be typed."""
+    return next_step.replace(" FILE", f" {shlex.quote(path)}")
 
 
 def to_markdown() -> str:

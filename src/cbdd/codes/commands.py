@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from cbdd.codes.code import COMMANDS, INFO, Code
+from cbdd.codes.code import COMMANDS, INFO, SEV_2, Code
 
 COMMAND_CODES: Final = (
     Code(
@@ -29,6 +29,28 @@ COMMAND_CODES: Final = (
         INFO,
         "There is no such collection; the message lists those that are there.",
         "Check its name, and `--database`.",
+    ),
+    Code(
+        "OUTPUT_EXISTS",
+        COMMANDS,
+        INFO,
+        "The new file that was to be made is there already; nothing is ever overwritten.",
+        "Name a file that does not exist yet.",
+    ),
+    Code(
+        "STATE_GONE",
+        COMMANDS,
+        INFO,
+        "The state that was asked for is older than anything the file still has.",
+        "Ask for a newer state, or restore a backup.",
+    ),
+    Code(
+        "ORIGINAL_CHANGED",
+        COMMANDS,
+        SEV_2,
+        "A file was changed while it was being read, so what was read may not belong together. "
+        "The new file was removed.",
+        "See to it that nothing writes to the files, and run the command again.",
     ),
     Code(
         "NO_EVENTS",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from cbdd.codes.code import FILE, INFO, SEV_1, SEV_2, SEV_3, Code
-from cbdd.codes.steps import KEEP, REOPEN, REPORT
+from cbdd.codes.steps import KEEP, RECOVER, REOPEN, REPORT
 
 FILE_CODES: Final = (
     Code("NOT_FOUND", FILE, INFO, "There is no file at this path.", "Check the path."),
@@ -38,14 +38,15 @@ FILE_CODES: Final = (
         SEV_1,
         "The log is there and the database file is not. A new file would make the log worthless, "
         "so none is made.",
-        "Put the database file back beside its log, or move the log away to start anew.",
+        "Put the database file back beside its log. Where it is gone: "
+        "`cbdd recover FILE --output NEW` writes what the log has to a new file.",
     ),
     Code(
         "FILE_TRUNCATED",
         FILE,
         SEV_1,
         "The file is shorter than its meta page says: something has cut it.",
-        f"{KEEP} Restore a backup.",
+        f"{KEEP} {RECOVER}",
     ),
     Code(
         "NEWER_FORMAT",
@@ -74,14 +75,14 @@ FILE_CODES: Final = (
         FILE,
         SEV_1,
         "All copies of the meta page are damaged, so it is not known where the trees begin.",
-        f"{KEEP} Restore a backup.",
+        f"{KEEP} {RECOVER}",
     ),
     Code(
         "META_MALFORMED",
         FILE,
         SEV_1,
         "A meta page with a right checksum holds values that make no sense.",
-        f"{KEEP} {REPORT} Restore a backup.",
+        f"{KEEP} {REPORT} {RECOVER}",
     ),
     Code(
         "META_GENERATION_MISSING",

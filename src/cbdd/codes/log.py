@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from cbdd.codes.code import INFO, LOG, SEV_1, SEV_2, SEV_3, Code
-from cbdd.codes.steps import KEEP, REPORT, SALVAGE
+from cbdd.codes.steps import KEEP, RECOVER, REPORT, SALVAGE
 
 LOG_CODES: Final = (
     Code(
@@ -49,8 +49,7 @@ LOG_CODES: Final = (
         LOG,
         SEV_1,
         "The header of the first segment of the log is damaged, so none of it can be applied.",
-        f"{KEEP} `connect(path, read_only=True, salvage=True)` reads the last checkpoint. Then "
-        "restore a backup.",
+        f"{KEEP} {RECOVER}",
     ),
     Code(
         "WAL_MISSING",
@@ -58,15 +57,14 @@ LOG_CODES: Final = (
         SEV_1,
         "The file was not closed cleanly, and the log that it needs is not there: commits since "
         "the last checkpoint are lost with it.",
-        "Put the log back beside the database file, or restore a backup. What the last checkpoint "
-        "has is read by `connect(path, read_only=True, salvage=True)`.",
+        f"Put the log back beside the database file. Where it is gone: {RECOVER}",
     ),
     Code(
         "WAL_FOREIGN",
         LOG,
         SEV_1,
         "The log belongs to another database, or to another life of this one. It was not applied.",
-        "Put the right log back beside the database file, or restore a backup.",
+        f"Put the right log back beside the database file. Where it is gone: {RECOVER}",
     ),
     Code(
         "WAL_CHAIN",
@@ -74,7 +72,7 @@ LOG_CODES: Final = (
         SEV_1,
         "The log does not continue where the database file ends: one of the two is older than the "
         "other.",
-        "Put files of the same time together, or restore a backup.",
+        f"Put files of the same time together. Where that cannot be: {RECOVER}",
     ),
     Code(
         "WAL_NEWER_THAN_META",
@@ -83,7 +81,7 @@ LOG_CODES: Final = (
         "The file says that it was closed cleanly, and beside it is a log with commits that are "
         "newer: the file is an older copy, or its meta page was lost.",
         "Put the file that belongs to the log back; if the log is left over from another life of "
-        "the database, move it away.",
+        f"the database, move it away. Where the file is gone: {RECOVER}",
     ),
     Code(
         "WAL_SEGMENT_MISSING",

@@ -6,13 +6,14 @@ from typing import Final
 
 CHECK: Final = "Run `cbdd check FILE` to see everything that is wrong."
 KEEP: Final = "Stop writing and keep a copy of the file and of everything named like it."
-READ_REST: Final = (
-    f"{KEEP} {CHECK} Other collections stay readable: take them out with `cbdd export`. Then "
-    "restore a backup."
+RECOVER: Final = (
+    "`cbdd recover FILE --output NEW` writes what can be had to a new file and says what is lost; "
+    "restore a backup where that is better."
 )
+READ_REST: Final = f"{KEEP} Other collections stay readable. {RECOVER}"
 SALVAGE: Final = (
-    f"{KEEP} `cbdd export --salvage` and `connect(path, read_only=True, salvage=True)` read what "
-    "is before the damage. Then restore a backup."
+    f"{KEEP} `connect(path, read_only=True, salvage=True)` reads what is before the damage. "
+    f"{RECOVER}"
 )
 REOPEN: Final = "Close the database in every process, then open it again."
 REBUILD: Final = (

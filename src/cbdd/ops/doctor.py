@@ -22,7 +22,7 @@ from typing import Any, Final
 
 from cbdd.client import Client
 from cbdd.client.connect import connect
-from cbdd.codes import CODES, INFO, PAGE, SEV_1, SEV_2, SEV_3, severity_of
+from cbdd.codes import CODES, INFO, PAGE, SEV_1, SEV_2, SEV_3, severity_of, with_path
 from cbdd.errors import CbddError, NetworkFileSystemWarning
 from cbdd.storage.check import Problem
 
@@ -41,9 +41,12 @@ VERDICTS: Final = {
 PIN_AGE_SECONDS: Final = 600
 """A reader that keeps pages from being reused for longer is worth a warning."""
 
+FULL_DISK_BYTES: Final = 1 << 20
+"""A disk with less is as good as full: the log grows by as much at a time."""
+
 _BY_SEVERITY: Final = {SEV_1: AT_RISK, SEV_2: REPAIRABLE, SEV_3: WARNING, INFO: HEALTHY}
-_MAX_EXPORTS: Final = 20
-_MOMENT_CODES: Final = ("META_COPY_DAMAGED",)
+_NOTHING_TO_RECOVER: Final = ("EMPTY_FILE",)
+_CHECKPOINT_CODES: Final = ("META_COPY_DAMAGED",)
 """What the next checkpoint puts right."""
 
 
@@ -92,8 +95,6 @@ class Diagnosis:
         self.can_open = True
         self.findings: list[Finding] = []
         self.facts: dict[str, Any] = {}
-        self.collections: list[tuple[str, str]] = []
-        self.damaged: set[tuple[str, str]] = set()
         self.seconds = 0.0
 
     @property
@@ -144,7 +145,9 @@ def diagnose(
             _examine(client, diagnosis, progress)
     _look_around(diagnosis)
     for finding in diagnosis.findings:
-        finding.advice = finding.advice.replace(" FILE", f" {shlex.quote(diagnosis.path)}")
+        finding.advice = with_path(finding.advice, diagnosis.path)
+        if not finding.commands:
+            finding.commands = _next_commands(finding, diagnosis)
     order = list(_BY_SEVERITY)
     diagnosis.findings.sort(key=lambda each: order.index(each.severity))
     diagnosis.seconds = time.perf_counter() - started
@@ -158,7 +161,7 @@ def _of_error(error: CbddError, path: str) -> Finding:
         if name != "path" and isinstance(value, (int, str))
     }
     severity = error.severity if error.severity != INFO else SEV_2
-    return Finding(error.code, severity, error.message, where, [f"cbdd explain {error.code}"])
+    return Finding(error.code, severity, error.message, where)
 
 
 def _examine(
@@ -169,19 +172,12 @@ def _examine(
     """What opening has found, and what is in the pages."""
     try:
         diagnosis.facts = client.statistics()
-        diagnosis.collections = [
-            (database, name)
-            for database in client.list_database_names()
-            for name in client[database].list_collection_names()
-        ]
     except CbddError as error:
         diagnosis.findings.append(_of_error(error, diagnosis.path))
     opening = client.recovery_report
     for each in opening.findings:
         finding = Finding(each.code, each.severity, each.message)
-        if each.severity == SEV_1:
-            finding.commands = _exports(diagnosis, " --salvage")
-        elif each.code in _MOMENT_CODES:
+        if each.code in _CHECKPOINT_CODES:
             finding.commands = [f"cbdd checkpoint {shlex.quote(diagnosis.path)}"]
         diagnosis.findings.append(finding)
     _look_at_processes(diagnosis)
@@ -201,9 +197,6 @@ def _fold(problems: list[Problem], diagnosis: Diagnosis) -> None:
     groups: dict[tuple[str, str, str], list[Problem]] = {}
     for problem in problems:
         groups.setdefault((problem.code, problem.namespace, problem.index), []).append(problem)
-        if problem.namespace and not problem.index:
-            database, _, name = problem.namespace.partition(".")
-            diagnosis.damaged.add((database, name))
     for (code, namespace, index), found in groups.items():
         diagnosis.findings.append(_of_group(code, namespace, index, found, diagnosis))
 
@@ -234,8 +227,6 @@ def _of_group(
             severity = SEV_2
         names = f"{shlex.quote(collection)} {shlex.quote(index)}"
         commands.append(f"cbdd reindex {path} {names} --database {shlex.quote(database)}")
-    elif severity == SEV_1:
-        commands += _exports(diagnosis, "")
     more = f" (and {len(found) - 1:,} more)" if len(found) > 1 else ""
     of = f"{namespace} {index}".strip()
     message = f"{of}: {found[0].message}{more}" if of else f"{found[0].message}{more}"
@@ -244,15 +235,24 @@ def _of_group(
     return finding
 
 
-def _exports(diagnosis: Diagnosis, option: str) -> list[str]:
-    """Commands that take out every collection whose documents can be read."""
-    path = shlex.quote(diagnosis.path)
-    return [
-        f"cbdd export {path} {shlex.quote(name)} {shlex.quote(f'{database}.{name}.bson')} "
-        f"--database {shlex.quote(database)}{option}"
-        for database, name in diagnosis.collections
-        if (database, name) not in diagnosis.damaged
-    ][:_MAX_EXPORTS]
+def _next_commands(finding: Finding, diagnosis: Diagnosis) -> list[str]:
+    """What to type where nothing milder helps."""
+    if finding.severity == SEV_1 and finding.code not in _NOTHING_TO_RECOVER:
+        return [_recover_command(diagnosis)]
+    if not diagnosis.can_open:
+        return [f"cbdd explain {finding.code}"]
+    return []
+
+
+def _recover_command(diagnosis: Diagnosis) -> str:
+    """The command that saves what can be had, into a file that is not there yet."""
+    stem, ending = os.path.splitext(diagnosis.path)
+    target = f"{stem}-recovered{ending}"
+    number = 1
+    while os.path.lexists(target):
+        number += 1
+        target = f"{stem}-recovered-{number}{ending}"
+    return f"cbdd recover {shlex.quote(diagnosis.path)} --output {shlex.quote(target)}"
 
 
 def _look_at_processes(diagnosis: Diagnosis) -> None:
@@ -287,6 +287,6 @@ def _look_around(diagnosis: Diagnosis) -> None:
         diagnosis.findings.append(Finding("HARD_LINKED", SEV_3, message))
     free = disk.f_bavail * disk.f_frsize
     diagnosis.facts["disk_free_bytes"] = free
-    if diagnosis.can_open and free < 1 << 20:
+    if diagnosis.can_open and free < FULL_DISK_BYTES:
         message = f"{free:,} bytes are left on the disk"
         diagnosis.findings.append(Finding("DISK_FULL", SEV_2, message))

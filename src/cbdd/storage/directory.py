@@ -71,7 +71,7 @@ def load_trees(directory: Tree, source: NodeSource) -> dict[int, Tree]:
             raise CorruptDataError(
                 "DIRECTORY_MALFORMED",
                 f"the directory of trees has an entry of {len(value)} bytes",
-                "run `cbdd check`; restore a backup",
+                "keep the file; run `cbdd recover`, or restore a backup",
                 {"page": 0, "key": cursor.key.hex()},
             )
         root, count, large = ENTRY.unpack(value)

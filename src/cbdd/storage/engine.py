@@ -293,6 +293,7 @@ def _open(
             "lsn": state.tip.lsn,
             "generation": state.meta.generation,
             "file_system": kind,
+            "uuid": state.meta.uuid.hex(),
             "cbdd": VERSION,
             **io.platform(),
         },

@@ -219,7 +219,7 @@ def choose(copies: list[MetaCopy], path: str) -> Meta:
             raise CorruptDataError(
                 "META_DAMAGED",
                 f"no meta page of {path} is valid ({'; '.join(states)})",
-                "keep the file and its log; restore a backup or run `cbdd recover`",
+                "keep the file and its log; run `cbdd recover`, or restore a backup",
                 details,
             )
         raise NotADatabaseError(

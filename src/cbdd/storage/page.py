@@ -45,6 +45,10 @@ RUN_REFERENCE: Final = struct.Struct("<QQQ")
 RUN_REFERENCE_BYTES: Final = 24
 RESERVED: Final = bytes(28)
 
+DAMAGED_PAGE_STEP: Final = (
+    "run `cbdd doctor` to see what it touches and what to do; other collections stay readable"
+)
+
 MIN_PAGE_SIZE: Final = 4096
 MAX_PAGE_SIZE: Final = 65536
 
@@ -140,6 +144,6 @@ def verify(data: bytes, page: int, expected: int, length: int, seed: int, page_s
     raise CorruptDataError(
         code,
         f"page {page} at offset {offset} is damaged: {what}",
-        "run `cbdd check` to see what it touches; other collections stay readable",
+        DAMAGED_PAGE_STEP,
         details,
     )

@@ -24,6 +24,7 @@ from cbdd.storage.io import Io, read_exact, translated
 from cbdd.storage.node import Limits, Node, NodeSource, decode_node
 from cbdd.storage.page import (
     CHECKSUM_BYTES,
+    DAMAGED_PAGE_STEP,
     HEADER_BYTES,
     Run,
     reference_page,
@@ -132,7 +133,7 @@ class Pager(NodeSource):
             raise CorruptDataError(
                 "PAGE_OUT_OF_RANGE",
                 f"a reference names page {page}, which no file can have",
-                "run `cbdd check` to see what it touches; other collections stay readable",
+                DAMAGED_PAGE_STEP,
                 {"path": self._path, "page": page},
             )
         try:

@@ -51,7 +51,8 @@ SCAN_BYTES: Final = 4 << 20
 VERIFY_TIMES: Final = 4  # how often the size of a tail may be read to verify payloads in it
 MALFORMED: Final = "malformed"
 RECOVER_STEP: Final = (
-    "keep every file; open with read_only=True, salvage=True to read what is before it"
+    "keep every file; run `cbdd recover`, or open with read_only=True, salvage=True to read what "
+    "is before it"
 )
 
 
@@ -221,7 +222,7 @@ def _first_segment(state: DatabaseState, meta: Meta) -> Segment:
             "WAL_MISSING",
             f"{state.path} was not closed cleanly and its log {path} is missing: commits after "
             f"LSN {meta.checkpoint_lsn} are lost with it",
-            "put the log back beside the database file, or restore a backup",
+            "put the log back beside the database file; where it is gone, run `cbdd recover`",
             details,
         )
     if segment is None and state.segments.problem == "header":
@@ -239,7 +240,7 @@ def _first_segment(state: DatabaseState, meta: Meta) -> Segment:
             "WAL_FOREIGN",
             f"{path} belongs to another database or to another life of this one; it was "
             "not applied",
-            "put the right log back beside the database file, or restore a backup",
+            "put the right log back beside the database file; where it is gone, run `cbdd recover`",
             details,
         )
     if segment.header.previous_lsn != meta.checkpoint_lsn:
@@ -412,6 +413,6 @@ def require_length(state: DatabaseState) -> None:
         raise CorruptDataError(
             "FILE_TRUNCATED",
             f"{state.path} has {size} bytes, its meta page says {expected}",
-            "keep the file; restore a backup or run `cbdd recover`",
+            "keep the file; run `cbdd recover`, or restore a backup",
             {"path": state.path, "found": size, "expected": expected},
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from typer.testing import CliRunner, Result
 
 import cbdd
 from cbdd.cli.app import app
+from cbdd.cli.failures import DAMAGED
 from cbdd.codes import CODES
 from cbdd.ops import Diagnosis, diagnose
 from cbdd.ops.doctor import AT_RISK, CANNOT_OPEN, HEALTHY, REPAIRABLE, WARNING
@@ -35,11 +37,11 @@ def codes(diagnosis: Diagnosis) -> list[str]:
     return [finding.code for finding in diagnosis.findings]
 
 
-def run(command: str) -> Result:
+def run(command: str, *exit_codes: int) -> Result:
     words = shlex.split(command)
     assert words[0] == "cbdd"
     result = CliRunner().invoke(app, words[1:])
-    assert result.exit_code == 0, result.output
+    assert result.exit_code in (exit_codes or (0,)), result.output
     return result
 
 
@@ -83,9 +85,21 @@ def test_damage_in_documents_names_them_and_saves_the_others(path: Path) -> None
     lost = finding.where["documents"]
     assert isinstance(lost, int)
     assert 0 < lost < COUNT // 2
-    assert len(finding.commands) == 1
-    run(finding.commands[0])
-    assert (path.parent / "shop.others.bson").stat().st_size > 0
+    recovered = recover(finding.commands)
+    with cbdd.connect(recovered) as client:
+        assert client.shop.things.count_documents({}) == COUNT - lost
+        assert client.shop.others.count_documents({}) == 10
+
+
+def recover(commands: list[str]) -> Path:
+    """Run the one command, which recovers; returns the new file, which is healthy."""
+    (command,) = commands
+    words = shlex.split(command)
+    assert words[:2] == ["cbdd", "recover"]
+    run(command, DAMAGED)
+    target = Path(words[-1])
+    assert diagnose(str(target)).verdict == HEALTHY
+    return target
 
 
 def test_damage_high_in_a_tree_counts_all_that_is_behind_it(path: Path) -> None:
@@ -130,16 +144,20 @@ def test_a_wrong_index_is_repaired_by_what_is_printed(path: Path) -> None:
     assert diagnose(str(path)).verdict == HEALTHY
 
 
-BROKEN = {
+def without_meta(data: bytes) -> bytes:
+    """The file with one bit changed in every copy of its meta page."""
+    changed = bytearray(data)
+    for offset in [offset for offsets in SLOT_OFFSETS for offset in offsets]:
+        changed[offset + 50] ^= 1
+    return bytes(changed)
+
+
+BROKEN: dict[str, Callable[[Path], object]] = {
     "NOT_A_DATABASE": lambda path: path.write_bytes(b"SQLite format 3\0" * 1000),
     "EMPTY_FILE": lambda path: path.write_bytes(b""),
     "NOT_FOUND": lambda path: path.unlink(),
     "FILE_TRUNCATED": lambda path: path.write_bytes(path.read_bytes()[:300_000]),
-    "META_DAMAGED": lambda path: path.write_bytes(
-        b"".join(
-            bytes([byte ^ (n % 4096 == 50)]) for n, byte in enumerate(path.read_bytes()[:65536])
-        )
-    ),
+    "META_DAMAGED": lambda path: path.write_bytes(without_meta(path.read_bytes())),
 }
 
 
@@ -149,10 +167,22 @@ def test_what_cannot_be_opened_is_told_apart(path: Path, code: str) -> None:
     diagnosis = diagnose(str(path))
     assert (diagnosis.verdict, codes(diagnosis)) == (CANNOT_OPEN, [code])
     for command in diagnosis.findings[0].commands:
-        run(command)
+        run(command, 0, DAMAGED)
     result = CliRunner().invoke(app, ["doctor", str(path)])
     assert result.exit_code == CANNOT_OPEN
     assert code in result.stdout
+
+
+def test_a_file_without_a_meta_page_is_recovered_whole_by_what_is_printed(path: Path) -> None:
+    BROKEN["META_DAMAGED"](path)
+    (command,) = diagnose(str(path)).findings[0].commands
+    run(command)
+    with cbdd.connect(shlex.split(command)[-1]) as client:
+        assert client.shop.things.count_documents({}) == COUNT
+        assert client.shop.things.find_one({"k": f"{7919 % COUNT:09d}"}) is not None
+    (again,) = diagnose(str(path)).findings[0].commands
+    assert again != command
+    run(again)
 
 
 def test_a_folder_and_a_server_are_no_files(path: Path) -> None:

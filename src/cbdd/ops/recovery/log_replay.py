@@ -1,0 +1,334 @@
+"""What a log says, beyond its first damage too: the newest value of every key it changed.
+
+The frames are read in order from the place the trees stand at. Where the chain breaks, recovery of
+an open database stops; here reading goes on behind the damage when it is proven that commits were
+durable there: each frame is verified by its own checksum, and a commit is taken whole or not at
+all. What a commit in between changed is lost, and every document that is not written again behind
+the damage may be older than it was.
+
+A frame behind damage that nothing proves to be part of the log is left alone: it may be the rest
+of a write that was given up.
+
+Invariants: commits are applied in the order of their LSNs, each once; of a commit in several
+frames none is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from cbdd.errors import CorruptDataError
+from cbdd.ops.recovery.evidence import Evidence
+from cbdd.ops.recovery.report import LostCommits
+from cbdd.storage.frame import (
+    COMMIT,
+    FRAME_HEADER_BYTES,
+    FRAME_MAGIC_BYTES,
+    FRAMES_OFFSET,
+    MARK,
+    MARK_OFFSETS,
+    MAX_PAYLOAD_BYTES,
+    PART,
+    SEAL,
+    SEAL_PAYLOAD,
+    SEGMENT_HEADER_BYTES,
+    Frame,
+    SegmentHeader,
+    TreeChanges,
+    decode_commit,
+    decode_frame_header,
+    decode_mark,
+    decode_segment_header,
+    payload_is_valid,
+)
+from cbdd.storage.io import read_exact
+from cbdd.storage.meta import Meta
+from cbdd.storage.shm import SharedState, decode_durable
+from cbdd.storage.wal import segment_path
+
+_SCAN_BYTES: Final = 1 << 20
+
+
+class TreeOverlay:
+    """What the log does to one tree. A value of None is a key that was deleted.
+
+    ``is_new``: what the tree held before counts for nothing. ``lsns`` has the LSN of the commit
+    that wrote each key.
+    """
+
+    def __init__(self) -> None:
+        self.is_new = False
+        self.is_dropped = False
+        self.entries: dict[bytes, bytes | None] = {}
+        self.lsns: dict[bytes, int] = {}
+
+
+class LogReplay:
+    """The outcome: overlays by tree id, and what became of the commits."""
+
+    def __init__(self) -> None:
+        self.trees: dict[int, TreeOverlay] = {}
+        self.commits = 0
+        self.first_lsn = 0
+        """LSN of the state that the log was applied to."""
+        self.last_lsn = 0
+        self.last_commit_us = 0
+        self.lost: list[LostCommits] = []
+        self.notes: list[str] = []
+        self.stopped_at_limit = False
+
+    def overlay(self, tree: int) -> TreeOverlay:
+        """The overlay of a tree, empty at first."""
+        return self.trees.setdefault(tree, TreeOverlay())
+
+    def apply(self, changes: list[TreeChanges], lsn: int) -> None:
+        """Take up one commit."""
+        for change in changes:
+            overlay = self.overlay(change.tree)
+            if change.is_dropped:
+                self.trees[change.tree] = overlay = TreeOverlay()
+                overlay.is_new = overlay.is_dropped = True
+            if change.is_created:
+                overlay.is_new = True
+                overlay.is_dropped = False
+            overlay.entries.update(change.entries)
+            overlay.lsns.update(dict.fromkeys(change.entries, lsn))
+
+
+class LogLimits:
+    """Where to stop: after an LSN, before the first commit that is later than a time."""
+
+    def __init__(self, to_lsn: int | None = None, to_time_us: int | None = None) -> None:
+        self.to_lsn = to_lsn
+        self.to_time_us = to_time_us
+
+    def forbids(self, frame: Frame) -> bool:
+        """Whether a commit that ends with this frame is beyond the limit."""
+        if self.to_lsn is not None and frame.lsn > self.to_lsn:
+            return True
+        return self.to_time_us is not None and frame.time_us > self.to_time_us
+
+
+class _Found:
+    """A frame that verifies, where it is, and how many bytes before it did not."""
+
+    def __init__(self, frame: Frame, segment: int, offset: int, damaged_bytes: int) -> None:
+        self.frame = frame
+        self.segment = segment
+        self.offset = offset
+        self.damaged_bytes = damaged_bytes
+
+
+def replay_log(evidence: Evidence, meta: Meta | None, limits: LogLimits) -> LogReplay:
+    """Read the log behind a meta page; without one, all of the log there is."""
+    return _Reader(evidence, meta, limits).run()
+
+
+class _Reader:
+    def __init__(self, evidence: Evidence, meta: Meta | None, limits: LogLimits) -> None:
+        self._evidence = evidence
+        self._io = evidence.io
+        self._meta = meta
+        self._limits = limits
+        self._replay = LogReplay()
+        self._seals: dict[int, int] = {}
+        """Salts of segments by number, as seals and the meta page name them."""
+        self._lsn = meta.checkpoint_lsn if meta else 0
+        self._chain: int | None = meta.chain if meta else None
+        self._parts: list[bytes] = []
+        self._is_skipping = False
+        self._proven = self._lsn
+        self._previous: dict[int, tuple[int, int]] = {}
+        if meta and meta.first_segment:
+            self._seals[meta.first_segment] = meta.first_salt
+
+    def run(self) -> LogReplay:
+        """Read everything once to see what is proven, then again to apply it."""
+        found: list[_Found] = []
+        numbers = self._numbers()
+        for number in numbers:
+            frames = list(self._frames_of(number))
+            if frames and number in self._previous:
+                self._proven = max(self._proven, self._previous[number][0])
+            found += frames
+        for each in found:
+            self._proven = max(self._proven, each.frame.durable_lsn)
+        self._proven = max(self._proven, self._shared_durable())
+        if self._meta is None and found:
+            first = self._previous.get(numbers[0])
+            self._lsn = first[0] if first else found[0].frame.lsn - 1
+        self._replay.first_lsn = self._lsn
+        self._note_missing(numbers)
+        for each in found:
+            if not self._take(each):
+                break
+        replay = self._replay
+        self._lsn -= len(self._parts)
+        is_open = bool(replay.lost) and replay.lost[-1].last_lsn is None
+        if not replay.stopped_at_limit and self._proven > self._lsn and not is_open:
+            replay.lost.append(LostCommits(self._lsn + 1, self._proven))
+        replay.last_lsn = self._lsn
+        return replay
+
+    def _numbers(self) -> list[int]:
+        first = self._meta.first_segment if self._meta else 0
+        return [number for number in self._evidence.segments if number >= first]
+
+    def _note_missing(self, numbers: list[int]) -> None:
+        meta = self._meta
+        if meta is None or meta.is_clean or meta.first_segment in numbers:
+            return
+        path = segment_path(self._evidence.path, meta.first_segment)
+        self._replay.notes.append(
+            f"{path} is missing: what was committed after LSN {meta.checkpoint_lsn} is lost with it"
+        )
+        self._replay.lost.append(LostCommits(meta.checkpoint_lsn + 1, None))
+
+    def _shared_durable(self) -> int:
+        path = f"{self._evidence.path}-shm"
+        try:
+            fd = self._io.open(path, False, True)
+        except OSError:
+            return 0
+        try:
+            shared = SharedState(self._io, fd, path)
+            if not shared.belongs_to(self._evidence.uuid):
+                return 0
+            return max(0, decode_durable(shared.state()))
+        except CorruptDataError:
+            return 0  # a damaged shared state proves nothing
+        finally:
+            self._io.close(fd)
+
+    # -- reading -----------------------------------------------------------------------------
+
+    def _seed_of(self, fd: int, number: int) -> int | None:
+        """The seed of a segment's checksums; with a damaged header, by the salt named elsewhere."""
+        header = decode_segment_header(read_exact(self._io, fd, SEGMENT_HEADER_BYTES, 0))
+        path = segment_path(self._evidence.path, number)
+        if header is not None:
+            if header.uuid != self._evidence.uuid or header.number != number:
+                self._replay.notes.append(f"{path} belongs to another database and was left out")
+                return None
+            self._previous[number] = (header.previous_lsn, header.previous_chain)
+            return header.seed()
+        salt = self._seals.get(number)
+        if salt is None:
+            self._replay.notes.append(f"the header of {path} is damaged; it was left out")
+            return None
+        self._replay.notes.append(f"the header of {path} is damaged; its frames were read without")
+        header = SegmentHeader()
+        header.uuid = self._evidence.uuid
+        header.number = number
+        header.salt = salt
+        return header.seed()
+
+    def _frames_of(self, number: int) -> Iterator[_Found]:
+        path = segment_path(self._evidence.path, number)
+        fd = self._io.open(path, False, True)
+        try:
+            seed = self._seed_of(fd, number)
+            if seed is None:
+                return
+            for offset in MARK_OFFSETS:
+                mark = decode_mark(read_exact(self._io, fd, MARK.size, offset), seed)
+                self._proven = max(self._proven, mark)
+            size = self._io.size(fd)
+            offset = FRAMES_OFFSET
+            end = offset
+            while offset < size:
+                frame = self._frame_at(fd, seed, offset)
+                if frame is None:
+                    offset = self._next_magic(fd, offset + 8, size)
+                    continue
+                yield _Found(frame, number, offset, offset - end)
+                if frame.kind == SEAL:
+                    following, salt = SEAL_PAYLOAD.unpack(frame.payload)
+                    self._seals[following] = salt
+                offset += frame.size()
+                end = offset
+        finally:
+            self._io.close(fd)
+
+    def _frame_at(self, fd: int, seed: int, offset: int) -> Frame | None:
+        head = read_exact(self._io, fd, FRAME_HEADER_BYTES, offset)
+        frame = decode_frame_header(head, 0, seed, offset)
+        if frame is None:
+            return None
+        data = read_exact(self._io, fd, FRAME_HEADER_BYTES + frame.length, offset)
+        return frame if payload_is_valid(data, 0, frame, seed, offset) else None
+
+    def _next_magic(self, fd: int, offset: int, size: int) -> int:
+        """The next place where a frame may begin, ``size`` when there is none."""
+        while offset < size:
+            data = read_exact(self._io, fd, min(_SCAN_BYTES, size - offset), offset)
+            at = data.find(FRAME_MAGIC_BYTES)
+            while at >= 0:
+                if (offset + at) % 8 == 0:
+                    return offset + at
+                at = data.find(FRAME_MAGIC_BYTES, at + 1)
+            offset += len(data) if len(data) < 8 else len(data) - len(data) % 8
+        return size
+
+    # -- applying ----------------------------------------------------------------------------
+
+    def _take(self, found: _Found) -> bool:
+        """Apply a frame that comes next; False when the log ends before it."""
+        frame = found.frame
+        if frame.kind == SEAL:
+            return True
+        if frame.lsn <= self._lsn:
+            return True  # in the trees already, or the rest of a write that was given up
+        if self._is_skipping:
+            self._skip(frame)
+            return True
+        if frame.lsn == self._lsn + 1:
+            if self._chain is None or frame.chain == self._chain:
+                return self._accept(found)
+            return False  # what follows is of another history, or was given up
+        if self._limits.forbids(frame):
+            self._replay.stopped_at_limit = True
+            return False
+        if frame.lsn > self._proven and frame.durable_lsn <= self._lsn:
+            return False
+        self._replay.lost.append(LostCommits(self._lsn + 1 - len(self._parts), frame.lsn - 1))
+        self._parts = []
+        # A commit is in one segment and its parts have 4 MiB each, so one that may have lost some
+        # follows more damage than that.
+        self._is_skipping = found.damaged_bytes >= MAX_PAYLOAD_BYTES
+        if self._is_skipping:
+            self._skip(frame)
+            return True
+        return self._accept(found)
+
+    def _skip(self, frame: Frame) -> None:
+        """Leave out what may be the end of a commit whose parts are lost."""
+        lost = self._replay.lost
+        lost[-1] = LostCommits(lost[-1].first_lsn, frame.lsn)
+        self._lsn = frame.lsn
+        self._chain = frame.checksum
+        self._is_skipping = frame.kind != COMMIT
+
+    def _accept(self, found: _Found) -> bool:
+        frame = found.frame
+        if frame.kind == COMMIT and self._limits.forbids(frame):
+            self._replay.stopped_at_limit = True
+            return False
+        self._lsn = frame.lsn
+        self._chain = frame.checksum
+        if frame.kind == PART:
+            self._parts.append(frame.payload)
+            return True
+        payload = b"".join([*self._parts, frame.payload])
+        self._parts = []
+        try:
+            _operation, changes = decode_commit(payload)
+        except CorruptDataError as error:
+            self._replay.notes.append(f"the commit of LSN {frame.lsn} makes no sense: {error}")
+            self._replay.lost.append(LostCommits(frame.lsn, frame.lsn))
+            return True
+        self._replay.apply(changes, frame.lsn)
+        self._replay.commits += 1
+        self._replay.last_commit_us = frame.time_us
+        return True

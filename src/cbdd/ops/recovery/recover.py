@@ -1,0 +1,223 @@
+"""Recovering a damaged database into a new file; the original is only ever read.
+
+Everything that verifies is saved: the trees of the newest valid meta page with the log over them,
+what damaged pages led to as far as it is found elsewhere in the file, and older versions of the
+rest. The report says of each collection what that means for its documents.
+
+The SHA-256 of every file that is read is taken before and after; the new file is checked before it
+gets its name.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from cbdd.catalog.check import check_catalog
+from cbdd.errors import CorruptDataError, LockedError, UsageError
+from cbdd.ops.recovery.evidence import Evidence
+from cbdd.ops.recovery.log_replay import LogLimits
+from cbdd.ops.recovery.page_survey import survey_pages
+from cbdd.ops.recovery.rebuild import Rebuilder
+from cbdd.ops.recovery.report import CollectionOutcome, RecoverReport
+from cbdd.ops.recovery.salvaged_collection import SalvagedCollection
+from cbdd.ops.recovery.salvaged_database import FoundCollection, SalvagedDatabase, choose_meta
+from cbdd.query.implication import QueryFilters
+from cbdd.storage import Clock, Randomness, StorageEngine
+from cbdd.storage.io import Io, translated
+from cbdd.storage.options import StorageOptions
+
+Progress = Callable[[str, int, int], None] | None
+"""Called with what is being done, how much of it is done, and how much there is, 0 if unknown."""
+
+_UNNAMED_DATABASE = "recovered"
+_NO_LIMIT_BYTES = 1 << 62
+
+
+class RecoverOptions:
+    """Which state to recover.
+
+    :param older_meta: stand on the older meta page.
+    :param to_lsn: leave out commits after this LSN.
+    :param to_time_us: leave out the first commit after this time, in microseconds since 1970, and
+        all that follow.
+    :param uuid: the UUID of the database, where nothing in the file tells it any more.
+    """
+
+    def __init__(
+        self,
+        older_meta: bool = False,
+        to_lsn: int | None = None,
+        to_time_us: int | None = None,
+        uuid: bytes | None = None,
+    ) -> None:
+        self.older_meta = older_meta
+        self.limits = LogLimits(to_lsn, to_time_us)
+        self.uuid = uuid
+
+
+def recover_file(
+    path: str,
+    output: str,
+    options: RecoverOptions | None = None,
+    io: Io | None = None,
+    clock: Clock | None = None,
+    randomness: Randomness | None = None,
+    progress: Progress = None,
+) -> RecoverReport:
+    """Write what can be had of a database to a new file.
+
+    :raises UsageError: the new file is there already, or the state that was asked for is gone.
+    :raises CorruptDataError: nothing can be verified.
+    :raises NotADatabaseError: it is something else.
+    :raises LockedError: a process has the database open for writing.
+    """
+    disk = io or Io()
+    chosen = options or RecoverOptions()
+    source = disk.resolve(path)
+    target = disk.resolve(output)
+    _require_new(disk, target)
+    started = time.perf_counter()
+    report = RecoverReport(source, target)
+    with Evidence(disk, source, chosen.uuid) as evidence:
+        report.originals = evidence.hashes()
+        meta = choose_meta(evidence, chosen.older_meta, chosen.limits)
+        survey = survey_pages(evidence, _phase(progress, "reading pages"))
+        database = SalvagedDatabase(evidence, survey, meta, chosen.limits)
+        temporary = f"{target}-recovering-{(randomness or Randomness()).token(6).hex()}"
+        page_size = evidence.page_size or StorageOptions().page_size_bytes
+        making = _Making(disk, clock or Clock(), randomness or Randomness(), temporary, page_size)
+        try:
+            making.fill(database, report, progress)
+            _describe(report, database, survey.unreadable)
+            if evidence.hashes() != report.originals:
+                raise _changed(source)
+            making.give_name(target)
+        finally:
+            making.clean_up()
+    report.seconds = time.perf_counter() - started
+    return report
+
+
+class _Making:
+    """The new file under its temporary name."""
+
+    def __init__(
+        self, io: Io, clock: Clock, randomness: Randomness, path: str, page_size: int
+    ) -> None:
+        self._io = io
+        self._path = path
+        self._directory = path[: path.rfind("/")] or "/"
+        options = StorageOptions(
+            page_size_bytes=page_size,
+            durability="off",
+            background=False,
+            flight_recorder=False,
+            max_transaction_bytes=_NO_LIMIT_BYTES,
+        )
+        self._engine = StorageEngine.open(path, options, io, clock, randomness)
+
+    def fill(self, database: SalvagedDatabase, report: RecoverReport, progress: Progress) -> None:
+        """Write every collection, check the result and close it."""
+        done = 0
+        tell = _phase(progress, "writing documents")
+
+        def advance() -> None:
+            nonlocal done
+            done += 1
+            if tell is not None and done % 256 == 0:
+                tell(done, 0)
+
+        try:
+            rebuilder = Rebuilder(self._engine, advance)
+            for found in database.collections():
+                outcome = _outcome_of(found)
+                documents = SalvagedCollection(database, found, outcome).documents()
+                rebuilder.add(outcome, found.entry, documents)
+                report.collections.append(outcome)
+            self._engine.checkpoint()
+            self._check(_phase(progress, "checking the new file"))
+        finally:
+            self._engine.close()
+
+    def _check(self, progress: Callable[[int, int], None] | None) -> None:
+        problems = self._engine.check(progress).problems
+        with self._engine.begin_read() as txn:
+            problems += check_catalog(txn, QueryFilters())
+        if problems:
+            raise CorruptDataError(
+                problems[0].code,
+                f"the new file has {len(problems)} problems, the first: {problems[0].message}",
+                "this is a defect of CBDD, please report it; the original is untouched",
+                {"path": self._path},
+            )
+
+    def give_name(self, target: str) -> None:
+        """Let the file appear under its own name."""
+        try:
+            self._io.link(self._path, target)
+            self._io.unlink(self._path)
+            self._io.sync_directory(self._directory)
+        except FileExistsError as error:
+            raise _taken(target) from error
+        except OSError as error:
+            raise translated(error, "name the new file", target) from error
+
+    def clean_up(self) -> None:
+        """Remove what is left under the temporary name."""
+        name = self._path.rpartition("/")[2]
+        for entry in self._io.list_directory(self._directory):
+            if entry.startswith(name):
+                self._io.unlink(f"{self._directory}/{entry}")
+
+
+def _outcome_of(found: FoundCollection) -> CollectionOutcome:
+    entry = found.entry
+    if entry is not None:
+        return CollectionOutcome(entry.database, entry.name)
+    outcome = CollectionOutcome(_UNNAMED_DATABASE, f"tree_{found.record_tree}")
+    outcome.name_is_known = False
+    return outcome
+
+
+def _describe(report: RecoverReport, database: SalvagedDatabase, unreadable: list[int]) -> None:
+    log = database.log
+    report.generation = database.generation
+    report.lsn = log.last_lsn
+    report.last_commit_us = log.last_commit_us
+    report.commits_replayed = log.commits
+    report.lost_commits = log.lost
+    report.notes = list(dict.fromkeys([*database.notes, *log.notes]))
+    report.catalog_is_complete = database.catalog_is_complete
+    report.damaged_pages = sorted(database.source.damaged | set(unreadable))
+
+
+def _require_new(io: Io, target: str) -> None:
+    try:
+        is_there = io.path_identity(target) is not None
+    except OSError as error:
+        raise translated(error, "make the new file", target) from error
+    if is_there:
+        raise _taken(target)
+
+
+def _taken(target: str) -> UsageError:
+    return UsageError(
+        "OUTPUT_EXISTS", f"{target} is there already", "name a file that does not exist yet"
+    )
+
+
+def _changed(path: str) -> LockedError:
+    return LockedError(
+        "ORIGINAL_CHANGED",
+        f"{path} or its log was changed while it was being read, so what was read may not belong "
+        "together; the new file was removed",
+        "see to it that nothing writes to the files, and recover again",
+        {"path": path},
+    )
+
+
+def _phase(progress: Progress, what: str) -> Callable[[int, int], None] | None:
+    if progress is None:
+        return None
+    return lambda done, total: progress(what, done, total)
