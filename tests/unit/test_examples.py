@@ -14,7 +14,7 @@ from cbdd.cli.failures import EXIT_CODES
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-COMMAND = re.compile(r"^    cbdd (.*)$", re.MULTILINE)
+COMMAND = re.compile(r"^ {4,8}cbdd (.*)$", re.MULTILINE)
 
 ORDERS = """\
 {"_id": 1, "customer": "ada", "total": 12.5, "items": ["tea", "milk"]}
@@ -50,7 +50,10 @@ def test_the_commands_of_a_document_run(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "orders.jsonl").write_text(ORDERS)
     (tmp_path / "people.csv").write_text(PEOPLE)
-    for command in COMMAND.findall(path.read_text()):
+    commands = COMMAND.findall(path.read_text())
+    if not any(command.startswith("import ") for command in commands):
+        commands.insert(0, "import shop.cbdd orders orders.jsonl")
+    for command in commands:
         result = CliRunner().invoke(app, shlex.split(command))
         assert result.exit_code == 0, f"cbdd {command}\n{result.output}"
 

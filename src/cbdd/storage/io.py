@@ -25,7 +25,7 @@ from mypy_extensions import mypyc_attr
 from cbdd.errors import DiskFaultError, DiskFullError, NotADatabaseError, ReadOnlyError, UsageError
 from cbdd.storage.file_system import covering_type
 
-PATH_ERRNOS = (errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
+PATH_ERRNOS = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 UNSUPPORTED_ERRNOS = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 READ_ONLY_ERRNOS = (errno.EROFS, errno.EACCES, errno.EPERM)

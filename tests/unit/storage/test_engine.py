@@ -57,8 +57,9 @@ def test_what_is_no_database_is_refused(tmp_path: Path) -> None:
         "missing": "NOT_FOUND",
     }
     assert text.read_text() == "hello\n" * 20_000
-    with pytest.raises(CbddError) as error:
+    with pytest.raises(NotADatabaseError) as error:
         StorageEngine.open(str(tmp_path / "no" / "such" / "directory"), QUIET)
+    assert error.value.code == "NOT_FOUND"
     assert "no/such/directory" in str(error.value)
 
 
