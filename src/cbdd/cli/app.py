@@ -19,6 +19,7 @@ from cbdd.build_info import build_kind
 from cbdd.cli.check import check
 from cbdd.cli.checkpoint import checkpoint
 from cbdd.cli.create_index import create_index
+from cbdd.cli.diff import diff
 from cbdd.cli.doctor import doctor
 from cbdd.cli.drop_index import drop_index
 from cbdd.cli.events import events
@@ -29,9 +30,12 @@ from cbdd.cli.find import find
 from cbdd.cli.import_documents import import_documents
 from cbdd.cli.indexes import indexes
 from cbdd.cli.info import info
+from cbdd.cli.page import page
 from cbdd.cli.recover import recover
 from cbdd.cli.reindex import reindex
 from cbdd.cli.stats import stats
+from cbdd.cli.tree import tree
+from cbdd.cli.wal import wal
 from cbdd.storage.version import VERSION
 
 EPILOG = "Exit codes: " + "; ".join(f"{code} {text}" for code, text in EXIT_CODES.items()) + "."
@@ -111,6 +115,10 @@ app.command("checkpoint")(checkpoint)
 app.command("recover")(recover)
 app.command("events")(events)
 app.command("explain")(explain)
+app.add_typer(wal)
+app.command("page")(page)
+app.command("tree")(tree)
+app.command("diff")(diff)
 app.command("indexes")(indexes)
 app.command("create-index")(create_index)
 app.command("drop-index")(drop_index)

@@ -27,6 +27,10 @@ DatabaseOption = Annotated[
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print JSON for programs, one object on a line.")
 ]
+ValuesOption = Annotated[
+    bool,
+    typer.Option("--values", help="Show keys and documents too; without it none are shown."),
+]
 SalvageOption = Annotated[
     bool,
     typer.Option(

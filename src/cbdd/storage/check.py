@@ -33,7 +33,7 @@ PROGRESS_PAGES: Final = 256
 Progress = Callable[[int, int], None] | None
 
 
-def page_of(error: CorruptDataError, otherwise: int) -> int:
+def page_of(error: CbddError, otherwise: int) -> int:
     """The page an error is about: a leaf fails to decode when a run of one of its keys is bad."""
     page = error.details.get("page")
     return page if isinstance(page, int) else otherwise

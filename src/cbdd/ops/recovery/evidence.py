@@ -5,8 +5,8 @@ size of a page come from a valid meta page. Where none is left they are looked f
 of the damaged ones, in the log, the shared state and the flight recorder, and are believed once
 pages verify with them.
 
-The files stay locked against opening and closing for as long as the evidence is open, and nobody
-may be writing: what is read belongs together, and stays as it is.
+Unless it is opened without locks, the files stay locked against opening and closing for as long as
+the evidence is open, and nobody may be writing: what is read belongs together, and stays as it is.
 """
 
 from __future__ import annotations
@@ -57,10 +57,13 @@ _LOCK_SECONDS: Final = 30.0
 class Evidence:
     """The open files; a context manager. ``fd`` is -1 when the database file itself is gone."""
 
-    def __init__(self, io: Io, path: str, uuid: bytes | None = None) -> None:
+    def __init__(
+        self, io: Io, path: str, uuid: bytes | None = None, is_locked: bool = True
+    ) -> None:
         """Open the files and find out whose they are.
 
         :param uuid: what the caller knows the UUID of the database to be.
+        :param is_locked: False to look at files that others may be changing.
         :raises NotADatabaseError: nothing in them is of a database.
         :raises NewerFormatError: a later release wrote them.
         :raises CorruptDataError: META_DAMAGED, nothing tells the UUID.
@@ -79,6 +82,7 @@ class Evidence:
         self.uuid = uuid or b""
         self.page_size = 0
         self.segments: list[int] = []
+        self._is_locked = is_locked
         try:
             self._open()
         except BaseException:
@@ -142,7 +146,8 @@ class Evidence:
                     )
                 self.fd = self.io.open(self.path, False, True)
                 self.size = self.io.size(self.fd)
-                self._lock()
+                if self._is_locked:
+                    self._lock()
         except OSError as error:
             raise translated(error, "open the database", self.path) from error
         if self.fd < 0 and not self.segments:

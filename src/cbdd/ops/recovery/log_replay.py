@@ -15,39 +15,21 @@ frames none is missing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final
-
 from cbdd.errors import CorruptDataError
 from cbdd.ops.recovery.evidence import Evidence
+from cbdd.ops.recovery.log_scan import FoundFrame, LogScan
 from cbdd.ops.recovery.report import LostCommits
 from cbdd.storage.frame import (
     COMMIT,
-    FRAME_HEADER_BYTES,
-    FRAME_MAGIC_BYTES,
-    FRAMES_OFFSET,
-    MARK,
-    MARK_OFFSETS,
     MAX_PAYLOAD_BYTES,
     PART,
     SEAL,
-    SEAL_PAYLOAD,
-    SEGMENT_HEADER_BYTES,
     Frame,
-    SegmentHeader,
     TreeChanges,
     decode_commit,
-    decode_frame_header,
-    decode_mark,
-    decode_segment_header,
-    payload_is_valid,
 )
-from cbdd.storage.io import read_exact
 from cbdd.storage.meta import Meta
-from cbdd.storage.shm import SharedState, decode_durable
 from cbdd.storage.wal import segment_path
-
-_SCAN_BYTES: Final = 1 << 20
 
 
 class TreeOverlay:
@@ -110,16 +92,6 @@ class LogLimits:
         return self.to_time_us is not None and frame.time_us > self.to_time_us
 
 
-class _Found:
-    """A frame that verifies, where it is, and how many bytes before it did not."""
-
-    def __init__(self, frame: Frame, segment: int, offset: int, damaged_bytes: int) -> None:
-        self.frame = frame
-        self.segment = segment
-        self.offset = offset
-        self.damaged_bytes = damaged_bytes
-
-
 def replay_log(evidence: Evidence, meta: Meta | None, limits: LogLimits) -> LogReplay:
     """Read the log behind a meta page; without one, all of the log there is."""
     return _Reader(evidence, meta, limits).run()
@@ -128,36 +100,24 @@ def replay_log(evidence: Evidence, meta: Meta | None, limits: LogLimits) -> LogR
 class _Reader:
     def __init__(self, evidence: Evidence, meta: Meta | None, limits: LogLimits) -> None:
         self._evidence = evidence
-        self._io = evidence.io
         self._meta = meta
         self._limits = limits
         self._replay = LogReplay()
-        self._seals: dict[int, int] = {}
-        """Salts of segments by number, as seals and the meta page name them."""
+        self._scan = LogScan(evidence, meta)
         self._lsn = meta.checkpoint_lsn if meta else 0
         self._chain: int | None = meta.chain if meta else None
         self._parts: list[bytes] = []
         self._is_skipping = False
-        self._proven = self._lsn
-        self._previous: dict[int, tuple[int, int]] = {}
-        if meta and meta.first_segment:
-            self._seals[meta.first_segment] = meta.first_salt
+        self._proven = 0
 
     def run(self) -> LogReplay:
         """Read everything once to see what is proven, then again to apply it."""
-        found: list[_Found] = []
-        numbers = self._numbers()
-        for number in numbers:
-            frames = list(self._frames_of(number))
-            if frames and number in self._previous:
-                self._proven = max(self._proven, self._previous[number][0])
-            found += frames
-        for each in found:
-            self._proven = max(self._proven, each.frame.durable_lsn)
-        self._proven = max(self._proven, self._shared_durable())
+        numbers = self._scan.numbers()
+        found = [frame for number in numbers for frame in self._scan.frames_of(number)]
+        self._proven = max(self._lsn, self._scan.proven_lsn())
         if self._meta is None and found:
-            first = self._previous.get(numbers[0])
-            self._lsn = first[0] if first else found[0].frame.lsn - 1
+            first = self._scan.previous_lsns.get(numbers[0])
+            self._lsn = first if first is not None else found[0].frame.lsn - 1
         self._replay.first_lsn = self._lsn
         self._note_missing(numbers)
         for each in found:
@@ -169,11 +129,8 @@ class _Reader:
         if not replay.stopped_at_limit and self._proven > self._lsn and not is_open:
             replay.lost.append(LostCommits(self._lsn + 1, self._proven))
         replay.last_lsn = self._lsn
+        replay.notes += self._scan.notes
         return replay
-
-    def _numbers(self) -> list[int]:
-        first = self._meta.first_segment if self._meta else 0
-        return [number for number in self._evidence.segments if number >= first]
 
     def _note_missing(self, numbers: list[int]) -> None:
         meta = self._meta
@@ -185,101 +142,18 @@ class _Reader:
         )
         self._replay.lost.append(LostCommits(meta.checkpoint_lsn + 1, None))
 
-    def _shared_durable(self) -> int:
-        path = f"{self._evidence.path}-shm"
-        try:
-            fd = self._io.open(path, False, True)
-        except OSError:
-            return 0
-        try:
-            shared = SharedState(self._io, fd, path)
-            if not shared.belongs_to(self._evidence.uuid):
-                return 0
-            return max(0, decode_durable(shared.state()))
-        except CorruptDataError:
-            return 0  # a damaged shared state proves nothing
-        finally:
-            self._io.close(fd)
-
-    # -- reading -----------------------------------------------------------------------------
-
-    def _seed_of(self, fd: int, number: int) -> int | None:
-        """The seed of a segment's checksums; with a damaged header, by the salt named elsewhere."""
-        header = decode_segment_header(read_exact(self._io, fd, SEGMENT_HEADER_BYTES, 0))
-        path = segment_path(self._evidence.path, number)
-        if header is not None:
-            if header.uuid != self._evidence.uuid or header.number != number:
-                self._replay.notes.append(f"{path} belongs to another database and was left out")
-                return None
-            self._previous[number] = (header.previous_lsn, header.previous_chain)
-            return header.seed()
-        salt = self._seals.get(number)
-        if salt is None:
-            self._replay.notes.append(f"the header of {path} is damaged; it was left out")
-            return None
-        self._replay.notes.append(f"the header of {path} is damaged; its frames were read without")
-        header = SegmentHeader()
-        header.uuid = self._evidence.uuid
-        header.number = number
-        header.salt = salt
-        return header.seed()
-
-    def _frames_of(self, number: int) -> Iterator[_Found]:
-        path = segment_path(self._evidence.path, number)
-        fd = self._io.open(path, False, True)
-        try:
-            seed = self._seed_of(fd, number)
-            if seed is None:
-                return
-            for offset in MARK_OFFSETS:
-                mark = decode_mark(read_exact(self._io, fd, MARK.size, offset), seed)
-                self._proven = max(self._proven, mark)
-            size = self._io.size(fd)
-            offset = FRAMES_OFFSET
-            end = offset
-            while offset < size:
-                frame = self._frame_at(fd, seed, offset)
-                if frame is None:
-                    offset = self._next_magic(fd, offset + 8, size)
-                    continue
-                yield _Found(frame, number, offset, offset - end)
-                if frame.kind == SEAL:
-                    following, salt = SEAL_PAYLOAD.unpack(frame.payload)
-                    self._seals[following] = salt
-                offset += frame.size()
-                end = offset
-        finally:
-            self._io.close(fd)
-
-    def _frame_at(self, fd: int, seed: int, offset: int) -> Frame | None:
-        head = read_exact(self._io, fd, FRAME_HEADER_BYTES, offset)
-        frame = decode_frame_header(head, 0, seed, offset)
-        if frame is None:
-            return None
-        data = read_exact(self._io, fd, FRAME_HEADER_BYTES + frame.length, offset)
-        return frame if payload_is_valid(data, 0, frame, seed, offset) else None
-
-    def _next_magic(self, fd: int, offset: int, size: int) -> int:
-        """The next place where a frame may begin, ``size`` when there is none."""
-        while offset < size:
-            data = read_exact(self._io, fd, min(_SCAN_BYTES, size - offset), offset)
-            at = data.find(FRAME_MAGIC_BYTES)
-            while at >= 0:
-                if (offset + at) % 8 == 0:
-                    return offset + at
-                at = data.find(FRAME_MAGIC_BYTES, at + 1)
-            offset += len(data) if len(data) < 8 else len(data) - len(data) % 8
-        return size
-
     # -- applying ----------------------------------------------------------------------------
 
-    def _take(self, found: _Found) -> bool:
+    def _take(self, found: FoundFrame) -> bool:
         """Apply a frame that comes next; False when the log ends before it."""
         frame = found.frame
         if frame.kind == SEAL:
             return True
         if frame.lsn <= self._lsn:
             return True  # in the trees already, or the rest of a write that was given up
+        if frame.kind == COMMIT and self._limits.forbids(frame):
+            self._replay.stopped_at_limit = True
+            return False
         if self._is_skipping:
             self._skip(frame)
             return True
@@ -287,9 +161,6 @@ class _Reader:
             if self._chain is None or frame.chain == self._chain:
                 return self._accept(found)
             return False  # what follows is of another history, or was given up
-        if self._limits.forbids(frame):
-            self._replay.stopped_at_limit = True
-            return False
         if frame.lsn > self._proven and frame.durable_lsn <= self._lsn:
             return False
         self._replay.lost.append(LostCommits(self._lsn + 1 - len(self._parts), frame.lsn - 1))
@@ -310,11 +181,8 @@ class _Reader:
         self._chain = frame.checksum
         self._is_skipping = frame.kind != COMMIT
 
-    def _accept(self, found: _Found) -> bool:
+    def _accept(self, found: FoundFrame) -> bool:
         frame = found.frame
-        if frame.kind == COMMIT and self._limits.forbids(frame):
-            self._replay.stopped_at_limit = True
-            return False
         self._lsn = frame.lsn
         self._chain = frame.checksum
         if frame.kind == PART:

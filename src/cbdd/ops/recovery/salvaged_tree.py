@@ -78,7 +78,7 @@ class TreeSource:
 
     def note(self, error: CbddError, page: int) -> None:
         """Note a page that cannot be used."""
-        self.damaged.add(page_of(error, page) if isinstance(error, CorruptDataError) else page)
+        self.damaged.add(page_of(error, page))
 
     def is_in_use(self, node: FoundNode) -> bool:
         """Whether a page is known to be part of the generation that is read."""
