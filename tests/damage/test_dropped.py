@@ -91,8 +91,8 @@ def test_a_damaged_index_is_made_anew_by_one_command(
     runner = CliRunner()
     checked = runner.invoke(app, ["check", str(path)])
     assert checked.exit_code == DAMAGED
-    assert "SEV-1 PAGE_CHECKSUM" in checked.stdout
-    assert f"`cbdd check {path}`" in checked.stdout.replace("\n", " ")
+    assert f"SEV-2 index {index} of shop.things" in checked.stdout
+    assert f"`cbdd reindex {path} things {index} --database shop`" in checked.stdout
     facts = json.loads(runner.invoke(app, ["check", str(path), "--json"]).stdout)
     where = [(each["namespace"], each["index"]) for each in facts["problems"]]
     assert where == [("shop.things", index)]

@@ -18,6 +18,7 @@ from typer.core import TyperGroup
 from cbdd.build_info import build_kind
 from cbdd.cli.check import check
 from cbdd.cli.checkpoint import checkpoint
+from cbdd.cli.compact import compact
 from cbdd.cli.create_index import create_index
 from cbdd.cli.diff import diff
 from cbdd.cli.doctor import doctor
@@ -113,6 +114,7 @@ app.command("doctor")(doctor)
 app.command("check")(check)
 app.command("checkpoint")(checkpoint)
 app.command("recover")(recover)
+app.command("compact")(compact)
 app.command("events")(events)
 app.command("explain")(explain)
 app.add_typer(wal)

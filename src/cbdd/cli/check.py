@@ -12,7 +12,8 @@ from cbdd.cli.failures import DAMAGED
 from cbdd.cli.opening import open_for_inspection
 from cbdd.cli.output import print_json, printable, stdout_console, table
 from cbdd.codes import CODES, with_path
-from cbdd.storage.check import SEVERE
+from cbdd.ops.doctor import reindex_command
+from cbdd.storage.check import SEVERE, Problem
 
 
 def check(file: FileArgument, json: JsonOption = False) -> None:
@@ -47,17 +48,23 @@ def check(file: FileArgument, json: JsonOption = False) -> None:
                 where = [str(problem.page), str(problem.tree), printable(of)]
                 found.add_row(problem.code, *where, printable(problem.message))
             console.print(found)
-            for code in sorted({problem.code for problem in report.problems}):
-                _explain(console, code, file)
+            _explain(console, report.problems, file)
         count = len(report.problems)
         console.print(f"{count:,} problems found" if count else "no problem found")
     if report.problems:
         raise typer.Exit(DAMAGED)
 
 
-def _explain(console: Console, code: str, file: str) -> None:
-    known = CODES.get(code)
-    if known is not None:
-        step = with_path(known.next_step, file)
-        text = f"{known.severity} {code}: {known.meaning} Next: {step}"
-        console.print(text, markup=False)
+def _explain(console: Console, problems: list[Problem], file: str) -> None:
+    """What the codes mean; an index is made anew whatever is wrong with it."""
+    for code in sorted({problem.code for problem in problems if not problem.index}):
+        known = CODES.get(code)
+        if known is not None:
+            step = with_path(known.next_step, file)
+            text = f"{known.severity} {code}: {known.meaning} Next: {step}"
+            console.print(text, markup=False)
+    for namespace, index in sorted({(each.namespace, each.index) for each in problems}):
+        if index:
+            command = reindex_command(file, namespace, index)
+            text = f"SEV-2 index {index} of {namespace}: documents are not affected. Next: "
+            console.print(printable(f"{text}`{command}`"), markup=False)

@@ -58,7 +58,7 @@ PAGE_CODES: Final = (
         PAGE,
         SEV_3,
         "Pages belong to nobody: space is lost, no data.",
-        "Nothing needs to be done now.",
+        "Nothing needs to be done now; `cbdd compact FILE` gives them back.",
     ),
     Code(
         "PAGE_CHECKSUM_FIELD",

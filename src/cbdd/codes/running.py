@@ -151,6 +151,7 @@ RUNNING_CODES: Final = (
         "One transaction changed more than `max_transaction_bytes`.",
         "Use smaller transactions, or raise the limit.",
     ),
+    Code("KEY_ORDER", USE, INFO, "Entries of a new tree were given out of order.", REPORT),
     Code("TREE_EXISTS", USE, INFO, "A tree was made that is there already.", REPORT),
     Code("UNKNOWN_TREE", USE, INFO, "A tree was used that is not there.", REPORT),
     Code(

@@ -218,15 +218,13 @@ def _of_group(
         where["documents"] = entries
     severity = severity_of(code)
     known = CODES.get(code)
-    path = shlex.quote(diagnosis.path)
     commands: list[str] = []
     advice = ""
     if index:
         advice = "Documents are not affected. Make the index anew."
         if known is not None and known.group == PAGE and severity == SEV_1:
             severity = SEV_2
-        names = f"{shlex.quote(collection)} {shlex.quote(index)}"
-        commands.append(f"cbdd reindex {path} {names} --database {shlex.quote(database)}")
+        commands.append(reindex_command(diagnosis.path, namespace, index))
     more = f" (and {len(found) - 1:,} more)" if len(found) > 1 else ""
     of = f"{namespace} {index}".strip()
     message = f"{of}: {found[0].message}{more}" if of else f"{found[0].message}{more}"
@@ -235,8 +233,17 @@ def _of_group(
     return finding
 
 
+def reindex_command(path: str, namespace: str, index: str) -> str:
+    """The command that makes an index anew."""
+    database, _, collection = namespace.partition(".")
+    names = f"{shlex.quote(collection)} {shlex.quote(index)}"
+    return f"cbdd reindex {shlex.quote(path)} {names} --database {shlex.quote(database)}"
+
+
 def _next_commands(finding: Finding, diagnosis: Diagnosis) -> list[str]:
     """What to type where nothing milder helps."""
+    if finding.code == "PAGE_LEAKED":
+        return [f"cbdd compact {shlex.quote(diagnosis.path)}"]
     if finding.severity == SEV_1 and finding.code not in _NOTHING_TO_RECOVER:
         return [_recover_command(diagnosis)]
     if not diagnosis.can_open:

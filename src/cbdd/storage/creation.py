@@ -2,8 +2,8 @@
 
 The file is written under a temporary name, synced, linked to its own name and the directory
 synced. Linking fails when the name is taken, so two processes that create at once end up with one
-file. A temporary name that a crash left is removed by whoever creates or recovers the database
-next, or finds that its file has two names.
+file. A temporary name that a crash left, of this or of a compaction, is removed by whoever is alone
+with the database next, creates it, or finds that its file has two names.
 
 Invariants: a temporary name belongs to whoever holds the ``creating`` lock on its file, and only
 its owner may remove it; a crash releases the lock. Between opening the file and locking it the

@@ -434,8 +434,7 @@ def _first_attach(state: DatabaseState) -> None:
     """Alone with the file: recover, and start a new life of the shared state."""
     copies = _current_meta(state)
     recover(state, copies)
-    if not state.report.was_clean:
-        remove_leftovers(state.io, state.path, state.directory, state.name)
+    remove_leftovers(state.io, state.path, state.directory, state.name)
     try:
         _start_shared_state(state)
     except OSError as error:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 import struct
 import sys
 import time
@@ -106,6 +107,17 @@ class Io:
     def link(self, source: str, target: str) -> None:
         """Give a file a second name; fails with `FileExistsError` when the name is taken."""
         os.link(source, target)
+
+    def copy_mode(self, source: int, target: int) -> None:
+        """Give an open file the permissions of another, and its owner where that is allowed."""
+        status = os.fstat(source)
+        if hasattr(os, "fchown"):
+            try:
+                os.fchown(target, status.st_uid, status.st_gid)
+            except PermissionError:
+                os.fchmod(target, stat.S_IMODE(status.st_mode) & 0o700)
+                return  # another's file: what its group may do is not for ours
+        os.fchmod(target, stat.S_IMODE(status.st_mode))
 
     def list_directory(self, path: str) -> list[str]:
         """Names in a directory, in no order."""

@@ -17,7 +17,7 @@ from cbdd.storage.locks import OPEN, SLOT_BASE, UNREGISTERED
 from cbdd.storage.meta import choose, raw_slots, read_copies
 from cbdd.storage.recovery import recover, require_length
 from cbdd.storage.shm import SLOT_COUNT, SharedState
-from cbdd.storage.state import DatabaseState
+from cbdd.storage.state import DatabaseState, require_same_file
 
 
 def attach_read_only(state: DatabaseState) -> None:
@@ -35,6 +35,7 @@ def follow_read_only(state: DatabaseState) -> None:
     """
     if not state.pins:
         _keep_pages(state)
+    require_same_file(state)
     shm = state.shm
     if shm is not None:
         if state.io.identity(shm.fd)[2] > 0:

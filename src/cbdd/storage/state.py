@@ -24,7 +24,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 
-from cbdd.errors import ClosedError, DurabilityError, ForkedError
+from cbdd.errors import ClosedError, DurabilityError, ForkedError, ReplacedFileError
 from cbdd.storage.btree import PageLedger, Tree
 from cbdd.storage.events import EventLog
 from cbdd.storage.io import Clock, Io, Randomness
@@ -190,6 +190,20 @@ class DatabaseState:
                 return
             self.visible = head.snapshot
             self.pending.popleft()
+
+
+def require_same_file(state: DatabaseState) -> None:
+    """Raise when the path no longer names the open file: writes would go to a dead inode."""
+    named = state.io.path_identity(state.path)
+    opened = state.io.identity(state.fd)
+    if named is None or named[0] != opened[0] or named[1] != opened[1]:
+        what = "was removed or renamed" if named is None else "was replaced by another file"
+        raise ReplacedFileError(
+            "FILE_REPLACED",
+            f"{state.path} {what} while it was open",
+            "put it back, or close the database and open the right file",
+            {"path": state.path},
+        )
 
 
 def poisoned(path: str) -> DurabilityError:

@@ -33,7 +33,6 @@ from cbdd.errors import (
     DiskFullError,
     DurabilityError,
     ReadOnlyError,
-    ReplacedFileError,
     TransactionTooLargeError,
     UsageError,
     WriteConflictError,
@@ -59,7 +58,7 @@ from cbdd.storage.io import FULL_ERRNOS, disk_full, translated
 from cbdd.storage.options import DURABILITIES, FULL, NORMAL
 from cbdd.storage.shm import Published
 from cbdd.storage.space import log_reserve, make_room
-from cbdd.storage.state import DatabaseState
+from cbdd.storage.state import DatabaseState, require_same_file
 from cbdd.storage.sync import poison, sync_to
 from cbdd.storage.writer_lock import lock_writer, unlock_writer
 
@@ -598,20 +597,6 @@ def begin_write(state: DatabaseState, operation: str, exclusive: bool) -> WriteT
         txn.abort()
         raise
     return txn
-
-
-def require_same_file(state: DatabaseState) -> None:
-    """Raise when the path no longer names the open file: writes would go to a dead inode."""
-    named = state.io.path_identity(state.path)
-    opened = state.io.identity(state.fd)
-    if named is None or named[0] != opened[0] or named[1] != opened[1]:
-        what = "was removed or renamed" if named is None else "was replaced by another file"
-        raise ReplacedFileError(
-            "FILE_REPLACED",
-            f"{state.path} {what} while it was open",
-            "put it back, or close the database and open the right file",
-            {"path": state.path},
-        )
 
 
 def relieve_memory(state: DatabaseState) -> None:

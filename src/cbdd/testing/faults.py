@@ -140,6 +140,11 @@ class FaultyIo(Io):
         self._check("link")
         self.inner.link(source, target)
 
+    def copy_mode(self, source: int, target: int) -> None:
+        """Copy the permissions."""
+        self._check("copy_mode")
+        self.inner.copy_mode(source, target)
+
     def list_directory(self, path: str) -> list[str]:
         """List."""
         self._check("list_directory")

@@ -301,6 +301,9 @@ class MemoryIo(Io):
         self.disk.names[target] = self.disk.names[source]
         self.disk.names_changed()
 
+    def copy_mode(self, source: int, target: int) -> None:
+        self._fault("copy_mode")
+
     def list_directory(self, path: str) -> list[str]:
         self._fault("list_directory")
         names = (name.rsplit("/", 1) for name in self.disk.names)

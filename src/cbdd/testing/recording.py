@@ -209,6 +209,10 @@ class RecordingIo(Io):
             self.inner.link(source, target)
             self.recording.moved(LINK, source, target)
 
+    def copy_mode(self, source: int, target: int) -> None:
+        """Copy the permissions; a crash does not take them back in this model."""
+        self.inner.copy_mode(source, target)
+
     def list_directory(self, path: str) -> list[str]:
         """List."""
         return self.inner.list_directory(path)

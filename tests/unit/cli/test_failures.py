@@ -199,7 +199,11 @@ def test_a_reader_that_goes_away_ends_the_output_quietly(full_shop: Shop) -> Non
 def test_ctrl_c_ends_an_import_and_says_what_is_stored(shop: Shop) -> None:
     arguments = command("import", shop.path, "items", "-", "--batch", "10", "--json")
     with subprocess.Popen(
-        arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        arguments,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=heed_interrupts,
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -215,6 +219,11 @@ def test_ctrl_c_ends_an_import_and_says_what_is_stored(shop: Shop) -> None:
     assert b"Traceback" not in errors
     assert json.loads(output)["inserted"] == 20
     assert [each["_id"] for each in shop.documents("items")] == list(range(20))
+
+
+def heed_interrupts() -> None:
+    """Tests that run in the background inherit that Ctrl-C is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def wait_until_stored(shop: Shop, count: int) -> None:
