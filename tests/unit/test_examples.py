@@ -32,11 +32,16 @@ def test_the_examples_of_a_document_run(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    assert run_examples(path)
+
+
+def run_examples(path: Path) -> int:
+    """Run the examples of a document one after the other; returns how many there are."""
     examples = re.findall(r"```python\n(.*?)```", path.read_text(), re.DOTALL)
-    assert examples
     names: dict[str, object] = {"__name__": "example"}
     for example in examples:
         exec(compile(example, path.name, "exec"), names)
+    return len(examples)
 
 
 @pytest.mark.parametrize(
@@ -53,6 +58,7 @@ def test_the_commands_of_a_document_run(
     commands = COMMAND.findall(path.read_text())
     if not any(command.startswith("import ") for command in commands):
         commands.insert(0, "import shop.cbdd orders orders.jsonl")
+    run_examples(path)
     for command in commands:
         result = CliRunner().invoke(app, shlex.split(command))
         assert result.exit_code == 0, f"cbdd {command}\n{result.output}"

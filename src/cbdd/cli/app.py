@@ -16,6 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from cbdd.build_info import build_kind
+from cbdd.cli.backup import backup
 from cbdd.cli.check import check
 from cbdd.cli.checkpoint import checkpoint
 from cbdd.cli.compact import compact
@@ -34,6 +35,7 @@ from cbdd.cli.info import info
 from cbdd.cli.page import page
 from cbdd.cli.recover import recover
 from cbdd.cli.reindex import reindex
+from cbdd.cli.restore import restore
 from cbdd.cli.stats import stats
 from cbdd.cli.tree import tree
 from cbdd.cli.wal import wal
@@ -115,6 +117,8 @@ app.command("check")(check)
 app.command("checkpoint")(checkpoint)
 app.command("recover")(recover)
 app.command("compact")(compact)
+app.command("backup")(backup)
+app.command("restore")(restore)
 app.command("events")(events)
 app.command("explain")(explain)
 app.add_typer(wal)

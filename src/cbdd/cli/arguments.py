@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -30,6 +31,22 @@ JsonOption = Annotated[
 ValuesOption = Annotated[
     bool,
     typer.Option("--values", help="Show keys and documents too; without it none are shown."),
+]
+LsnOption = Annotated[
+    int | None,
+    typer.Option(
+        "--to-lsn", min=0, metavar="N", help="Without the commits after it.", show_default=False
+    ),
+]
+TimeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--to-time",
+        metavar="TIME",
+        help="Without the first commit later than this and all that follow, e.g. "
+        "2026-01-31T12:00:00; in UTC unless it says otherwise.",
+        show_default=False,
+    ),
 ]
 SalvageOption = Annotated[
     bool,
@@ -111,6 +128,24 @@ def parse_keys(text: str | None, option: str) -> list[tuple[str, Any]]:
             raise typer.BadParameter(f"a field has no name in {text!r}", param_hint=option)
         keys.append((name, direction))
     return keys
+
+
+def parse_time(text: str | None) -> int | None:
+    """Read a moment as microseconds since 1970; without a zone it is in UTC.
+
+    >>> parse_time("1970-01-01T00:00:01")
+    1000000
+    """
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is no time: {error}", param_hint="--to-time") from error
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    since = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    return (since.days * 86400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def parse_projection(text: str | None) -> dict[str, Any] | list[str] | None:

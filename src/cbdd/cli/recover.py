@@ -6,14 +6,13 @@ import json as json_module
 import os
 import re
 import shlex
-from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 import typer
 from bson import json_util
 from rich.console import Console
 
-from cbdd.cli.arguments import FileArgument, JsonOption
+from cbdd.cli.arguments import FileArgument, JsonOption, LsnOption, TimeOption, parse_time
 from cbdd.cli.failures import BAD_USAGE, DAMAGED, CommandError
 from cbdd.cli.output import print_json, printable, stdout_console, table, time_text
 from cbdd.cli.progress import StepBar
@@ -30,22 +29,6 @@ OutputOption = Annotated[
 OlderOption = Annotated[
     bool,
     typer.Option("--older-meta", help="The state of the older meta page and the log behind it."),
-]
-LsnOption = Annotated[
-    int | None,
-    typer.Option(
-        "--to-lsn", min=0, metavar="N", help="Without the commits after it.", show_default=False
-    ),
-]
-TimeOption = Annotated[
-    str | None,
-    typer.Option(
-        "--to-time",
-        metavar="TIME",
-        help="Without the first commit later than this and all that follow, e.g. "
-        "2026-01-31T12:00:00; in UTC unless it says otherwise.",
-        show_default=False,
-    ),
 ]
 UuidOption = Annotated[
     str | None,
@@ -85,24 +68,6 @@ def recover(
         _show(report, output)
     if not report.is_whole:
         raise typer.Exit(DAMAGED)
-
-
-def parse_time(text: str | None) -> int | None:
-    """Read a moment as microseconds since 1970; without a zone it is in UTC.
-
-    >>> parse_time("1970-01-01T00:00:01")
-    1000000
-    """
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is no time: {error}", param_hint="--to-time") from error
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    since = moment - datetime(1970, 1, 1, tzinfo=UTC)
-    return (since.days * 86400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def _parse_uuid(text: str | None) -> bytes | None:

@@ -122,6 +122,32 @@ class Client(Settings, Generic[DocumentT]):
         """
         return self._store.check(progress)
 
+    def backup(
+        self,
+        target: str | os.PathLike[str],
+        base: str | os.PathLike[str] | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> dict[str, Any]:
+        """Copy the database to a new directory, consistent, while others go on writing.
+
+        Returns the manifest: what the backup is of, at which LSN, how large. `cbdd restore` makes
+        a database of it.
+
+        :param target: the directory; it must not be there yet.
+        :param base: an earlier backup of this database: pages that it has are left out, and it is
+            needed to restore this one.
+        :param progress: a function that is told how many pages are done and how many there are.
+
+        >>> import cbdd
+        >>> with cbdd.connect("shop.cbdd") as client:
+        ...     client.backup("monday")["pages"] > 0
+        True
+        """
+        self._store.require_open()
+        directory = os.path.abspath(os.fspath(target))
+        before = "" if base is None else os.path.abspath(os.fspath(base))
+        return self._store.engine.backup(directory, before, progress).manifest
+
     def expire_documents(self) -> int:
         """Delete now what has expired by TTL indexes, and return the number of documents.
 

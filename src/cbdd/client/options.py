@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any, Final
@@ -32,6 +33,8 @@ STORAGE_OPTIONS: Final = (
     "max_transaction_bytes",
     "reserve_bytes",
     "log_allocation_bytes",
+    "archive",
+    "archive_retention_seconds",
 )
 
 _PER_CLIENT: Final = frozenset(
@@ -87,6 +90,8 @@ class ClientOptions:
                 storage[name] = value
             else:
                 driver[name.lower().replace("_", "")] = (name, value)
+        if "archive" in storage:
+            storage["archive"] = os.path.abspath(os.fspath(storage["archive"]))
         self.storage = StorageOptions(**storage)
         self._chosen = frozenset(storage)
         self.named_database = _named_database(_take(driver, "defaultdatabase"))

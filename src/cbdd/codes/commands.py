@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from cbdd.codes.code import COMMANDS, INFO, SEV_2, Code
+from cbdd.codes.code import COMMANDS, INFO, SEV_1, SEV_2, Code
 
 COMMAND_CODES: Final = (
     Code(
@@ -43,6 +43,50 @@ COMMAND_CODES: Final = (
         INFO,
         "The state that was asked for is older than anything the file still has.",
         "Ask for a newer state, or restore a backup.",
+    ),
+    Code(
+        "NO_BACKUP",
+        COMMANDS,
+        INFO,
+        "There is no backup in this directory, or one that was never finished.",
+        "Check the path, or take another backup.",
+    ),
+    Code(
+        "BACKUP_DAMAGED",
+        COMMANDS,
+        SEV_1,
+        "A backup is not as it was written.",
+        "Use another backup, and take a new one; check the disk it is on.",
+    ),
+    Code(
+        "BACKUP_BASE_MISSING",
+        COMMANDS,
+        SEV_2,
+        "A backup is based on another one that is not beside it.",
+        "Put the other backup into the same directory.",
+    ),
+    Code(
+        "BACKUP_FOREIGN",
+        COMMANDS,
+        INFO,
+        "A backup was named as a base that is of another database.",
+        "Name a backup of this database, or none.",
+    ),
+    Code(
+        "ARCHIVE_GAP",
+        COMMANDS,
+        SEV_2,
+        "The log behind a backup has a gap: a segment is missing from the archive, or damaged. "
+        "What is behind the gap is not restored, because it would be a state that never was.",
+        "Name all places where the log is, or restore what is before the gap with `--to-lsn`.",
+    ),
+    Code(
+        "ARCHIVE_FAILED",
+        COMMANDS,
+        SEV_2,
+        "A segment of the log could not be copied to the archive. It stays beside the database and "
+        "is tried again; the log takes more and more space until then.",
+        "Make room in the archive, or give the right directory as `archive`.",
     ),
     Code(
         "ORIGINAL_CHANGED",

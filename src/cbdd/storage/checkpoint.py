@@ -30,6 +30,7 @@ import threading
 from typing import Final
 
 from cbdd.errors import CbddError, DiskFullError, DurabilityError, LockedError
+from cbdd.storage.archive import may_remove
 from cbdd.storage.btree import PageLedger, Tree, TreeWriter
 from cbdd.storage.directory import directory_of, encode_entry, set_directory, tree_key
 from cbdd.storage.follow import new_ledger, raise_pin, refresh
@@ -569,7 +570,7 @@ def remove_old_segments(state: DatabaseState) -> None:
         if meta is not None:
             keep = min(keep, meta.next_segment if meta.is_clean else meta.first_segment)
     for number in list_segments(state.io, state.directory, state.name):
-        if number < keep:
+        if number < keep and may_remove(state, number):
             state.segments.close(number)
             state.segments.remove_file(segment_path(state.path, number))
 
@@ -638,6 +639,6 @@ def _make_clean(state: DatabaseState) -> None:
     settle_length(state)
     state.segments.close_all()
     for number in list_segments(state.io, state.directory, state.name):
-        if number < meta.next_segment:
+        if number < meta.next_segment and may_remove(state, number):
             state.segments.remove_file(segment_path(state.path, number))
     state.io.sync_directory(state.directory)

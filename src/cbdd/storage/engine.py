@@ -31,6 +31,7 @@ from cbdd.errors import (
     UsageError,
 )
 from cbdd.storage.background import BackgroundThread
+from cbdd.storage.backup import Backup, take_backup
 from cbdd.storage.check import CheckReport, Progress, check_database
 from cbdd.storage.checkpoint import make_clean, run_checkpoint
 from cbdd.storage.creation import create_database, remove_leftovers
@@ -175,6 +176,15 @@ class StorageEngine:
         """
         with self.begin_read():
             return check_database(self._state, progress)
+
+    def backup(self, target: str, base: str = "", progress: Progress = None) -> Backup:
+        """Copy the database to a new directory while others go on writing, see `backup.py`.
+
+        :param base: an earlier backup; what that has is left out.
+        """
+        self._state.require_usable()
+        release_leftovers(self._state)
+        return take_backup(self._state, target, base, progress)
 
     def statistics(self) -> dict[str, object]:
         """Facts about file, log, cache and processes, for people and programs."""

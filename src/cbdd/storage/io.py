@@ -119,6 +119,14 @@ class Io:
                 return  # another's file: what its group may do is not for ours
         os.fchmod(target, stat.S_IMODE(status.st_mode))
 
+    def make_directory(self, path: str) -> None:
+        """Make a directory that only its owner may look into; fails when the name is taken."""
+        os.mkdir(path, 0o700)
+
+    def remove_directory(self, path: str) -> None:
+        """Remove an empty directory."""
+        os.rmdir(path)
+
     def list_directory(self, path: str) -> list[str]:
         """Names in a directory, in no order."""
         return os.listdir(path)

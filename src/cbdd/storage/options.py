@@ -33,6 +33,10 @@ class StorageOptions:
     :param max_transaction_bytes: keys and values one transaction may change.
     :param reserve_bytes: space kept at the end of the file, so that deleting, checkpoints and
         closing work on a full disk; 0 keeps none.
+    :param archive: a directory in which segments of the log are kept when they are no longer needed
+        beside the file, for restoring to a point in time; every process that writes must give it.
+    :param archive_retention_seconds: segments whose commits are all older are removed from the
+        archive; 0 keeps them for good.
     :param log_allocation_bytes: the log grows by this much at a time, so that most syncs change no
         metadata.
     """
@@ -53,6 +57,8 @@ class StorageOptions:
         max_transaction_bytes: int = 1 << 30,
         log_allocation_bytes: int = 1 << 20,
         reserve_bytes: int = 384 << 10,
+        archive: str = "",
+        archive_retention_seconds: float = 0.0,
     ) -> None:
         self.page_size_bytes = page_size_bytes
         self.cache_size_bytes = cache_size_bytes
@@ -68,6 +74,8 @@ class StorageOptions:
         self.max_transaction_bytes = max_transaction_bytes
         self.log_allocation_bytes = log_allocation_bytes
         self.reserve_bytes = reserve_bytes
+        self.archive = archive
+        self.archive_retention_seconds = float(archive_retention_seconds)
         self._validate()
 
     def _validate(self) -> None:
@@ -89,6 +97,12 @@ class StorageOptions:
                 "OPTION",
                 f"cache_size_bytes is {self.cache_size_bytes}",
                 f"use at least {MIN_CACHE_BYTES}",
+            )
+        if self.archive_retention_seconds < 0:
+            raise UsageError(
+                "OPTION",
+                f"archive_retention_seconds is {self.archive_retention_seconds}",
+                "use 0 to keep segments for good",
             )
         if self.reserve_bytes < 0:
             raise UsageError("OPTION", f"reserve_bytes is {self.reserve_bytes}", "use 0 or more")

@@ -113,6 +113,22 @@ class Pager(NodeSource):
         data = self._read(run.page, size, run.checksum)
         return data[HEADER_BYTES : HEADER_BYTES + run.length]
 
+    def read_page(self, ref: bytes) -> bytes:
+        """The bytes of a page as they are on disk, verified and not kept.
+
+        :raises CorruptDataError: the page is not the one the reference names.
+        """
+        page = reference_page(ref)
+        return self._read(page, self.page_size, int.from_bytes(ref[8:], "little"))
+
+    def read_run_pages(self, run: Run) -> bytes:
+        """The bytes of a run as they are on disk, header and padding included, verified.
+
+        :raises CorruptDataError: the run is not the one its reference names.
+        """
+        size = run_page_count(run.length, self.page_size) * self.page_size
+        return self._read(run.page, size, run.checksum)
+
     def own_checksum(self, page: int) -> int:
         """The checksum a page carries itself; the one its parent holds is the one that counts."""
         try:

@@ -145,6 +145,16 @@ class FaultyIo(Io):
         self._check("copy_mode")
         self.inner.copy_mode(source, target)
 
+    def make_directory(self, path: str) -> None:
+        """Make a directory."""
+        self._check("make_directory")
+        self.inner.make_directory(path)
+
+    def remove_directory(self, path: str) -> None:
+        """Remove a directory."""
+        self._check("remove_directory")
+        self.inner.remove_directory(path)
+
     def list_directory(self, path: str) -> list[str]:
         """List."""
         self._check("list_directory")

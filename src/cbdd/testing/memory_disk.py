@@ -65,6 +65,7 @@ class MemoryDisk:
         self.device = next(_disk_numbers)
         self.inodes = itertools.count(1)
         self.names: dict[str, Inode] = {}
+        self.directories: set[str] = set()  # empty ones: the others need not be made
         self.durable_names: dict[str, Inode] = {}
         self.name_changes: list[dict[str, Inode]] = []
         self.operations = 0
@@ -304,17 +305,30 @@ class MemoryIo(Io):
     def copy_mode(self, source: int, target: int) -> None:
         self._fault("copy_mode")
 
+    def make_directory(self, path: str) -> None:
+        self._fault("make_directory")
+        if self.path_identity(path) is not None:
+            raise FileExistsError(errno.EEXIST, "exists", path)
+        self.disk.directories.add(path)
+
+    def remove_directory(self, path: str) -> None:
+        self._fault("remove_directory")
+        self.disk.directories.discard(path)
+
     def list_directory(self, path: str) -> list[str]:
         self._fault("list_directory")
-        names = (name.rsplit("/", 1) for name in self.disk.names)
-        return [name for directory, name in names if directory == path]
+        start = f"{path.rstrip('/')}/"
+        below = [name for name in self.disk.names if name.startswith(start)]
+        return list(dict.fromkeys(name[len(start) :].partition("/")[0] for name in below))
 
     def path_identity(self, path: str) -> tuple[int, int, int, int] | None:
         self._fault("path_identity")
         inode = self.disk.names.get(path)
         if inode is not None:
             return self._identity(inode)
-        if any(name.startswith(f"{path}/") for name in self.disk.names):
+        if path in self.disk.directories or any(
+            name.startswith(f"{path}/") for name in self.disk.names
+        ):
             return (self.disk.device, 0, 1, 0)
         return None
 

@@ -213,6 +213,14 @@ class RecordingIo(Io):
         """Copy the permissions; a crash does not take them back in this model."""
         self.inner.copy_mode(source, target)
 
+    def make_directory(self, path: str) -> None:
+        """Make a directory."""
+        self.inner.make_directory(path)
+
+    def remove_directory(self, path: str) -> None:
+        """Remove a directory."""
+        self.inner.remove_directory(path)
+
     def list_directory(self, path: str) -> list[str]:
         """List."""
         return self.inner.list_directory(path)

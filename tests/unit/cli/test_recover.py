@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import cbdd
+from cbdd.cli.arguments import parse_time
 from cbdd.cli.failures import BAD_USAGE, CANNOT_OPEN, DAMAGED
-from cbdd.cli.recover import parse_time
 from tests.damage.test_dropped import COUNT, damage, make
 from tests.unit.cli.conftest import Shop
 

@@ -110,10 +110,18 @@ class Evidence:
         """Pages that are wholly or partly in the file."""
         return (self.size + self.page_size - 1) // self.page_size if self.page_size else 0
 
+    def path_of(self, number: int) -> str:
+        """Path of a segment of the log."""
+        return segment_path(self.path, number)
+
+    def shared_state_path(self) -> str:
+        """Path of the shared state."""
+        return f"{self.path}-shm"
+
     def files(self) -> list[str]:
         """Paths of the database file and its log, those that are there."""
         found = [self.path] if self.fd >= 0 else []
-        return found + [segment_path(self.path, number) for number in self.segments]
+        return found + [self.path_of(number) for number in self.segments]
 
     def hashes(self) -> dict[str, str]:
         """SHA-256 of each file, by its name."""
@@ -258,14 +266,16 @@ class Evidence:
     def _log_uuids(self) -> list[bytes]:
         found: list[bytes] = []
         for number in self.segments:
-            data = self._head_of(segment_path(self.path, number), SEGMENT_HEADER_BYTES)
+            data = self._head_of(self.path_of(number), SEGMENT_HEADER_BYTES)
             header = decode_segment_header(data)
             if header is not None and header.uuid not in found:
                 found.append(header.uuid)
         return found
 
     def _shm_uuid(self) -> bytes:
-        return self._head_of(f"{self.path}-shm", _SHM_UUID_OFFSET + _UUID_BYTES)[_SHM_UUID_OFFSET:]
+        return self._head_of(self.shared_state_path(), _SHM_UUID_OFFSET + _UUID_BYTES)[
+            _SHM_UUID_OFFSET:
+        ]
 
     def _recorded_uuids(self) -> list[bytes]:
         """What the flight recorder says, the newest first."""

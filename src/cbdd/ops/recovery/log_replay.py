@@ -15,9 +15,10 @@ frames none is missing.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from cbdd.errors import CorruptDataError
-from cbdd.ops.recovery.evidence import Evidence
-from cbdd.ops.recovery.log_scan import FoundFrame, LogScan
+from cbdd.ops.recovery.log_scan import FoundFrame, LogScan, LogSource
 from cbdd.ops.recovery.report import LostCommits
 from cbdd.storage.frame import (
     COMMIT,
@@ -29,7 +30,6 @@ from cbdd.storage.frame import (
     decode_commit,
 )
 from cbdd.storage.meta import Meta
-from cbdd.storage.wal import segment_path
 
 
 class TreeOverlay:
@@ -78,6 +78,31 @@ class LogReplay:
             overlay.lsns.update(dict.fromkeys(change.entries, lsn))
 
 
+def overlaid(
+    entries: Iterator[tuple[bytes, bytes]], overlay: TreeOverlay | None
+) -> Iterator[tuple[bytes, bytes]]:
+    """Entries in key order with what the log did to their tree."""
+    if overlay is None:
+        yield from entries
+        return
+    if overlay.is_dropped:
+        return
+    changed = sorted(overlay.entries)
+    at = 0
+    for key, value in entries if not overlay.is_new else iter(()):
+        while at < len(changed) and changed[at] <= key:
+            new = overlay.entries[changed[at]]
+            if new is not None:
+                yield changed[at], new
+            at += 1
+        if key not in overlay.entries:
+            yield key, value
+    for key in changed[at:]:
+        new = overlay.entries[key]
+        if new is not None:
+            yield key, new
+
+
 class LogLimits:
     """Where to stop: after an LSN, before the first commit that is later than a time."""
 
@@ -92,18 +117,18 @@ class LogLimits:
         return self.to_time_us is not None and frame.time_us > self.to_time_us
 
 
-def replay_log(evidence: Evidence, meta: Meta | None, limits: LogLimits) -> LogReplay:
+def replay_log(source: LogSource, meta: Meta | None, limits: LogLimits) -> LogReplay:
     """Read the log behind a meta page; without one, all of the log there is."""
-    return _Reader(evidence, meta, limits).run()
+    return _Reader(source, meta, limits).run()
 
 
 class _Reader:
-    def __init__(self, evidence: Evidence, meta: Meta | None, limits: LogLimits) -> None:
-        self._evidence = evidence
+    def __init__(self, source: LogSource, meta: Meta | None, limits: LogLimits) -> None:
+        self._source = source
         self._meta = meta
         self._limits = limits
         self._replay = LogReplay()
-        self._scan = LogScan(evidence, meta)
+        self._scan = LogScan(source, meta)
         self._lsn = meta.checkpoint_lsn if meta else 0
         self._chain: int | None = meta.chain if meta else None
         self._parts: list[bytes] = []
@@ -136,7 +161,7 @@ class _Reader:
         meta = self._meta
         if meta is None or meta.is_clean or meta.first_segment in numbers:
             return
-        path = segment_path(self._evidence.path, meta.first_segment)
+        path = self._source.path_of(meta.first_segment)
         self._replay.notes.append(
             f"{path} is missing: what was committed after LSN {meta.checkpoint_lsn} is lost with it"
         )

@@ -7,10 +7,9 @@ segment whose header is damaged is read by the salt that the meta page or a seal
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, Protocol
 
 from cbdd.errors import CorruptDataError
-from cbdd.ops.recovery.evidence import Evidence
 from cbdd.storage.frame import (
     FRAME_HEADER_BYTES,
     FRAME_MAGIC_BYTES,
@@ -27,12 +26,25 @@ from cbdd.storage.frame import (
     decode_segment_header,
     payload_is_valid,
 )
-from cbdd.storage.io import read_exact
+from cbdd.storage.io import Io, read_exact
 from cbdd.storage.meta import Meta
 from cbdd.storage.shm import SharedState, decode_durable
-from cbdd.storage.wal import segment_path
 
 _SCAN_BYTES: Final = 1 << 20
+
+
+class LogSource(Protocol):
+    """Segments of the log of one database, wherever they lie."""
+
+    io: Io
+    uuid: bytes
+    segments: list[int]
+
+    def path_of(self, number: int) -> str:
+        """Path of a segment."""
+
+    def shared_state_path(self) -> str:
+        """Path of the shared state that belongs to the log; it need not be there."""
 
 
 class FoundFrame:
@@ -52,12 +64,12 @@ class LogScan:
     number; ``ends`` where the last frame that verifies ends.
     """
 
-    def __init__(self, evidence: Evidence, meta: Meta | None) -> None:
+    def __init__(self, source: LogSource, meta: Meta | None) -> None:
         self.notes: list[str] = []
         self.previous_lsns: dict[int, int] = {}
         self.ends: dict[int, int] = {}
-        self._evidence = evidence
-        self._io = evidence.io
+        self._source = source
+        self._io = source.io
         self._meta = meta
         self._proven = 0
         self._salts: dict[int, int] = {}
@@ -68,7 +80,7 @@ class LogScan:
     def numbers(self) -> list[int]:
         """The segments to read, in order."""
         first = self._meta.first_segment if self._meta else 0
-        return [number for number in self._evidence.segments if number >= first]
+        return [number for number in self._source.segments if number >= first]
 
     def proven_lsn(self) -> int:
         """The highest LSN that was durable, as marks, frames and the shared state prove."""
@@ -76,7 +88,7 @@ class LogScan:
 
     def frames_of(self, number: int) -> Iterator[FoundFrame]:
         """The frames of one segment, seals among them."""
-        path = segment_path(self._evidence.path, number)
+        path = self._source.path_of(number)
         fd = self._io.open(path, False, True)
         try:
             seed = self._seed_of(fd, number)
@@ -110,9 +122,9 @@ class LogScan:
     def _seed_of(self, fd: int, number: int) -> int | None:
         """The seed of a segment's checksums; with a damaged header, by the salt named elsewhere."""
         header = decode_segment_header(read_exact(self._io, fd, SEGMENT_HEADER_BYTES, 0))
-        path = segment_path(self._evidence.path, number)
+        path = self._source.path_of(number)
         if header is not None:
-            if header.uuid != self._evidence.uuid or header.number != number:
+            if header.uuid != self._source.uuid or header.number != number:
                 self.notes.append(f"{path} belongs to another database and was left out")
                 return None
             self.previous_lsns[number] = header.previous_lsn
@@ -123,7 +135,7 @@ class LogScan:
             return None
         self.notes.append(f"the header of {path} is damaged; its frames were read without")
         header = SegmentHeader()
-        header.uuid = self._evidence.uuid
+        header.uuid = self._source.uuid
         header.number = number
         header.salt = salt
         return header.seed()
@@ -149,14 +161,14 @@ class LogScan:
         return size
 
     def _shared_durable(self) -> int:
-        path = f"{self._evidence.path}-shm"
+        path = self._source.shared_state_path()
         try:
             fd = self._io.open(path, False, True)
         except OSError:
             return 0
         try:
             shared = SharedState(self._io, fd, path)
-            if not shared.belongs_to(self._evidence.uuid):
+            if not shared.belongs_to(self._source.uuid):
                 return 0
             return max(0, decode_durable(shared.state()))
         except CorruptDataError:

@@ -14,7 +14,8 @@ import time
 from collections.abc import Callable
 
 from cbdd.catalog.check import check_catalog
-from cbdd.errors import CorruptDataError, LockedError, UsageError
+from cbdd.errors import LockedError
+from cbdd.ops.new_file import require_new, require_sound, taken
 from cbdd.ops.recovery.evidence import Evidence
 from cbdd.ops.recovery.log_replay import LogLimits
 from cbdd.ops.recovery.page_survey import survey_pages
@@ -76,7 +77,7 @@ def recover_file(
     chosen = options or RecoverOptions()
     source = disk.resolve(path)
     target = disk.resolve(output)
-    _require_new(disk, target)
+    require_new(disk, target)
     started = time.perf_counter()
     report = RecoverReport(source, target)
     with Evidence(disk, source, chosen.uuid) as evidence:
@@ -141,16 +142,10 @@ class _Making:
             self._engine.close()
 
     def _check(self, progress: Callable[[int, int], None] | None) -> None:
-        problems = self._engine.check(progress).problems
+        report = self._engine.check(progress)
         with self._engine.begin_read() as txn:
-            problems += check_catalog(txn, QueryFilters())
-        if problems:
-            raise CorruptDataError(
-                problems[0].code,
-                f"the new file has {len(problems)} problems, the first: {problems[0].message}",
-                "this is a defect of CBDD, please report it; the original is untouched",
-                {"path": self._path},
-            )
+            report.problems += check_catalog(txn, QueryFilters())
+        require_sound(report, self._path)
 
     def give_name(self, target: str) -> None:
         """Let the file appear under its own name."""
@@ -159,7 +154,7 @@ class _Making:
             self._io.unlink(self._path)
             self._io.sync_directory(self._directory)
         except FileExistsError as error:
-            raise _taken(target) from error
+            raise taken(target) from error
         except OSError as error:
             raise translated(error, "name the new file", target) from error
 
@@ -190,21 +185,6 @@ def _describe(report: RecoverReport, database: SalvagedDatabase, unreadable: lis
     report.notes = list(dict.fromkeys([*database.notes, *log.notes]))
     report.catalog_is_complete = database.catalog_is_complete
     report.damaged_pages = sorted(database.source.damaged | set(unreadable))
-
-
-def _require_new(io: Io, target: str) -> None:
-    try:
-        is_there = io.path_identity(target) is not None
-    except OSError as error:
-        raise translated(error, "make the new file", target) from error
-    if is_there:
-        raise _taken(target)
-
-
-def _taken(target: str) -> UsageError:
-    return UsageError(
-        "OUTPUT_EXISTS", f"{target} is there already", "name a file that does not exist yet"
-    )
 
 
 def _changed(path: str) -> LockedError:

@@ -1,0 +1,150 @@
+"""Keeping segments of the log that the database does not need any more.
+
+With the option ``archive`` a segment is copied to that directory, as ``<UUID>-wal-<number>``,
+synced and given its name before it is removed beside the database: so from a backup on, every
+commit can be found again. What is preallocated behind its last frame is left out, and segments
+without frames.
+
+When a segment cannot be copied, it stays where it is and is tried again by the next checkpoint or
+close; that is recorded as ``ARCHIVE_FAILED``, because the log takes the more space the longer it
+lasts.
+
+Invariants: a segment is removed only when the archive has it, whole and synced. A name in the
+archive is that of a whole segment.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from cbdd.errors import CbddError
+from cbdd.storage.frame import (
+    FRAME_HEADER_BYTES,
+    FRAMES_OFFSET,
+    SEGMENT_HEADER_BYTES,
+    decode_frame_header,
+    decode_segment_header,
+)
+from cbdd.storage.io import Io, read_exact, translated, write_all
+from cbdd.storage.state import DatabaseState
+from cbdd.storage.wal import segment_path
+
+ARCHIVE_FAILED: Final = "ARCHIVE_FAILED"
+COPY_BYTES: Final = 1 << 20
+MICROSECONDS: Final = 1_000_000
+
+
+def archived_name(uuid: bytes, number: int) -> str:
+    """Name of a segment in an archive."""
+    return f"{uuid.hex()}-wal-{number:06d}"
+
+
+def archived_segments(io: Io, directory: str, uuid: bytes) -> list[int]:
+    """Numbers of the segments of a database that an archive has, ascending."""
+    prefix = f"{uuid.hex()}-wal-"
+    numbers: list[int] = []
+    for entry in io.list_directory(directory):
+        rest = entry[len(prefix) :]
+        if entry.startswith(prefix) and rest.isascii() and rest.isdigit() and len(rest) <= 18:
+            numbers.append(int(rest))
+    numbers.sort()
+    return numbers
+
+
+def may_remove(state: DatabaseState, number: int) -> bool:
+    """Archive a segment if that was asked for; False when it must stay for now."""
+    if not state.options.archive:
+        return True
+    try:
+        _archive(state, number)
+        _remove_expired(state)
+    except FileNotFoundError:
+        return True  # another process was faster
+    except OSError as error:
+        _note(state, number, translated(error, "archive a segment", state.options.archive))
+        return False
+    return True
+
+
+def _note(state: DatabaseState, number: int, error: Exception) -> None:
+    text = error.message if isinstance(error, CbddError) else str(error)
+    message = f"segment {number} of the log stays beside the database: {text}"
+    state.report.add(ARCHIVE_FAILED, "SEV-2", message)
+    facts: dict[str, object] = {"code": ARCHIVE_FAILED, "segment": number, "error": text}
+    state.events.record("archive_failed", facts)
+
+
+def _archive(state: DatabaseState, number: int) -> None:
+    io = state.io
+    directory = state.options.archive
+    source = io.open(segment_path(state.path, number), False, True)
+    try:
+        end = _used_end(io, source)
+        if end <= FRAMES_OFFSET:
+            return
+        if io.path_identity(directory) is None:
+            io.make_directory(directory)
+        target = f"{directory}/{archived_name(state.meta.uuid, number)}"
+        temporary = f"{target}.{state.randomness.token(4).hex()}"
+        copy = io.open(temporary, True, False)
+        is_named = False
+        try:
+            offset = 0
+            while offset < end:
+                data = read_exact(io, source, min(COPY_BYTES, end - offset), offset)
+                write_all(io, copy, data, offset)
+                offset += len(data)
+            io.sync(copy)
+            io.rename(temporary, target)
+            is_named = True
+            io.sync_directory(directory)
+        finally:
+            io.close(copy)
+            if not is_named:
+                io.unlink(temporary)
+    finally:
+        io.close(source)
+
+
+def _used_end(io: Io, fd: int) -> int:
+    """Where the frames of a segment end; the whole file if something else follows them."""
+    size = io.size(fd)
+    header = decode_segment_header(read_exact(io, fd, SEGMENT_HEADER_BYTES, 0))
+    if header is None:
+        return size
+    seed = header.seed()
+    end = FRAMES_OFFSET
+    while end < size:
+        head = read_exact(io, fd, FRAME_HEADER_BYTES, end)
+        frame = decode_frame_header(head, 0, seed, end)
+        if frame is None:
+            break
+        end += frame.size()
+    offset = end
+    while offset < size:
+        data = read_exact(io, fd, min(COPY_BYTES, size - offset), offset)
+        if any(data):
+            return size
+        offset += len(data)
+    return min(end, size)
+
+
+def _remove_expired(state: DatabaseState) -> None:
+    """Remove segments whose commits are all older than the retention: the next one began before."""
+    seconds = state.options.archive_retention_seconds
+    if not seconds:
+        return
+    io = state.io
+    directory = state.options.archive
+    oldest = state.clock.now_us() - int(seconds * MICROSECONDS)
+    numbers = archived_segments(io, directory, state.meta.uuid)
+    for i in range(len(numbers) - 1):
+        following = f"{directory}/{archived_name(state.meta.uuid, numbers[i + 1])}"
+        fd = io.open(following, False, True)
+        try:
+            header = decode_segment_header(read_exact(io, fd, SEGMENT_HEADER_BYTES, 0))
+        finally:
+            io.close(fd)
+        if header is None or header.created_us >= oldest:
+            return
+        io.unlink(f"{directory}/{archived_name(state.meta.uuid, numbers[i])}")
