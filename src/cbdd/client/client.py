@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import Any, Generic, NoReturn, TypeVar, cast
 
@@ -19,9 +20,11 @@ from pymongo.write_concern import WriteConcern
 
 from cbdd.catalog import CollectionWriters
 from cbdd.catalog.refusal import NOT_IN_TRANSACTION, refusal
+from cbdd.client.collection import Collection
 from cbdd.client.command_cursor import CommandCursor
 from cbdd.client.commands import build_info, list_databases
 from cbdd.client.database import Database
+from cbdd.client.monitoring import CommandMonitor, MonitoredCollection, MonitoredDatabase
 from cbdd.client.options import ClientOptions
 from cbdd.client.session import ClientSession, session_for
 from cbdd.client.settings import ReadPreferenceMode, Settings, durability_of
@@ -90,7 +93,15 @@ class Client(Settings, Generic[DocumentT]):
             self._clock,
             self._randomness,
             parsed.storage.read_only,
+            parsed.slow_seconds,
         )
+        self._monitor: CommandMonitor | None = None
+        self._collection_class: type[Collection[Any]] = Collection
+        self._database_class: type[Database[Any]] = Database
+        if parsed.event_listeners:
+            self._monitor = CommandMonitor(engine.path, parsed.event_listeners)
+            self._collection_class = MonitoredCollection
+            self._database_class = MonitoredDatabase
         self._store.look_for_expiry()
 
     # -- the file --------------------------------------------------------------------------
@@ -140,6 +151,7 @@ class Client(Settings, Generic[DocumentT]):
 
         >>> import cbdd
         >>> with cbdd.connect("shop.cbdd") as client:
+        ...     _ = client.shop.orders.insert_one({"item": "tea"})
         ...     client.backup("monday")["pages"] > 0
         True
         """
@@ -168,6 +180,17 @@ class Client(Settings, Generic[DocumentT]):
         self._store.require_open()
         return self._store.engine.statistics()
 
+    def counters(self) -> dict[str, object]:
+        """Return how many operations of each kind this client has done, failed and slow ones too.
+
+        >>> import cbdd
+        >>> with cbdd.connect("shop.cbdd") as client:
+        ...     _ = client.shop.orders.insert_one({"item": "tea"})
+        ...     client.counters()["operations"]["insert"]
+        1
+        """
+        return self._store.operations.counters()
+
     def close(self) -> None:
         """Close the file; calling it again does nothing.
 
@@ -189,7 +212,7 @@ class Client(Settings, Generic[DocumentT]):
     # -- databases -------------------------------------------------------------------------
 
     def __getitem__(self, name: str) -> Database[DocumentT]:
-        return Database(self, name)
+        return self._database_class(self, name)
 
     def __getattr__(self, name: str) -> Database[DocumentT]:
         if name.startswith("_"):
@@ -215,7 +238,9 @@ class Client(Settings, Generic[DocumentT]):
             name = self._default_name(None)
             if name is None:
                 raise ConfigurationError("No default database defined")
-        return Database(self, name, codec_options, read_preference, write_concern, read_concern)
+        return self._database_class(
+            self, name, codec_options, read_preference, write_concern, read_concern
+        )
 
     def get_default_database(
         self,
@@ -233,7 +258,9 @@ class Client(Settings, Generic[DocumentT]):
         name = self._default_name(default)
         if name is None:
             raise ConfigurationError("No default database name defined or provided.")
-        return Database(self, name, codec_options, read_preference, write_concern, read_concern)
+        return self._database_class(
+            self, name, codec_options, read_preference, write_concern, read_concern
+        )
 
     def list_database_names(
         self, session: ClientSession | None = None, comment: object = None
@@ -249,9 +276,12 @@ class Client(Settings, Generic[DocumentT]):
         :param kwargs: ``filter`` and ``nameOnly``.
         """
         session = session_for(self, session)
-        documents = self._store.read(
-            session, lambda txn: list_databases(self._store.catalog, txn, dict(kwargs))
-        )
+        with self._told({"listDatabases": 1, **kwargs}, "admin"):
+            documents = self._store.read(
+                session,
+                lambda txn: list_databases(self._store.catalog, txn, dict(kwargs)),
+                "listDatabases",
+            )
         return CommandCursor(documents, session)
 
     def drop_database(
@@ -279,7 +309,9 @@ class Client(Settings, Generic[DocumentT]):
             for entry in writers.catalog.list_collections(writers.txn, database):
                 writers.catalog.drop(writers.txn, entry)
 
-        self._store.write(session, "dropDatabase", durability_of(self._write_concern), drop)
+        with self._told({"dropDatabase": 1}, database):
+            durability = durability_of(self._write_concern)
+            self._store.write(session, "dropDatabase", durability, drop, database)
 
     def server_info(self, session: ClientSession | None = None) -> dict[str, Any]:
         """Return what the buildInfo command returns."""
@@ -391,6 +423,14 @@ class Client(Settings, Generic[DocumentT]):
         raise unsupported("Client.watch (a change stream)")
 
     # -- inside ----------------------------------------------------------------------------
+
+    def _told(
+        self, command: dict[str, Any], database: str
+    ) -> AbstractContextManager[dict[str, Any]]:
+        """Tell the listeners, if there are any, of what the block does."""
+        if self._monitor is None:
+            return nullcontext({})
+        return self._monitor.observe(command, database)
 
     def _default_name(self, default: str | None) -> str | None:
         return self._options.named_database or default or self._options.stem_database

@@ -88,7 +88,7 @@ class Collection(
         ...     aware.codec_options.tz_aware
         True
         """
-        return Collection(
+        return type(self)(
             self._database,
             self._name,
             False,
@@ -99,7 +99,7 @@ class Collection(
         )
 
     def __getitem__(self, name: str) -> Collection[DocumentT]:
-        return Collection(
+        return type(self)(
             self._database,
             f"{self._name}.{name}",
             False,

@@ -88,7 +88,9 @@ class CollectionIndexes(CollectionCore[DocumentT]):
             for request in requests:
                 writers.create_index(self._database.name, self._name, request)
 
-        self._store.write(session, "createIndexes", self._durability(session), build)
+        self._store.write(
+            session, "createIndexes", self._durability(session), build, self.full_name
+        )
         return names
 
     def drop_index(
@@ -142,7 +144,9 @@ class CollectionIndexes(CollectionCore[DocumentT]):
             writers.catalog.rebuild_indexes(writers.txn, entry, name, progress)
             return [each.name for each in entry.indexes if name in (None, each.name)]
 
-        return self._store.write(session, "reIndex", self._durability(session), rebuild)
+        return self._store.write(
+            session, "reIndex", self._durability(session), rebuild, self.full_name
+        )
 
     def list_indexes(
         self, session: ClientSession | None = None, comment: object = None
@@ -154,7 +158,9 @@ class CollectionIndexes(CollectionCore[DocumentT]):
             entry = self._store.catalog.find(txn, self._database.name, self._name)
             return [] if entry is None else [self._shown(each) for each in entry.indexes]
 
-        return CommandCursor(self._store.read(session, read), session)
+        return CommandCursor(
+            self._store.read(session, read, "listIndexes", self.full_name), session
+        )
 
     def index_information(
         self, session: ClientSession | None = None, comment: object = None
@@ -239,4 +245,4 @@ class CollectionIndexes(CollectionCore[DocumentT]):
             else:
                 writers.catalog.drop_index(writers.txn, entry, name)
 
-        self._store.write(session, "dropIndexes", self._durability(session), drop)
+        self._store.write(session, "dropIndexes", self._durability(session), drop, self.full_name)

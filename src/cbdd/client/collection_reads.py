@@ -152,7 +152,10 @@ class CollectionReads(CollectionCore[DocumentT]):
         refuse_arguments("count_documents", **kwargs)
         with self._store.time_limit(limit):
             return self._store.read(
-                self._session(session), lambda txn: count(txn, self._entry(txn), query)
+                self._session(session),
+                lambda txn: count(txn, self._entry(txn), query),
+                "count",
+                self.full_name,
             )
 
     def estimated_document_count(self, comment: object = None, **kwargs: Any) -> int:
@@ -166,7 +169,7 @@ class CollectionReads(CollectionCore[DocumentT]):
             entry = self._entry(txn)
             return 0 if entry is None else txn.count(entry.record_tree)
 
-        return self._store.read(None, read)
+        return self._store.read(None, read, "count", self.full_name)
 
     def distinct(
         self,
@@ -195,7 +198,10 @@ class CollectionReads(CollectionCore[DocumentT]):
         query = Query.compile(filter, hint=hint_of(hint), codec_options=self.codec_options)
         with self._store.time_limit(limit):
             found = self._store.read(
-                self._session(session), lambda txn: distinct(txn, self._entry(txn), key, query)
+                self._session(session),
+                lambda txn: distinct(txn, self._entry(txn), key, query),
+                "distinct",
+                self.full_name,
             )
         values: list[Any] = bson.decode(found, self.codec_options)["values"]
         return values
@@ -248,6 +254,8 @@ class CollectionReads(CollectionCore[DocumentT]):
         return self._store.read(
             self._session(session),
             lambda txn: explain(txn, self._entry(txn), query, namespace=self.full_name),
+            "explain",
+            self.full_name,
         )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import bson
 from bson.binary import Binary
@@ -24,6 +26,9 @@ from cbdd.index.definition import IndexDefinition
 from cbdd.query.parser import parse_filter
 from cbdd.storage import ReadTransaction
 from cbdd.storage.version import VERSION
+
+if TYPE_CHECKING:
+    from cbdd.client.store import Store
 
 INDEX_VERSION: Final = 2
 WIRE_VERSION: Final = 21
@@ -54,6 +59,41 @@ def run_command(
     if folded == "validate":
         return _validate(catalog, txn, database, command[name])
     raise refusal(COMMAND_NOT_FOUND, f"no such command: {name!r}")
+
+
+def server_status(store: Store) -> dict[str, Any]:
+    """Return the answer of serverStatus: what this client did, and the state of the file."""
+    counters = store.operations.counters()
+    operations = cast("dict[str, int]", counters["operations"])
+    counted = dict.fromkeys(("insert", "query", "update", "delete", "getmore", "command"), 0)
+    for name, count in operations.items():
+        kind = _KINDS.get(name, "command")
+        counted[kind] += count
+    now = store.clock.now_us()
+    return {
+        "version": VERSION,
+        "process": "cbdd",
+        "pid": Int64(os.getpid()),
+        "uptime": (now - store.opened_us) / 1_000_000,
+        "localTime": datetime.fromtimestamp(now / 1_000_000, UTC).replace(tzinfo=None),
+        "storageEngine": {"name": "cbdd", "readOnly": store.engine.options.read_only},
+        "opcounters": counted,
+        "operations": counters,
+        "cbdd": store.engine.statistics(),
+        "ok": 1.0,
+    }
+
+
+_KINDS: Final = {
+    "insert": "insert",
+    "query": "query",
+    "count": "command",
+    "getMore": "getmore",
+    "update": "update",
+    "delete": "delete",
+    "findAndModify": "command",
+}
+"""Where operations belong in MongoDB's opcounters; all others are commands."""
 
 
 def build_info() -> dict[str, Any]:

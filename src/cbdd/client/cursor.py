@@ -14,6 +14,8 @@ from __future__ import annotations
 import copy
 from collections import deque
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar, overload
 
@@ -55,6 +57,7 @@ BATCH_BYTES: Final = 1 << 20
 _DEFAULT_AWAIT_SECONDS: Final = 1.0
 _TAILABLE: Final = CursorType.TAILABLE
 _EXHAUST: Final = CursorType.EXHAUST
+_NOBODY: Final[AbstractContextManager[dict[str, Any] | None]] = nullcontext(None)
 _QUERY_FLAGS: Final = 2 | 4 | 8 | 16 | 32 | 64 | 128
 
 
@@ -463,10 +466,17 @@ class Cursor(Generic[DocumentT]):
         """Read the next batch; return whether there are documents."""
         if self._killed:
             return False
+        operation = "query" if self._results is None else "getMore"
+        started = perf_counter()
+        failed = True
         try:
-            if self._results is None:
-                self._start()
-            self._read_batch()
+            with self._told() as reply:
+                if self._results is None:
+                    self._start()
+                self._read_batch()
+                if reply is not None:
+                    self._describe(reply, operation)
+            failed = False
         except OperationFailure as error:
             self.close()
             if not self._flags & _TAILABLE or error.code != CAPPED_POSITION_LOST:
@@ -475,7 +485,38 @@ class Cursor(Generic[DocumentT]):
         except BaseException:
             self.close()
             raise
+        finally:
+            client = self._collection.database.client
+            client._store.operations.note(operation, self._collection.full_name, started, failed)
         return bool(self._data)
+
+    def _told(self) -> AbstractContextManager[dict[str, Any] | None]:
+        """Tell the client's listeners, if there are any, of this batch."""
+        database = self._collection.database
+        monitor = database.client._monitor
+        if monitor is None:
+            return _NOBODY
+        name = self._collection.name
+        if self._results is not None:
+            return monitor.observe({"getMore": self._id, "collection": name}, database.name)
+        command: dict[str, Any] = {"find": name, "filter": self._filter or {}}
+        for key, value in (
+            ("projection", self._projection),
+            ("sort", dict(self._sort) if self._sort else None),
+            ("skip", self._skip),
+            ("limit", self._limit),
+        ):
+            if value:
+                command[key] = value
+        return monitor.observe(command, database.name)
+
+    def _describe(self, reply: dict[str, Any], operation: str) -> None:
+        batch = "firstBatch" if operation == "query" else "nextBatch"
+        reply["cursor"] = {
+            "id": self._id or 0,
+            "ns": self._collection.full_name,
+            batch: list(self._data),
+        }
 
     def _start(self) -> None:
         client = self._collection.database.client

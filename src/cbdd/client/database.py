@@ -18,7 +18,7 @@ from cbdd.catalog.refusal import NOT_IN_TRANSACTION, refusal
 from cbdd.client.arguments import check_mapping
 from cbdd.client.collection import Collection
 from cbdd.client.command_cursor import CommandCursor
-from cbdd.client.commands import list_collections, run_command
+from cbdd.client.commands import list_collections, run_command, server_status
 from cbdd.client.modify_collection import modify_collection
 from cbdd.client.session import ClientSession, session_for
 from cbdd.client.settings import ReadPreferenceMode, Settings, durability_of
@@ -81,7 +81,7 @@ class Database(Settings, Generic[DocumentT]):
         read_concern: ReadConcern | None = None,
     ) -> Database[Any]:
         """Return this database with other options; those not given stay."""
-        return Database(
+        return type(self)(
             self._client,
             self._name,
             codec_options or self.codec_options,
@@ -93,7 +93,7 @@ class Database(Settings, Generic[DocumentT]):
     # -- collections -----------------------------------------------------------------------
 
     def __getitem__(self, name: str) -> Collection[DocumentT]:
-        return Collection(self, name)
+        return self._client._collection_class(self, name)
 
     def __getattr__(self, name: str) -> Collection[DocumentT]:
         if name.startswith("_"):
@@ -112,7 +112,7 @@ class Database(Settings, Generic[DocumentT]):
         read_concern: ReadConcern | None = None,
     ) -> Collection[DocumentT]:
         """Return a collection with its own options."""
-        return Collection(
+        return self._client._collection_class(
             self, name, False, codec_options, read_preference, write_concern, read_concern
         )
 
@@ -268,8 +268,8 @@ class Database(Settings, Generic[DocumentT]):
         comment: object = None,
         **kwargs: Any,
     ) -> dict[str, Any]:
-        """Run a command: ping, buildInfo, hello, listDatabases, dbStats, collStats, validate or
-        collMod.
+        """Run a command: ping, buildInfo, hello, listDatabases, dbStats, collStats, validate,
+        serverStatus or collMod.
 
         :param check: whether an error raises; else its document is returned.
         :raises OperationFailure: code 59 for any other command.
@@ -287,8 +287,13 @@ class Database(Settings, Generic[DocumentT]):
                     durability_of(self.write_concern),
                     lambda writers: modify_collection(writers, self._name, document),
                 )
+            if next(iter(document)).lower() == "serverstatus":
+                return server_status(store)
             return store.read(
-                session, lambda txn: run_command(store.catalog, txn, self._name, document)
+                session,
+                lambda txn: run_command(store.catalog, txn, self._name, document),
+                next(iter(document)),
+                self._name,
             )
         except OperationFailure as error:
             details = dict(error.details or {})

@@ -9,11 +9,13 @@ from typing import Any, Final
 
 from bson.codec_options import CodecOptions, DatetimeConversion
 from pymongo.errors import ConfigurationError, PyMongoError
+from pymongo.monitoring import CommandListener, _EventListener
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
 from cbdd.catalog.namespace import check_database_name
+from cbdd.client.operations import SLOW_SECONDS
 from cbdd.client.settings import ReadPreferenceMode
 from cbdd.errors import UsageError
 from cbdd.storage import StorageEngine, StorageOptions
@@ -96,6 +98,8 @@ class ClientOptions:
         self._chosen = frozenset(storage)
         self.named_database = _named_database(_take(driver, "defaultdatabase"))
         self.stem_database = _stem_database(path)
+        self.slow_seconds = _slow_seconds(_take(driver, "slowoperationseconds"))
+        self.event_listeners = _event_listeners(_take(driver, "eventlisteners"))
         self.codec_options = _codec_options(driver)
         self.write_concern = _write_concern(driver)
         self.read_concern = _read_concern(driver)
@@ -129,6 +133,30 @@ class ClientOptions:
 def _take(driver: dict[str, Any], name: str) -> Any:
     """Take an option out and return its value, None when it was not given."""
     return driver.pop(name, ("", None))[1]
+
+
+def _slow_seconds(value: object) -> float:
+    if value is None:
+        return SLOW_SECONDS
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
+        raise ValueError(f"slow_operation_seconds must be 0 or more, not {value!r}")
+    return float(value)
+
+
+def _event_listeners(value: object) -> list[CommandListener]:
+    """Return the command listeners; those of servers and connections have nothing to hear here."""
+    if value is None:
+        return []
+    if not isinstance(value, (list, tuple)):
+        raise TypeError(f"event_listeners must be a list or a tuple, not {type(value)}")
+    for each in value:
+        if not isinstance(each, _EventListener):
+            raise TypeError(
+                "Listeners for event_listeners must be either a CommandListener, "
+                "ServerHeartbeatListener, ServerListener, TopologyListener, or "
+                f"ConnectionPoolListener, not {type(each)}"
+            )
+    return [each for each in value if isinstance(each, CommandListener)]
 
 
 def _named_database(name: object) -> str | None:

@@ -239,7 +239,8 @@ class ClientSession:
         write_concern = self._transaction_options.write_concern
         assert write_concern is not None
         try:
-            writers.txn.commit(durability_of(write_concern) or self._client._store.durability)
+            with self._client._told({"commitTransaction": 1}, "admin"):
+                writers.txn.commit(durability_of(write_concern) or self._client._store.durability)
             self._commit_error = None
         except DurabilityError as error:
             error._add_error_label(UNKNOWN_COMMIT)
@@ -263,7 +264,8 @@ class ClientSession:
         if self._state in (COMMITTED, COMMITTED_EMPTY):
             raise InvalidOperation("Cannot call abortTransaction after calling commitTransaction")
         self._state = ABORTED
-        self._end_writers()
+        with self._client._told({"abortTransaction": 1}, "admin"):
+            self._end_writers()
 
     def with_transaction(
         self,

@@ -50,9 +50,12 @@ class WriteTarget:
         self.database = database
         self.name = name
 
+    def __str__(self) -> str:
+        return f"{self.database}.{self.name}"
+
     def write(self, operation: str, work: Callable[[CollectionWriters], T]) -> T:
         """Run `work` in one transaction, see `Store.write`."""
-        return self._store.write(self._session, operation, self._durability, work)
+        return self._store.write(self._session, operation, self._durability, work, self)
 
     def find(self, writers: CollectionWriters) -> CollectionWriter | None:
         """Return the writer of the collection, None when there is no such collection."""

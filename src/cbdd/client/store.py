@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from time import perf_counter
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from pymongo.errors import ExecutionTimeout, InvalidOperation
@@ -19,6 +20,7 @@ from cbdd.catalog import Catalog, CollectionWriters
 from cbdd.catalog.check import check_catalog, name_owners
 from cbdd.client.arguments import check_time
 from cbdd.client.expiry import ExpirySweeper
+from cbdd.client.operations import SLOW_SECONDS, OperationLog
 from cbdd.errors import CbddError
 from cbdd.query.implication import QueryFilters
 from cbdd.storage import Clock, Randomness, ReadTransaction, StorageEngine, WriteTransaction
@@ -57,13 +59,16 @@ class Store:
         clock: Clock,
         randomness: Randomness,
         read_only: bool = False,
+        slow_seconds: float = SLOW_SECONDS,
     ) -> None:
+        self.operations = OperationLog(slow_seconds)
         self.path = path
         self.engine = engine
         self.durability = durability
         self.catalog = Catalog(engine, clock, randomness, QueryFilters())
         self.clock = clock
         self.randomness = randomness
+        self.opened_us = clock.now_us()
         self.is_closed = False
         self._sweeper = ExpirySweeper(self)
         self._may_sweep = engine.options.background and not read_only
@@ -99,9 +104,28 @@ class Store:
         self.require_open()
         return self.engine.begin_read()
 
-    def read(self, session: ClientSession | None, work: Callable[[ReadTransaction], T]) -> T:
-        """Run a statement that only reads."""
+    def read(
+        self,
+        session: ClientSession | None,
+        work: Callable[[ReadTransaction], T],
+        operation: str = "query",
+        namespace: object = "",
+    ) -> T:
+        """Run a statement that only reads.
+
+        :param operation: what it is counted as; ``namespace`` is what it works on, for the log.
+        """
         self.require_open()
+        started = perf_counter()
+        failed = True
+        try:
+            result = self._read(session, work)
+            failed = False
+        finally:
+            self.operations.note(operation, namespace, started, failed)
+        return result
+
+    def _read(self, session: ClientSession | None, work: Callable[[ReadTransaction], T]) -> T:
         if session is not None:
             shared = session._reading()
             if shared is not None:
@@ -126,12 +150,29 @@ class Store:
         operation: str,
         durability: str | None,
         work: Callable[[CollectionWriters], T],
+        namespace: object = "",
     ) -> T:
         """Run a statement that writes, and commit it unless it is part of a transaction.
 
         Whatever `work` raises takes back all it did; what must stay, it reports and returns.
         """
         self.require_open()
+        started = perf_counter()
+        failed = True
+        try:
+            result = self._write(session, operation, durability, work)
+            failed = False
+        finally:
+            self.operations.note(operation, namespace, started, failed)
+        return result
+
+    def _write(
+        self,
+        session: ClientSession | None,
+        operation: str,
+        durability: str | None,
+        work: Callable[[CollectionWriters], T],
+    ) -> T:
         if session is not None and session.in_transaction:
             writers = session._writing(operation)
             try:
