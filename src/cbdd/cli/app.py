@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 
 from cbdd.build_info import build_kind
 from cbdd.cli.backup import backup
+from cbdd.cli.bundle import bundle
 from cbdd.cli.check import check
 from cbdd.cli.checkpoint import checkpoint
 from cbdd.cli.compact import compact
@@ -119,6 +120,7 @@ app.command("recover")(recover)
 app.command("compact")(compact)
 app.command("backup")(backup)
 app.command("restore")(restore)
+app.command("bundle")(bundle)
 app.command("events")(events)
 app.command("explain")(explain)
 app.add_typer(wal)

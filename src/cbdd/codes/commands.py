@@ -89,6 +89,20 @@ COMMAND_CODES: Final = (
         "Make room in the archive, or give the right directory as `archive`.",
     ),
     Code(
+        "BUNDLE_INVALID",
+        COMMANDS,
+        INFO,
+        "A file is no bundle, or a damaged one, or larger than a bundle is.",
+        "Ask the sender for another.",
+    ),
+    Code(
+        "BUNDLE_KEY",
+        COMMANDS,
+        INFO,
+        "A file was named as the key of a bundle that holds none.",
+        "Name the file that `cbdd bundle` has made.",
+    ),
+    Code(
         "ORIGINAL_CHANGED",
         COMMANDS,
         SEV_2,
