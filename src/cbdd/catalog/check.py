@@ -1,8 +1,11 @@
 """Checking what storage cannot know: that trees hold documents and indexes that agree.
 
 For each collection: every record is a document that may be stored, with `_id` in front; each index
-holds every key its documents ask for, under the right record, and no more. That no key is missing
-and that the numbers agree together say that there is none too many, so memory stays bounded.
+holds every key its documents ask for, under the right record, and no more. Entries are compared as
+two multisets by the sum of their hashes, one summed over the documents and one over the index;
+only an index whose sums differ is looked at entry by entry, to say what is wrong. Two different
+multisets have one sum with a probability of 2^-64.
+
 For the file: each tree belongs to one collection, each collection's trees exist, and sequences are
 ahead of what they gave out.
 """
@@ -11,6 +14,7 @@ from __future__ import annotations
 
 from typing import Final
 
+import xxhash
 from bson.errors import InvalidBSON, InvalidDocument
 from pymongo.errors import PyMongoError
 
@@ -28,9 +32,11 @@ from cbdd.document.filter import FilterCompiler
 from cbdd.document.raw import find_field
 from cbdd.document.validate import validate_document
 from cbdd.errors import CorruptDataError
-from cbdd.index.keys import extract_keys
+from cbdd.index.definition import IndexDefinition
+from cbdd.index.keys import KeySet, extract_keys
 from cbdd.storage import ReadTransaction
 from cbdd.storage.check import Problem, page_of
+from cbdd.storage.yield_point import YIELD_INTERVAL, yield_point
 
 _ID_ELEMENT: Final = 4
 MAX_PROBLEMS_PER_COLLECTION: Final = 100
@@ -126,28 +132,30 @@ def check_collection(txn: ReadTransaction, entry: CollectionEntry) -> list[Probl
             checker.check_records()
         except CorruptDataError as error:
             checker.problems.append(_damage(error, entry.namespace, entry.record_tree))
-    return checker.damaged + checker.problems
+    return checker.problems
 
 
 class _CollectionChecker:
-    """Walks the records of one collection and asks each index for their keys."""
+    """Walks the records of one collection once, and each of its indexes."""
 
     def __init__(self, txn: ReadTransaction, entry: CollectionEntry) -> None:
         self.txn = txn
         self.entry = entry
         self.problems: list[Problem] = []
-        self.expected: list[int] = [0] * len(entry.indexes)
-        self.unreadable: set[int] = set()
-        """Positions of indexes with damaged pages: the documents are checked without them."""
         self.document_bytes = 0
-        self.damaged: list[Problem] = []
+        self._sums: list[int] = [0] * len(entry.indexes)
+        self._expected: list[int] = [0] * len(entry.indexes)
 
     def check_records(self) -> None:
-        """Check each record and its index entries, then the number of index entries."""
+        """Check each record, then each index against what the documents ask for."""
         cursor = self.txn.cursor(self.entry.record_tree)
         more = cursor.first()
+        done = 0
         while more and len(self.problems) < MAX_PROBLEMS_PER_COLLECTION:
             self._check_record(cursor.key, cursor.value)
+            done += 1
+            if done % YIELD_INTERVAL == 0:
+                yield_point()
             more = cursor.step()
         if self.problems:
             return
@@ -159,17 +167,47 @@ class _CollectionChecker:
                     f"its documents have {self.document_bytes} bytes, the catalog says {noted}",
                     self.entry.record_tree,
                 )
-        for position, definition in enumerate(self.entry.indexes):
-            if position in self.unreadable:
-                continue
-            found = self.txn.count(definition.tree_id)
-            if found != self.expected[position]:
-                self.note(
-                    "INDEX_COUNT",
-                    f"index {definition.name} has {found} entries, the documents ask for "
-                    f"{self.expected[position]}",
-                    definition.tree_id,
-                )
+        for position in range(len(self.entry.indexes)):
+            definition = self.entry.indexes[position]
+            try:
+                self._check_index(position)
+            except CorruptDataError as error:
+                what = f"{self.entry.namespace}: index {definition.name}"
+                self.problems.append(_damage(error, what, definition.tree_id))
+
+    def _check_index(self, position: int) -> None:
+        """Compare one index with the documents; find out what is wrong if they differ."""
+        definition = self.entry.indexes[position]
+        if self._index_sum(definition) == self._sums[position]:
+            return
+        before = len(self.problems)
+        cursor = self.txn.cursor(self.entry.record_tree)
+        more = cursor.first()
+        while more and len(self.problems) < MAX_PROBLEMS_PER_COLLECTION:
+            self._compare_entries(definition, cursor.key, cursor.value)
+            more = cursor.step()
+        found = self.txn.count(definition.tree_id)
+        if len(self.problems) == before:  # none is missing, so there are some too many
+            self.note(
+                "INDEX_COUNT",
+                f"index {definition.name} has {found} entries, the documents ask for "
+                f"{self._expected[position]}",
+                definition.tree_id,
+            )
+
+    def _index_sum(self, definition: IndexDefinition) -> int:
+        """The sum over an index: of each entry key string, record id and types in this order."""
+        total = 0
+        cursor = self.txn.cursor(definition.tree_id)
+        more = cursor.first()
+        done = 0
+        while more:
+            total += xxhash.xxh3_64_intdigest(cursor.key + cursor.value)
+            done += 1
+            if done % YIELD_INTERVAL == 0:
+                yield_point()
+            more = cursor.step()
+        return total
 
     def note(self, code: str, message: str, tree_id: int) -> None:
         """Add a problem of this collection."""
@@ -190,30 +228,43 @@ class _CollectionChecker:
             self.note("RECORD_WITHOUT_ID", f"record {record_id} does not begin with _id", tree_id)
             return
         self.document_bytes += len(document)
-        for position, definition in enumerate(self.entry.indexes):
-            if position in self.unreadable:
+        indexes = self.entry.indexes
+        for position in range(len(indexes)):
+            definition = indexes[position]
+            extracted = self._extract(definition, record_key, document)
+            if extracted is None:
                 continue
-            try:
-                self._check_keys(position, record_key, document)
-            except CorruptDataError as error:
-                what = f"{self.entry.namespace}: index {definition.name}"
-                self.damaged.append(_damage(error, what, definition.tree_id))
-                self.unreadable.add(position)
+            total = 0
+            for key in extracted.keys:
+                total += xxhash.xxh3_64_intdigest(key + record_key + extracted.types)
+            self._sums[position] += total
+            self._expected[position] += len(extracted.keys)
 
-    def _check_keys(self, position: int, record_key: bytes, document: bytes) -> None:
-        definition = self.entry.indexes[position]
-        record_id = decode_record_id(record_key)
+    def _extract(
+        self, definition: IndexDefinition, record_key: bytes, document: bytes
+    ) -> KeySet | None:
+        """The keys a document asks for; None, and a problem, when there can be none."""
         try:
             extracted = extract_keys(definition, document)
         except PyMongoError as error:
+            record_id = decode_record_id(record_key)
             self.note("INDEX_KEYS", f"record {record_id}: {error}", definition.tree_id)
-            return
+            return None
         if extracted.is_multikey and not definition.is_multikey:
+            record_id = decode_record_id(record_key)
             self.note(
                 "INDEX_MULTIKEY",
                 f"record {record_id} has an array in index {definition.name}, which is not marked",
                 definition.tree_id,
             )
+        return extracted
+
+    def _compare_entries(
+        self, definition: IndexDefinition, record_key: bytes, document: bytes
+    ) -> None:
+        """Look up each entry that a document asks for."""
+        record_id = decode_record_id(record_key)
+        extracted = extract_keys(definition, document)
         for key in extracted.keys:
             if definition.is_unique:
                 found = self.txn.get(definition.tree_id, key)
@@ -236,7 +287,6 @@ class _CollectionChecker:
                     f"{record_id}, its document {extracted.types.hex() or 'usual'}",
                     definition.tree_id,
                 )
-        self.expected[position] += len(extracted.keys)
 
 
 def _claim_tree(

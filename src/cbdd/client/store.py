@@ -213,10 +213,10 @@ class Store:
 
         return check
 
-    def check(self, progress: Progress = None) -> CheckReport:
+    def check(self, progress: Progress = None, skips_unchanged: bool = False) -> CheckReport:
         """Check the pages and trees, then the documents and indexes in them."""
         self.require_open()
-        report = self.engine.check(progress)
+        report = self.engine.check(progress, skips_unchanged)
         with self.engine.begin_read() as txn:
             known = {(problem.code, problem.page) for problem in report.problems if problem.page}
             report.problems.extend(

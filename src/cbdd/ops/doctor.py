@@ -184,7 +184,7 @@ def _examine(
     if diagnosis.is_quick:
         return
     try:
-        problems = client.check(progress=progress).problems
+        problems = client._store.check(progress, skips_unchanged=True).problems
     except CbddError as error:
         diagnosis.findings.append(_of_error(error, diagnosis.path))
         return

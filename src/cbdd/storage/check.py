@@ -106,10 +106,14 @@ class CheckReport:
         }
 
 
-def check_database(state: DatabaseState, progress: Progress = None) -> CheckReport:
+def check_database(
+    state: DatabaseState, progress: Progress = None, skips_unchanged: bool = False
+) -> CheckReport:
     """Check the newest checkpoint on disk and the newest commit in memory.
 
     :param progress: called now and then with the pages read and all pages.
+    :param skips_unchanged: leave out trees in memory that the log has not changed, for a file that
+        was just opened.
     """
     report = CheckReport()
     key = state.next_owner()
@@ -129,12 +133,20 @@ def check_database(state: DatabaseState, progress: Progress = None) -> CheckRepo
         on_disk.check_disk(directory, base)
         checker = _Checker(state, report, meta, False)
         for number in sorted(snapshot.trees):
-            checker.check_tree(snapshot.trees[number], number)
+            if not skips_unchanged or not _is_unchanged(snapshot.trees[number], base.get(number)):
+                checker.check_tree(snapshot.trees[number], number)
             report.entries += snapshot.trees[number].count
             report.trees += 1
     finally:
         release_snapshot(state, key)
     return report
+
+
+def _is_unchanged(tree: Tree, on_disk: Tree | None) -> bool:
+    """Whether a tree is the one on disk, which was walked already."""
+    if on_disk is None or tree.count != on_disk.count:
+        return False
+    return isinstance(tree.root, bytes) and tree.root == on_disk.root
 
 
 class _Checker:

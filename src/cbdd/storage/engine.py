@@ -169,13 +169,14 @@ class StorageEngine:
         release_leftovers(self._state)
         run_checkpoint(self._state, True)
 
-    def check(self, progress: Progress = None) -> CheckReport:
+    def check(self, progress: Progress = None, skips_unchanged: bool = False) -> CheckReport:
         """Verify every page, checksum, order, count and the freelist; changes nothing.
 
         :param progress: called now and then with the pages read and all pages.
+        :param skips_unchanged: see `check_database`.
         """
         with self.begin_read():
-            return check_database(self._state, progress)
+            return check_database(self._state, progress, skips_unchanged)
 
     def backup(self, target: str, base: str = "", progress: Progress = None) -> Backup:
         """Copy the database to a new directory while others go on writing, see `backup.py`.

@@ -24,6 +24,33 @@ from cbdd.storage.page import (
 from cbdd.storage.pager import Pager
 
 _CACHE_BYTES: Final = 1 << 20
+_META_FIELDS: Final = (
+    "min_reader",
+    "min_writer",
+    "page_size",
+    "uuid",
+    "generation",
+    "is_clean",
+    "page_count",
+    "checkpoint_lsn",
+    "directory_page",
+    "directory_checksum",
+    "directory_count",
+    "freelist_page",
+    "freelist_length",
+    "freelist_checksum",
+    "first_segment",
+    "first_salt",
+    "next_segment",
+    "timeline",
+    "written_us",
+    "created_us",
+    "chain",
+    "may_ignore",
+    "must_not_write",
+    "must_not_read",
+    "writer_version",
+)
 Row = dict[str, Any]
 
 
@@ -73,7 +100,7 @@ def _meta_row(copy: MetaCopy) -> Row:
 
 def meta_facts(meta: Meta) -> Row:
     """The fields of a meta page for JSON."""
-    facts = {name: value for name, value in vars(meta).items() if name != "slot"}
+    facts: Row = {name: getattr(meta, name) for name in _META_FIELDS}
     facts["uuid"] = meta.uuid.hex()
     for name in ("directory_checksum", "freelist_checksum", "chain", "first_salt", "timeline"):
         facts[name] = f"{facts[name]:016x}"
