@@ -134,6 +134,8 @@ soak: compiled
 
 codes: venv
 	$(VENV)/bin/python -c 'from cbdd.codes import to_markdown; print(to_markdown(), end="")' > docs/codes.md
+	$(VENV)/bin/python -c 'from cbdd.ops.doctor_schema import schema_text; print(schema_text(), end="")' \
+		> docs/doctor.schema.json
 
 bench: compiled
 	$(COMPILED)/bin/python benchmarks/side_by_side.py

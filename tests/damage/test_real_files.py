@@ -178,7 +178,6 @@ def test_check_of_a_damaged_page_names_it_and_ends_with_3(killed: Contents, tmp_
         ("meta", "META_DAMAGED", DAMAGED),
         ("empty", "EMPTY_FILE", CANNOT_OPEN),
         ("other", "NOT_A_DATABASE", CANNOT_OPEN),
-        ("log", "WAL_MISSING", DAMAGED),
     ],
 )
 def test_check_of_a_file_that_cannot_be_opened_says_why(
@@ -190,19 +189,21 @@ def test_check_of_a_file_that_cannot_be_opened_says_why(
         "meta": replaced(replaced(data, 60, b"??????"), 32768 + 60, b"??????"),
         "empty": b"",
         "other": b"?" * len(data),
-        "log": data,
     }[damage]
     if damage == "meta":
         main = replaced(replaced(main, 16384 + 60, b"??????"), 49152 + 60, b"??????")
-    contents = {**killed, "shop.cbdd": main}
-    if damage == "log":
-        del contents[log_of(killed)]
-    path = laid_out(tmp_path, contents)
+    path = laid_out(tmp_path, {**killed, "shop.cbdd": main})
     result = run("check", str(path))
     assert result.exit_code == exit_code, result.output
     assert code in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1
     assert path.read_bytes() == main
+
+
+def test_check_of_a_file_without_its_log_tells_it(killed: Contents, tmp_path: Path) -> None:
+    contents = {name: data for name, data in killed.items() if name != log_of(killed)}
+    result = run("check", str(laid_out(tmp_path, contents)))
+    assert (result.exit_code, "WAL_MISSING" in result.stdout) == (DAMAGED, True)
 
 
 def test_check_of_a_log_with_a_hole_tells_it(killed: Contents, tmp_path: Path) -> None:

@@ -45,14 +45,16 @@ def _show(diagnosis: Diagnosis) -> None:
     facts = diagnosis.facts
     size = f", {size_text(facts['file_size_bytes'])}" if "file_size_bytes" in facts else ""
     console.print(f"{printable(diagnosis.path)}{size}", markup=False)
+    shown: set[str] = set()
     for finding in diagnosis.findings:
-        _show_finding(console, finding)
+        _show_finding(console, finding, shown)
     how = "looked at" if diagnosis.is_quick or not diagnosis.can_open else "every page read"
     text = VERDICTS[diagnosis.verdict]
     console.print(f"\nverdict: {text} ({how} in {diagnosis.seconds:.1f} s)", markup=False)
 
 
-def _show_finding(console: Console, finding: Finding) -> None:
+def _show_finding(console: Console, finding: Finding, shown: set[str]) -> None:
+    """Show a finding, with the commands that none before it had."""
     console.print()
     console.print(f"{finding.severity} {finding.code}", style=_STYLES[finding.severity])
     console.print(f"  {printable(finding.message)}", markup=False)
@@ -61,4 +63,7 @@ def _show_finding(console: Console, finding: Finding) -> None:
         console.print(f"  {documents:,} documents cannot be read", markup=False)
     console.print(f"  {finding.advice}", markup=False)
     for command in finding.commands:
+        if command in shown:
+            continue
+        shown.add(command)
         console.print(f"  $ {printable(command)}", markup=False)

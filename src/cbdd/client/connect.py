@@ -11,6 +11,7 @@ from pymongo.errors import ConfigurationError
 from cbdd.client.client import Client
 from cbdd.client.options import STORAGE_OPTIONS
 
+_OF_FILES: Final = ("default_database", "mode", "slow_operation_seconds")
 _URI_SCHEMES: Final = ("mongodb://", "mongodb+srv://")
 
 
@@ -24,10 +25,12 @@ def connect(path_or_uri: str | os.PathLike[str], **options: Any) -> Client[dict[
     :param path_or_uri: path of the file, or a MongoDB URI.
     :param options: of the file: ``page_size_bytes``, ``cache_size_bytes``, ``durability``
         (``"full"``, ``"normal"`` or ``"off"``), ``checkpoint_log_bytes``,
-        ``lock_timeout_seconds``, ``read_only``, ``salvage``, ``must_exist``;
+        ``lock_timeout_seconds``, ``must_exist``, ``archive``; ``mode``: ``"rw"``, ``"ro"`` for
+        reading only, ``"salvage"`` for reading what is left of a damaged file (also as
+        ``read_only`` and ``salvage``); ``slow_operation_seconds``;
         ``default_database``, else the name of the file without its ending; and of PyMongo's
-        client: ``document_class``, ``tz_aware``, ``tzinfo``, ``type_registry``,
-        ``uuidRepresentation``, ``datetime_conversion``, ``w``, ``journal``.
+        client: ``event_listeners``, ``document_class``, ``tz_aware``, ``tzinfo``,
+        ``type_registry``, ``uuidRepresentation``, ``datetime_conversion``, ``w``, ``journal``.
     :raises NotADatabaseError: the file is something else.
 
     >>> import cbdd
@@ -47,14 +50,14 @@ def connect(path_or_uri: str | os.PathLike[str], **options: Any) -> Client[dict[
 
 
 def _connect_to_cluster(uri: str, options: dict[str, Any]) -> MongoClient[dict[str, Any]]:
-    if options.get("read_only"):
+    if options.get("read_only") or options.get("mode") not in (None, "rw"):
         raise ConfigurationError("read_only=True opens a file for reading, not a MongoDB URI")
     if options.get("default_database") is not None:
         raise ConfigurationError("name the default database in the URI: mongodb://host/name")
     driver = {
         name: value
         for name, value in options.items()
-        if name not in STORAGE_OPTIONS and name != "default_database"
+        if name not in STORAGE_OPTIONS and name not in _OF_FILES
     }
     if options.get("durability") == "full":
         driver.setdefault("journal", True)

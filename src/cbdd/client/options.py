@@ -39,6 +39,7 @@ STORAGE_OPTIONS: Final = (
     "archive_retention_seconds",
 )
 
+_MODES: Final = ("rw", "ro", "salvage")
 _PER_CLIENT: Final = frozenset(
     ["durability", "must_exist", "page_size_bytes", "read_only", "salvage"]
 )
@@ -92,6 +93,7 @@ class ClientOptions:
                 storage[name] = value
             else:
                 driver[name.lower().replace("_", "")] = (name, value)
+        _apply_mode(_take(driver, "mode"), storage)
         if "archive" in storage:
             storage["archive"] = os.path.abspath(os.fspath(storage["archive"]))
         self.storage = StorageOptions(**storage)
@@ -133,6 +135,18 @@ class ClientOptions:
 def _take(driver: dict[str, Any], name: str) -> Any:
     """Take an option out and return its value, None when it was not given."""
     return driver.pop(name, ("", None))[1]
+
+
+def _apply_mode(mode: object, storage: dict[str, Any]) -> None:
+    """Read ``mode``: ``"rw"``, ``"ro"`` for reading only, ``"salvage"`` for what is not damaged."""
+    if mode is None:
+        return
+    if mode not in _MODES:
+        raise UsageError("OPTION", f"mode is {mode!r}", "use 'rw', 'ro' or 'salvage'")
+    if "read_only" in storage or "salvage" in storage:
+        raise UsageError("OPTION", "mode with read_only or salvage", "give one of them")
+    storage["read_only"] = mode != "rw"
+    storage["salvage"] = mode == "salvage"
 
 
 def _slow_seconds(value: object) -> float:

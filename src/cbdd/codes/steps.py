@@ -12,7 +12,7 @@ RECOVER: Final = (
 )
 READ_REST: Final = f"{KEEP} Other collections stay readable. {RECOVER}"
 SALVAGE: Final = (
-    f"{KEEP} `connect(path, read_only=True, salvage=True)` reads what is before the damage. "
+    f"{KEEP} `connect(path, mode="salvage")` reads what is before the damage. "
     f"{RECOVER}"
 )
 REOPEN: Final = "Close the database in every process, then open it again."

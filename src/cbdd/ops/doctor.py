@@ -128,18 +128,10 @@ def diagnose(
     started = time.perf_counter()
     diagnosis = Diagnosis(os.path.realpath(path), quick)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NetworkFileSystemWarning)
-            client: Client[dict[str, Any]] = connect(
-                path,
-                must_exist=True,
-                read_only=True,
-                salvage=True,
-                datetime_conversion="DATETIME_AUTO",
-            )
+        client = _open(path, salvage=True)
     except CbddError as error:
         diagnosis.can_open = False
-        diagnosis.findings.append(_of_error(error, diagnosis.path))
+        diagnosis.findings.append(_of_error(_plain_error(path, error), diagnosis.path))
     else:
         with client:
             _examine(client, diagnosis, progress)
@@ -154,14 +146,39 @@ def diagnose(
     return diagnosis
 
 
+def _open(path: str, salvage: bool) -> Client[dict[str, Any]]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NetworkFileSystemWarning)
+        return connect(
+            path,
+            must_exist=True,
+            read_only=True,
+            salvage=salvage,
+            datetime_conversion="DATETIME_AUTO",
+        )
+
+
+def _plain_error(path: str, error: CbddError) -> CbddError:
+    """What opening the file says that was not asked to make the best of it."""
+    try:
+        _open(path, salvage=False).close()
+    except CbddError as plain:
+        return plain
+    return error
+
+
 def _of_error(error: CbddError, path: str) -> Finding:
-    where: dict[str, object] = {
-        name: value
-        for name, value in error.details.items()
-        if name != "path" and isinstance(value, (int, str))
-    }
     severity = error.severity if error.severity != INFO else SEV_2
-    return Finding(error.code, severity, error.message, where)
+    return Finding(error.code, severity, error.message, _plain(error.details))
+
+
+def _plain(details: dict[str, object]) -> dict[str, object]:
+    """What an error says of itself that is fit for JSON."""
+    return {
+        name: value
+        for name, value in details.items()
+        if name not in ("path", "severity") and isinstance(value, (int, str))
+    }
 
 
 def _examine(
@@ -176,7 +193,7 @@ def _examine(
         diagnosis.findings.append(_of_error(error, diagnosis.path))
     opening = client.recovery_report
     for each in opening.findings:
-        finding = Finding(each.code, each.severity, each.message)
+        finding = Finding(each.code, each.severity, each.message, _plain(each.details))
         if each.code in _CHECKPOINT_CODES:
             finding.commands = [f"cbdd checkpoint {shlex.quote(diagnosis.path)}"]
         diagnosis.findings.append(finding)

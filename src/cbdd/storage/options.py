@@ -25,8 +25,9 @@ class StorageOptions:
     :param checkpoint_log_bytes: log size at which a checkpoint starts by itself.
     :param lock_timeout_seconds: how long to wait for a lock another process holds.
     :param read_only: never write; works on read-only media.
-    :param salvage: with ``read_only``: open although the end of the log is damaged, and show what
-        is before the damage. Without it such a file is refused.
+    :param salvage: with ``read_only``: open although the log is damaged or missing, or the file is
+        cut, and show what is before the damage; what is behind raises. Without it such a file is
+        refused.
     :param must_exist: fail rather than create the file.
     :param background: checkpoints and interval syncs run on a thread; else inline, as tests want.
     :param flight_recorder: keep ``NAME-events``.

@@ -93,6 +93,7 @@ def _report_copies(state: DatabaseState, copies: list[MetaCopy]) -> None:
                 "SEV-3",
                 f"the meta page copy at offset {copy.offset} is damaged ({copy.status}); "
                 "another one was used",
+                {"offset": copy.offset},
             )
 
 
@@ -116,7 +117,7 @@ def _judge_leftovers(state: DatabaseState) -> None:
         if last > state.meta.checkpoint_lsn or (
             number >= state.meta.next_segment and last > segment.header.previous_lsn
         ):
-            raise CorruptDataError(
+            error = CorruptDataError(
                 "WAL_NEWER_THAN_META",
                 f"{state.path} was closed cleanly at LSN {state.meta.checkpoint_lsn}, but "
                 f"{segment_path(state.path, number)} goes on to LSN {last}: the database file is "
@@ -130,6 +131,9 @@ def _judge_leftovers(state: DatabaseState) -> None:
                     "checkpoint_lsn": state.meta.checkpoint_lsn,
                 },
             )
+            if not state.options.salvage:
+                raise error
+            note(state, error)
 
 
 def _last_lsn(state: DatabaseState, segment: Segment) -> int:
@@ -174,7 +178,13 @@ def _prepare_segments(state: DatabaseState) -> None:
 
 def _redo(state: DatabaseState) -> None:
     meta = state.meta
-    first = _first_segment(state, meta)
+    try:
+        first = _first_segment(state, meta)
+    except CorruptDataError as error:
+        if not state.options.salvage:
+            raise
+        note(state, error)
+        return
     stop = _apply(state)
     # A segment whose seal was damaged may still be continued exactly by the next one.
     while stop in ("bad", "zero") and _continues_without_seal(state):
@@ -199,6 +209,7 @@ def _redo(state: DatabaseState) -> None:
             "SEV-2" if tail.frames else "info",
             f"{tail.bytes} bytes after LSN {position.lsn} were cut from segment "
             f"{position.segment}{whole}; none of it was acknowledged as durable",
+            {"segment": position.segment, "offset": position.offset, "lsn": position.lsn},
         )
 
 
@@ -209,8 +220,15 @@ def _apply(state: DatabaseState) -> str:
     except CorruptDataError as error:
         if not state.options.salvage:
             raise
-        state.report.add(error.code, "SEV-1", str(error))
+        note(state, error)
         return MALFORMED
+
+
+def note(state: DatabaseState, error: CorruptDataError) -> None:
+    """Report what would be raised if reading what is left had not been asked for."""
+    details = dict(error.details)
+    details.pop("path", None)
+    state.report.add(error.code, "SEV-1", error.message, details)
 
 
 def _first_segment(state: DatabaseState, meta: Meta) -> Segment:
@@ -399,20 +417,24 @@ def _hole(state: DatabaseState, position: Position, proven: int, stop: str) -> N
         "found": position.lsn,
         "severity": "SEV-1",
     }
-    state.report.add(code, "SEV-1", message)
+    error = CorruptDataError(code, message, RECOVER_STEP, details)
+    note(state, error)
     state.events.record("hole", details)
     if not state.options.salvage:
-        raise CorruptDataError(code, message, RECOVER_STEP, details)
+        raise error
 
 
 def require_length(state: DatabaseState) -> None:
-    """Raise `CorruptDataError` when the file is shorter than its meta page says."""
+    """Raise `CorruptDataError`, or note it, when the file is shorter than its meta page says."""
     size = state.io.size(state.fd)
     expected = state.meta.page_count * state.meta.page_size
     if size < expected:
-        raise CorruptDataError(
+        error = CorruptDataError(
             "FILE_TRUNCATED",
             f"{state.path} has {size} bytes, its meta page says {expected}",
             "keep the file; run `cbdd recover`, or restore a backup",
             {"path": state.path, "found": size, "expected": expected},
         )
+        if not state.options.salvage:
+            raise error
+        note(state, error)

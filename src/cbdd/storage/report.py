@@ -8,16 +8,25 @@ NETWORK_FILE_SYSTEM: Final = "NETWORK_FILE_SYSTEM"
 
 
 class Finding:
-    """One thing worth knowing, with a stable code and a severity (info, SEV-3, SEV-2, SEV-1)."""
+    """One thing worth knowing, with a stable code and a severity (info, SEV-3, SEV-2, SEV-1).
 
-    def __init__(self, code: str, severity: str, message: str) -> None:
+    ``details`` has facts for programs: segment, offset, lsn and the like.
+    """
+
+    def __init__(self, code: str, severity: str, message: str, details: dict[str, object]) -> None:
         self.code = code
         self.severity = severity
         self.message = message
+        self.details = details
 
     def to_dict(self) -> dict[str, object]:
         """The finding for JSON."""
-        return {"code": self.code, "severity": self.severity, "message": self.message}
+        return {
+            "code": self.code,
+            "severity": self.severity,
+            "message": self.message,
+            "details": self.details,
+        }
 
 
 class RecoveryReport:
@@ -41,12 +50,14 @@ class RecoveryReport:
         self.duration_seconds = 0.0
         self.findings: list[Finding] = []
 
-    def add(self, code: str, severity: str, message: str) -> None:
+    def add(
+        self, code: str, severity: str, message: str, details: dict[str, object] | None = None
+    ) -> None:
         """Note a finding, once: a checkpoint that is tried again meets the same damage."""
         for known in self.findings:
             if known.code == code and known.message == message:
                 return
-        self.findings.append(Finding(code, severity, message))
+        self.findings.append(Finding(code, severity, message, dict(details or {})))
 
     def to_dict(self) -> dict[str, object]:
         """The report for JSON."""

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import bson
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -18,10 +19,15 @@ from cbdd.cli.failures import DAMAGED
 from cbdd.codes import CODES
 from cbdd.ops import Diagnosis, diagnose
 from cbdd.ops.doctor import AT_RISK, CANNOT_OPEN, HEALTHY, REPAIRABLE, WARNING
+from cbdd.ops.doctor_schema import SCHEMA, schema_text
+from cbdd.query.parser import parse_filter
 from cbdd.storage.meta import SLOT_OFFSETS
 from tests.damage.test_dropped import COUNT, PAGE_BYTES, damage, make
+from tests.unit.ops.inspection.test_inspection import killed, last_log
 
 pytestmark = pytest.mark.damage
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
@@ -155,8 +161,8 @@ def without_meta(data: bytes) -> bytes:
 BROKEN: dict[str, Callable[[Path], object]] = {
     "NOT_A_DATABASE": lambda path: path.write_bytes(b"SQLite format 3\0" * 1000),
     "EMPTY_FILE": lambda path: path.write_bytes(b""),
-    "NOT_FOUND": lambda path: path.unlink(),
     "FILE_TRUNCATED": lambda path: path.write_bytes(path.read_bytes()[:300_000]),
+    "NOT_FOUND": lambda path: path.unlink(),
     "META_DAMAGED": lambda path: path.write_bytes(without_meta(path.read_bytes())),
 }
 
@@ -183,6 +189,99 @@ def test_a_file_without_a_meta_page_is_recovered_whole_by_what_is_printed(path: 
     (again,) = diagnose(str(path)).findings[0].commands
     assert again != command
     run(again)
+
+
+def test_a_file_that_was_cut_tells_what_is_behind_the_cut(path: Path) -> None:
+    with cbdd.connect(path) as client:
+        client.shop.gone.insert_many([{"pad": "x" * PAGE_BYTES} for _ in range(60)])
+        client.checkpoint()
+        client.shop.things.insert_many([{"pad": "x" * PAGE_BYTES} for _ in range(60)])
+        client.checkpoint()
+        client.shop.gone.drop()
+        for _ in range(4):  # the directory of trees moves into free pages in the middle
+            client.shop.others.insert_one({})
+            client.checkpoint()
+        end = client.statistics()["page_count"]
+    assert isinstance(end, int)
+    cut = (end - 10) * PAGE_BYTES
+    path.write_bytes(path.read_bytes()[:cut])
+    diagnosis = diagnose(str(path))
+    assert diagnosis.verdict == AT_RISK
+    assert codes(diagnosis)[0] == "FILE_TRUNCATED"
+    assert diagnosis.findings[0].where["found"] == cut
+    things = [each for each in diagnosis.findings if each.where.get("collection") == "things"]
+    assert things
+    commands = {command for each in diagnosis.findings for command in each.commands}
+    recover([command for command in commands if " recover " in command])
+    shown = CliRunner().invoke(app, ["doctor", str(path)]).stdout
+    assert shown.count("cbdd recover") == 1 + shown.count("`cbdd recover")
+
+
+LOST_LOGS: dict[str, Callable[[Path], object]] = {
+    "WAL_MISSING": lambda log: log.unlink(),
+    "WAL_HEADER_DAMAGED": lambda log: log.write_bytes(b"x" + log.read_bytes()[1:]),
+    "WAL_HOLE": lambda log: log.write_bytes(
+        log.read_bytes()[:4200] + b"\xff" * 8 + log.read_bytes()[4208:]
+    ),
+}
+
+
+@pytest.mark.parametrize("code", LOST_LOGS)
+def test_what_is_wrong_with_a_log_is_told_with_its_place(tmp_path: Path, code: str) -> None:
+    path = tmp_path / "shop.cbdd"
+    killed(path)
+    LOST_LOGS[code](last_log(path))
+    before = files_of(tmp_path)
+    diagnosis = diagnose(str(path))
+    assert files_of(tmp_path) == before
+    assert diagnosis.verdict == AT_RISK
+    assert codes(diagnosis)[0] == code
+    where = diagnosis.findings[0].where
+    assert where["segment"] == int(last_segment_number(path, code))
+    if code == "WAL_HOLE":
+        assert {"offset", "lsn", "expected", "found"} <= where.keys()
+    with cbdd.connect(path, mode="salvage") as client:
+        assert client.shop.things.count_documents({}) == 1
+        assert [each.code for each in client.recovery_report.findings] == [code]
+    with pytest.raises(cbdd.CorruptDataError):
+        cbdd.connect(path)
+    command = next(each for each in diagnosis.findings[0].commands if " recover " in each)
+    run(command, 0, DAMAGED)
+
+
+def last_segment_number(path: Path, code: str) -> str:
+    numbers = sorted(each.name[-6:] for each in path.parent.glob("*-wal-*"))
+    return f"{int(numbers[-1]) + 1 if code == 'WAL_MISSING' else int(numbers[-1])}"
+
+
+def test_every_answer_is_as_the_schema_says(path: Path) -> None:
+    # MongoDB's JSON Schema has no integers.
+    schema = json.loads(json.dumps(SCHEMA).replace('"integer"', '"number"'))
+    is_right = parse_filter({"$jsonSchema": schema})
+
+    def judge() -> None:
+        facts = json.loads(CliRunner().invoke(app, ["doctor", str(path), "--json"]).stdout)
+        assert is_right.matches(bson.encode(facts)), facts
+        for finding in facts["findings"]:
+            assert not is_right.matches(
+                bson.encode({**facts, "findings": [{**finding, "code": 1}]})
+            )
+
+    judge()
+    whole = path.read_bytes()
+    for harm in BROKEN.values():
+        path.write_bytes(whole)
+        harm(path)
+        judge()
+    path.write_bytes(whole[:300_000])
+    judge()
+    path.write_bytes(whole)
+    damage(path, None, 0)
+    judge()
+
+
+def test_the_schema_is_published() -> None:
+    assert (ROOT / "docs" / "doctor.schema.json").read_text() == schema_text(), "run `make codes`"
 
 
 def test_a_folder_and_a_server_are_no_files(path: Path) -> None:

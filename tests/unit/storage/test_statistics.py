@@ -40,8 +40,13 @@ def test_numbers_of_an_open_database(bench: Bench) -> None:
 
 def test_a_report_reads_as_json() -> None:
     report = RecoveryReport()
-    report.add("WAL_TORN_TAIL", "info", "some bytes")
+    report.add("WAL_TORN_TAIL", "info", "some bytes", {"lsn": 7})
     assert json.loads(json.dumps(report.to_dict()))["findings"] == [
-        {"code": "WAL_TORN_TAIL", "severity": "info", "message": "some bytes"}
+        {
+            "code": "WAL_TORN_TAIL",
+            "severity": "info",
+            "message": "some bytes",
+            "details": {"lsn": 7},
+        }
     ]
-    assert Finding("A", "SEV-1", "m").to_dict()["severity"] == "SEV-1"
+    assert Finding("A", "SEV-1", "m", {}).to_dict()["severity"] == "SEV-1"
