@@ -12,8 +12,7 @@ RECOVER: Final = (
 )
 READ_REST: Final = f"{KEEP} Other collections stay readable. {RECOVER}"
 SALVAGE: Final = (
-    f"{KEEP} `connect(path, mode="salvage")` reads what is before the damage. "
-    f"{RECOVER}"
+    f"{KEEP} `connect(path, mode='salvage')` reads what is before the damage. {RECOVER}"
 )
 REOPEN: Final = "Close the database in every process, then open it again."
 REBUILD: Final = (

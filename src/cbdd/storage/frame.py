@@ -310,7 +310,7 @@ def decode_commit(payload: bytes) -> tuple[str, list[TreeChanges]]:
         raise CorruptDataError(
             "WAL_MALFORMED",
             f"a commit in the log is malformed: {error}",
-            "keep every file; open with read_only=True, salvage=True to read what is before it",
+            "keep every file; open with mode='salvage' to read what is before it",
             {"offset": 0, "length": len(payload)},
         ) from error
 

@@ -51,8 +51,7 @@ SCAN_BYTES: Final = 4 << 20
 VERIFY_TIMES: Final = 4  # how often the size of a tail may be read to verify payloads in it
 MALFORMED: Final = "malformed"
 RECOVER_STEP: Final = (
-    "keep every file; run `cbdd recover`, or open with read_only=True, salvage=True to read what "
-    "is before it"
+    "keep every file; run `cbdd recover`, or open with mode='salvage' to read what is before it"
 )
 
 

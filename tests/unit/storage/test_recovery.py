@@ -94,7 +94,7 @@ def test_damage_below_what_was_durable_is_a_hole(bench: Bench, proof: str, damag
     assert error.details["lsn"] == damaged + 1
     assert error.details["offset"] == offsets[damaged]
     assert refused(bench, read_only=True).code == "WAL_HOLE"
-    assert "salvage=True" in error.next_step
+    assert "mode='salvage'" in error.next_step
     salvaged = bench.open(read_only=True, salvage=True)
     if damaged:
         assert keys(salvaged) == [b"0", b"1"]
