@@ -12,6 +12,7 @@ ahead of what they gave out.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import xxhash
@@ -40,18 +41,24 @@ from cbdd.storage.yield_point import YIELD_INTERVAL, yield_point
 
 _ID_ELEMENT: Final = 4
 MAX_PROBLEMS_PER_COLLECTION: Final = 100
+PROGRESS_INTERVAL: Final = 16 * YIELD_INTERVAL
 
 
-def check_catalog(txn: ReadTransaction, filters: FilterCompiler | None = None) -> list[Problem]:
+def check_catalog(
+    txn: ReadTransaction,
+    filters: FilterCompiler | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> list[Problem]:
     """Return what is wrong with the catalog and every collection of the file.
 
     Damaged pages are listed with what they belong to; what is behind them is not compared.
 
     :param filters: compiles partial filters and validators.
+    :param progress: called now and then with the number of documents checked since the last call.
     """
     problems: list[Problem] = []
     try:
-        _check_entries(txn, problems, filters)
+        _check_entries(txn, problems, filters, progress)
     except CorruptDataError as error:
         problems.append(_damage(error, "the catalog", CATALOG_TREE))
     return problems
@@ -84,7 +91,10 @@ def name_owners(
 
 
 def _check_entries(
-    txn: ReadTransaction, problems: list[Problem], filters: FilterCompiler | None
+    txn: ReadTransaction,
+    problems: list[Problem],
+    filters: FilterCompiler | None,
+    progress: Callable[[int], None] | None,
 ) -> None:
     owners: dict[int, str] = {}
     next_tree = peek_tree_id(txn)
@@ -103,7 +113,7 @@ def _check_entries(
                 if tree_id >= next_tree:
                     problems.append(_sequence_behind(entry, "tree id", tree_id))
                 _claim_tree(entry, tree_id, owners, problems)
-            problems.extend(check_collection(txn, entry))
+            problems.extend(check_collection(txn, entry, progress))
         more = cursor.step()
     for tree_id in txn.tree_ids():
         if tree_id >= FIRST_USER_TREE and tree_id not in owners:
@@ -121,9 +131,16 @@ def trees_of(entry: CollectionEntry) -> list[int]:
     return [entry.record_tree, *[definition.tree_id for definition in entry.indexes]]
 
 
-def check_collection(txn: ReadTransaction, entry: CollectionEntry) -> list[Problem]:
-    """Return what is wrong with the records and indexes of one collection."""
-    checker = _CollectionChecker(txn, entry)
+def check_collection(
+    txn: ReadTransaction,
+    entry: CollectionEntry,
+    progress: Callable[[int], None] | None = None,
+) -> list[Problem]:
+    """Return what is wrong with the records and indexes of one collection.
+
+    :param progress: see `check_catalog`.
+    """
+    checker = _CollectionChecker(txn, entry, progress)
     for tree_id in trees_of(entry):
         if not txn.has_tree(tree_id):
             checker.note("TREE_MISSING", f"tree {tree_id} does not exist", tree_id)
@@ -138,9 +155,15 @@ def check_collection(txn: ReadTransaction, entry: CollectionEntry) -> list[Probl
 class _CollectionChecker:
     """Walks the records of one collection once, and each of its indexes."""
 
-    def __init__(self, txn: ReadTransaction, entry: CollectionEntry) -> None:
+    def __init__(
+        self,
+        txn: ReadTransaction,
+        entry: CollectionEntry,
+        progress: Callable[[int], None] | None,
+    ) -> None:
         self.txn = txn
         self.entry = entry
+        self.progress = progress
         self.problems: list[Problem] = []
         self.document_bytes = 0
         self._sums: list[int] = [0] * len(entry.indexes)
@@ -148,7 +171,7 @@ class _CollectionChecker:
 
     def check_records(self) -> None:
         """Check each record, then each index against what the documents ask for."""
-        cursor = self.txn.cursor(self.entry.record_tree)
+        cursor = self.txn.scan(self.entry.record_tree)
         more = cursor.first()
         done = 0
         while more and len(self.problems) < MAX_PROBLEMS_PER_COLLECTION:
@@ -156,6 +179,8 @@ class _CollectionChecker:
             done += 1
             if done % YIELD_INTERVAL == 0:
                 yield_point()
+                if self.progress is not None and done % PROGRESS_INTERVAL == 0:
+                    self.progress(PROGRESS_INTERVAL)
             more = cursor.step()
         if self.problems:
             return
@@ -198,7 +223,7 @@ class _CollectionChecker:
     def _index_sum(self, definition: IndexDefinition) -> int:
         """The sum over an index: of each entry key string, record id and types in this order."""
         total = 0
-        cursor = self.txn.cursor(definition.tree_id)
+        cursor = self.txn.scan(definition.tree_id)
         more = cursor.first()
         done = 0
         while more:

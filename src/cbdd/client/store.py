@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from time import perf_counter
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from pymongo.errors import ExecutionTimeout, InvalidOperation
+from pymongo.errors import ExecutionTimeout, InvalidOperation, PyMongoError
 
 from cbdd.catalog import Catalog, CollectionWriters
 from cbdd.catalog.check import check_catalog, name_owners
@@ -216,16 +216,44 @@ class Store:
     def check(self, progress: Progress = None, skips_unchanged: bool = False) -> CheckReport:
         """Check the pages and trees, then the documents and indexes in them."""
         self.require_open()
-        report = self.engine.check(progress, skips_unchanged)
+        pages = documents = 0
+
+        def tell_pages(done: int, total: int) -> None:
+            nonlocal pages
+            pages = total
+            if progress is not None:
+                progress(done, total + documents)
+
+        checked = 0
+
+        def tell_documents(done: int) -> None:
+            nonlocal checked
+            checked += done
+            if progress is not None and pages:
+                progress(min(pages + checked, pages + documents), pages + documents)
+
         with self.engine.begin_read() as txn:
+            documents = self._count_documents(txn)
+            report = self.engine.check(tell_pages, skips_unchanged)
             known = {(problem.code, problem.page) for problem in report.problems if problem.page}
             report.problems.extend(
                 problem
-                for problem in check_catalog(txn, self.catalog.filters)
+                for problem in check_catalog(txn, self.catalog.filters, tell_documents)
                 if (problem.code, problem.page) not in known
             )
             name_owners(txn, report.problems, self.catalog.filters)
         return report
+
+    def _count_documents(self, txn: ReadTransaction) -> int:
+        """How many documents there are, as far as the catalog can be read."""
+        total = 0
+        try:
+            for database in self.catalog.list_databases(txn):
+                for entry in self.catalog.list_collections(txn, database):
+                    total += txn.count(entry.record_tree)
+        except PyMongoError:
+            return total  # the check itself says what is wrong
+        return total
 
     def close(self) -> None:
         """Close the engine; calling it again does nothing."""

@@ -22,7 +22,7 @@ from cbdd.storage.directory import directory_of, load_trees
 from cbdd.storage.io import Io, translated
 from cbdd.storage.locks import CREATING
 from cbdd.storage.node import NodeSource
-from cbdd.storage.pager import Pager
+from cbdd.storage.pager import OnePass, Pager
 from cbdd.storage.version import VERSION
 
 _CACHE_BYTES: Final = 32 << 20
@@ -100,7 +100,7 @@ def _replace(
         pager = Pager(io, alone.fd, alone.path, meta.page_size, seed, _CACHE_BYTES)
         trees = load_trees(directory_of(alone.meta), pager)
         file = BulkFile(io, fd, meta)
-        copy_trees(trees, pager, file, report, progress)
+        copy_trees(trees, OnePass(pager), file, report, progress)
         file.finish()
         report.after_bytes = io.size(fd)
         io.rename(temporary, alone.path)

@@ -94,6 +94,10 @@ class Pager(NodeSource):
         node.ref = ref
         return node
 
+    def cached(self, ref: bytes) -> Node | None:
+        """The node of a page reference if it is in memory."""
+        return self._nodes.get(ref)
+
     def adopt(self, ref: bytes, node: Node) -> None:
         """Put a node that is on disk under the cache's control."""
         if ref in self._nodes:
@@ -188,3 +192,20 @@ class Pager(NodeSource):
                 self._clean_bytes -= node.memory_bytes()
         finally:
             self.evicting.release()
+
+
+class OnePass(NodeSource):
+    """Nodes for who reads a tree once: what is not in memory is read and not kept."""
+
+    def __init__(self, pager: Pager) -> None:
+        super().__init__(pager.limits)
+        self._pager = pager
+
+    def load(self, ref: bytes) -> Node:
+        """The node of a page reference, verified."""
+        node = self._pager.cached(ref)
+        return self._pager.load_fresh(ref) if node is None else node
+
+    def read_run(self, run: Run) -> bytes:
+        """Bytes of a run, verified."""
+        return self._pager.read_run(run)

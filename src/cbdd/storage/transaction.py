@@ -56,6 +56,7 @@ from cbdd.storage.follow import (
 from cbdd.storage.frame import FLAG_DURABLE, TreeChanges, encode_commit
 from cbdd.storage.io import FULL_ERRNOS, disk_full, translated
 from cbdd.storage.options import DURABILITIES, FULL, NORMAL
+from cbdd.storage.pager import OnePass
 from cbdd.storage.shm import Published
 from cbdd.storage.space import log_reserve, make_room
 from cbdd.storage.state import DatabaseState, require_same_file
@@ -100,6 +101,10 @@ class ReadTransaction:
     def cursor(self, tree_id: int) -> Cursor:
         """A cursor over a tree, not positioned yet."""
         return Cursor(self._tree(tree_id), self._pager)
+
+    def scan(self, tree_id: int) -> Cursor:
+        """A cursor for reading a whole tree once: pages it reads are not kept in memory."""
+        return Cursor(self._tree(tree_id), OnePass(self._pager))
 
     def count(self, tree_id: int) -> int:
         """Number of entries in a tree."""

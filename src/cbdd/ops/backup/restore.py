@@ -24,7 +24,7 @@ from cbdd.storage.bulk import BulkFile
 from cbdd.storage.cursor import Cursor
 from cbdd.storage.io import Io, translated
 from cbdd.storage.meta import Meta
-from cbdd.storage.pager import Pager
+from cbdd.storage.pager import OnePass, Pager
 from cbdd.storage.version import VERSION
 
 Progress = Callable[[str, int, int], None] | None
@@ -202,7 +202,7 @@ def _write(
 
 
 def _entries(tree: Tree, pager: Pager) -> Iterator[tuple[bytes, bytes]]:
-    cursor = Cursor(tree, pager)
+    cursor = Cursor(tree, OnePass(pager))
     more = cursor.first()
     while more:
         yield cursor.key, cursor.value

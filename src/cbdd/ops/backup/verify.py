@@ -10,6 +10,7 @@ from cbdd.ops.backup.stored_pages import StoredPages
 from cbdd.storage.backup import Backup, file_digest
 from cbdd.storage.cursor import Cursor
 from cbdd.storage.io import Io, translated
+from cbdd.storage.pager import OnePass
 
 Progress = Callable[[int, int], None] | None
 _PROGRESS_ENTRIES = 4096
@@ -48,7 +49,7 @@ def verify_backup(path: str, io: Io | None = None, progress: Progress = None) ->
         for tree in trees.values():
             report.trees += 1
             counted = 0
-            cursor = Cursor(tree, stored.pager)
+            cursor = Cursor(tree, OnePass(stored.pager))
             more = cursor.first()
             while more:
                 _ = cursor.value  # large values are read too
