@@ -12,7 +12,7 @@ from cbdd.cli.failures import BAD_USAGE, CommandError
 from cbdd.cli.output import print_json, printable, size_text, stdout_console
 from cbdd.cli.progress import DocumentBar
 from cbdd.ops import Diagnosis, Finding, diagnose
-from cbdd.ops.doctor import VERDICTS
+from cbdd.ops.diagnosis import VERDICTS
 
 _STYLES = {"SEV-1": "bold red", "SEV-2": "yellow", "SEV-3": "cyan", "info": "dim"}
 

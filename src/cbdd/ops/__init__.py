@@ -1,5 +1,6 @@
 """Operations on files: what is wrong with one, how bad it is, and what to do next."""
 
-from cbdd.ops.doctor import Diagnosis, Finding, diagnose
+from cbdd.ops.diagnosis import Diagnosis, Finding
+from cbdd.ops.doctor import diagnose
 
 __all__ = ["Diagnosis", "Finding", "diagnose"]

@@ -6,9 +6,6 @@ have it open and write meanwhile.
 
 Severity is that of the code (see `cbdd.codes`), but for damage that is in an index only: the
 documents are whole and the index can be made anew, so it counts as SEV-2.
-
-Verdicts, which are the exit codes of `cbdd doctor`: 0 healthy, 1 a warning, 2 repairable without
-loss, 3 data is lost or at risk, 4 the file cannot be opened.
 """
 
 from __future__ import annotations
@@ -22,99 +19,15 @@ from typing import Any, Final
 
 from cbdd.client import Client
 from cbdd.client.connect import connect
-from cbdd.codes import CODES, INFO, PAGE, SEV_1, SEV_2, SEV_3, severity_of, with_path
+from cbdd.codes import CODES, INFO, PAGE, SEV_1, SEV_2, severity_of, with_path
 from cbdd.errors import CbddError, NetworkFileSystemWarning
+from cbdd.ops.diagnosis import BY_SEVERITY, Diagnosis, Finding
+from cbdd.ops.surroundings import look_around
 from cbdd.storage.check import Problem
 
-HEALTHY: Final = 0
-WARNING: Final = 1
-REPAIRABLE: Final = 2
-AT_RISK: Final = 3
-CANNOT_OPEN: Final = 4
-VERDICTS: Final = {
-    HEALTHY: "healthy",
-    WARNING: "usable, with a warning",
-    REPAIRABLE: "can be repaired without loss",
-    AT_RISK: "data is lost or at risk",
-    CANNOT_OPEN: "cannot be opened",
-}
-PIN_AGE_SECONDS: Final = 600
-"""A reader that keeps pages from being reused for longer is worth a warning."""
-
-FULL_DISK_BYTES: Final = 1 << 20
-"""A disk with less is as good as full: the log grows by as much at a time."""
-
-_BY_SEVERITY: Final = {SEV_1: AT_RISK, SEV_2: REPAIRABLE, SEV_3: WARNING, INFO: HEALTHY}
-_NOTHING_TO_RECOVER: Final = ("EMPTY_FILE",)
+_NOTHING_TO_RECOVER: Final = ("EMPTY_FILE", "FILE_REPLACED")
 _CHECKPOINT_CODES: Final = ("META_COPY_DAMAGED",)
 """What the next checkpoint puts right."""
-
-
-class Finding:
-    """One fault, or one kind of fault in one place.
-
-    ``where`` has what is known of: pages, database, collection, index, documents (how many cannot
-    be read), pids, and what an error says of itself. ``advice`` says what to do in words;
-    ``commands`` can be typed as they are.
-    """
-
-    def __init__(
-        self,
-        code: str,
-        severity: str,
-        message: str,
-        where: dict[str, object] | None = None,
-        commands: list[str] | None = None,
-    ) -> None:
-        self.code = code
-        self.severity = severity
-        self.message = message
-        self.where: dict[str, object] = where or {}
-        self.commands: list[str] = commands or []
-        known = CODES.get(code)
-        self.advice = known.next_step if known else ""
-
-    def to_dict(self) -> dict[str, object]:
-        """The finding for JSON."""
-        return {
-            "code": self.code,
-            "severity": self.severity,
-            "message": self.message,
-            "where": self.where,
-            "advice": self.advice,
-            "commands": self.commands,
-        }
-
-
-class Diagnosis:
-    """Everything found about one file, the worst first."""
-
-    def __init__(self, path: str, is_quick: bool) -> None:
-        self.path = path
-        self.is_quick = is_quick
-        self.can_open = True
-        self.findings: list[Finding] = []
-        self.facts: dict[str, Any] = {}
-        self.seconds = 0.0
-
-    @property
-    def verdict(self) -> int:
-        """One of `VERDICTS`."""
-        if not self.can_open:
-            return CANNOT_OPEN
-        return max([_BY_SEVERITY[each.severity] for each in self.findings], default=HEALTHY)
-
-    def to_dict(self) -> dict[str, object]:
-        """The diagnosis for JSON."""
-        return {
-            "path": self.path,
-            "verdict": self.verdict,
-            "verdict_text": VERDICTS[self.verdict],
-            "quick": self.is_quick,
-            "findings": [finding.to_dict() for finding in self.findings],
-            "facts": self.facts,
-            "seconds": self.seconds,
-        }
 
 
 def diagnose(
@@ -135,12 +48,12 @@ def diagnose(
     else:
         with client:
             _examine(client, diagnosis, progress)
-    _look_around(diagnosis)
+    look_around(diagnosis)
     for finding in diagnosis.findings:
         finding.advice = with_path(finding.advice, diagnosis.path)
         if not finding.commands:
             finding.commands = _next_commands(finding, diagnosis)
-    order = list(_BY_SEVERITY)
+    order = list(BY_SEVERITY)
     diagnosis.findings.sort(key=lambda each: order.index(each.severity))
     diagnosis.seconds = time.perf_counter() - started
     return diagnosis
@@ -197,7 +110,6 @@ def _examine(
         if each.code in _CHECKPOINT_CODES:
             finding.commands = [f"cbdd checkpoint {shlex.quote(diagnosis.path)}"]
         diagnosis.findings.append(finding)
-    _look_at_processes(diagnosis)
     if diagnosis.is_quick:
         return
     try:
@@ -277,40 +189,3 @@ def _recover_command(diagnosis: Diagnosis) -> str:
         number += 1
         target = f"{stem}-recovered-{number}{ending}"
     return f"cbdd recover {shlex.quote(diagnosis.path)} --output {shlex.quote(target)}"
-
-
-def _look_at_processes(diagnosis: Diagnosis) -> None:
-    processes = diagnosis.facts.get("processes", [])
-    if not processes:
-        if diagnosis.facts.get("is_clean") is False:
-            message = "the file was not closed cleanly; the next opening for writing recovers it"
-            diagnosis.findings.append(Finding("NOT_CLOSED", INFO, message))
-        return
-    pids = [each["pid"] for each in processes]
-    listed = ", ".join(map(str, pids))
-    diagnosis.findings.append(Finding("IN_USE", INFO, f"open in process {listed}", {"pids": pids}))
-    now = time.time() * 1_000_000
-    for each in processes:
-        age = (now - each["pinned_since_us"]) / 1_000_000
-        if each["pinned_generation"] and age > PIN_AGE_SECONDS:
-            message = f"process {each['pid']} has been reading one snapshot for {age:,.0f} seconds"
-            diagnosis.findings.append(
-                Finding("PAGES_PINNED", SEV_3, message, {"pids": [each["pid"]]})
-            )
-
-
-def _look_around(diagnosis: Diagnosis) -> None:
-    """The file's names and the room on its disk."""
-    try:
-        names = os.stat(diagnosis.path).st_nlink
-        disk = os.statvfs(os.path.dirname(diagnosis.path))
-    except OSError:
-        return  # what cannot be looked at has been told by opening it
-    if names > 1 and diagnosis.can_open:
-        message = f"the file has {names} names; writers refuse it until one is left"
-        diagnosis.findings.append(Finding("HARD_LINKED", SEV_3, message))
-    free = disk.f_bavail * disk.f_frsize
-    diagnosis.facts["disk_free_bytes"] = free
-    if diagnosis.can_open and free < FULL_DISK_BYTES:
-        message = f"{free:,} bytes are left on the disk"
-        diagnosis.findings.append(Finding("DISK_FULL", SEV_2, message))

@@ -18,7 +18,7 @@ from cbdd.cli.app import app
 from cbdd.cli.failures import DAMAGED
 from cbdd.codes import CODES
 from cbdd.ops import Diagnosis, diagnose
-from cbdd.ops.doctor import AT_RISK, CANNOT_OPEN, HEALTHY, REPAIRABLE, WARNING
+from cbdd.ops.diagnosis import AT_RISK, CANNOT_OPEN, HEALTHY, REPAIRABLE, WARNING
 from cbdd.ops.doctor_schema import SCHEMA, schema_text
 from cbdd.query.parser import parse_filter
 from cbdd.storage.meta import SLOT_OFFSETS
@@ -309,6 +309,18 @@ def test_a_file_in_use_is_judged_and_who_has_it_is_named(path: Path) -> None:
         diagnosis = diagnose(str(path))
         assert (diagnosis.verdict, codes(diagnosis)) == (HEALTHY, ["IN_USE"])
         assert diagnosis.findings[0].where["pids"] == [os.getpid()]
+
+
+def test_a_file_that_was_replaced_under_a_process_is_told(path: Path) -> None:
+    copy = path.parent / "copy"
+    copy.write_bytes(path.read_bytes())
+    with cbdd.connect(path) as client:
+        client.shop.things.insert_one({"_id": -1})
+        os.replace(copy, path)
+        diagnosis = diagnose(str(path))
+        assert diagnosis.verdict == AT_RISK
+        replaced = [each for each in diagnosis.findings if each.code == "FILE_REPLACED"]
+        assert [each.where["pids"] for each in replaced] == [[os.getpid()]]
 
 
 def test_nothing_is_written(path: Path) -> None:

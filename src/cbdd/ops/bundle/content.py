@@ -26,7 +26,8 @@ from cbdd.codes import CODES, SEVERITIES
 from cbdd.errors import CbddError
 from cbdd.index.definition import IndexDefinition
 from cbdd.ops.bundle.pseudonyms import Pseudonyms
-from cbdd.ops.doctor import Diagnosis, diagnose
+from cbdd.ops.diagnosis import Diagnosis
+from cbdd.ops.doctor import diagnose
 from cbdd.ops.inspection.tree_shape import shape_of
 from cbdd.storage import ReadTransaction
 from cbdd.storage.btree import Tree
