@@ -149,7 +149,11 @@ def _show_next(console: Console, report: RecoverReport, output: str) -> None:
         for each in os.listdir(directory)
         if each == name or re.fullmatch(re.escape(name) + r"-(wal-\d+|shm|events)", each)
     )
-    kept = shlex.quote(f"{report.path}-damaged")
+    kept, number = f"{report.path}-damaged", 1
+    while os.path.lexists(kept):
+        number += 1
+        kept = f"{report.path}-damaged-{number}"
+    kept = shlex.quote(kept)
     moved = " ".join(shlex.quote(each) for each in old)
     console.print("to put it in the place of the old one, which is kept:")
     console.print(printable(f"  $ mkdir {kept} && mv {moved} {kept}"), markup=False)

@@ -94,7 +94,10 @@ class ClientOptions:
             else:
                 driver[name.lower().replace("_", "")] = (name, value)
         _apply_mode(_take(driver, "mode"), storage)
-        if "archive" in storage:
+        if storage.get("archive") is False:
+            storage["archive"] = ""
+            storage["ends_archive"] = True
+        elif "archive" in storage:
             storage["archive"] = os.path.abspath(os.fspath(storage["archive"]))
         self.storage = StorageOptions(**storage)
         self._chosen = frozenset(storage)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from cbdd.codes.code import COMMANDS, INFO, SEV_1, SEV_2, Code
+from cbdd.codes.code import COMMANDS, INFO, SEV_1, SEV_2, SEV_3, Code
 
 COMMAND_CODES: Final = (
     Code(
@@ -101,6 +101,15 @@ COMMAND_CODES: Final = (
         INFO,
         "A file was named as the key of a bundle that holds none.",
         "Name the file that `cbdd bundle` has made.",
+    ),
+    Code(
+        "ARCHIVE_PENDING",
+        COMMANDS,
+        SEV_3,
+        "The log of the database is archived, and a process that was not told where has left "
+        "segments of it beside the database.",
+        "Nothing is lost: the next process that is opened with `archive` takes them. To archive no "
+        "more, open it once with `archive=False`.",
     ),
     Code(
         "ORIGINAL_CHANGED",

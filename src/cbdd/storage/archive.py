@@ -5,6 +5,9 @@ synced and given its name before it is removed beside the database: so from a ba
 commit can be found again. What is preallocated behind its last frame is left out, and segments
 without frames.
 
+The meta page says whether the log is archived, not where: a file must not name places to write to.
+A process that opens such a file without the option leaves segments beside it, for one that has it.
+
 When a segment cannot be copied, it stays where it is and is tried again by the next checkpoint or
 close; that is recorded as ``ARCHIVE_FAILED``, because the log takes the more space the longer it
 lasts.
@@ -26,10 +29,12 @@ from cbdd.storage.frame import (
     decode_segment_header,
 )
 from cbdd.storage.io import Io, read_exact, translated, write_all
+from cbdd.storage.meta import LOG_ARCHIVED
 from cbdd.storage.state import DatabaseState
 from cbdd.storage.wal import segment_path
 
 ARCHIVE_FAILED: Final = "ARCHIVE_FAILED"
+ARCHIVE_PENDING: Final = "ARCHIVE_PENDING"
 COPY_BYTES: Final = 1 << 20
 MICROSECONDS: Final = 1_000_000
 
@@ -54,7 +59,14 @@ def archived_segments(io: Io, directory: str, uuid: bytes) -> list[int]:
 def may_remove(state: DatabaseState, number: int) -> bool:
     """Archive a segment if that was asked for; False when it must stay for now."""
     if not state.options.archive:
-        return True
+        if state.options.ends_archive or not state.meta.may_ignore & LOG_ARCHIVED:
+            return True
+        message = (
+            "segments of the log stay beside the database: it is archived, and this process was "
+            "not told where"
+        )
+        state.report.add(ARCHIVE_PENDING, "SEV-3", message)
+        return False
     try:
         _archive(state, number)
         _remove_expired(state)

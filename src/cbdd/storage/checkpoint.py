@@ -44,7 +44,7 @@ from cbdd.storage.freelist import (
 )
 from cbdd.storage.io import FULL_ERRNOS, read_exact, translated, write_all
 from cbdd.storage.locks import CHECKPOINT, SLOT_BASE, UNREGISTERED
-from cbdd.storage.meta import META_BLOCK_BYTES, Meta, read_copies, write_meta
+from cbdd.storage.meta import LOG_ARCHIVED, META_BLOCK_BYTES, Meta, read_copies, write_meta
 from cbdd.storage.node import Node
 from cbdd.storage.page import FREELIST, run_page_count
 from cbdd.storage.page_writer import PageWriter, freelist_run_bytes
@@ -348,7 +348,11 @@ def begin_log(state: DatabaseState) -> None:
 
 
 def stamp(state: DatabaseState, meta: Meta) -> None:
-    """Note time and version of the writer."""
+    """Note time and version of the writer, and whether the log is archived."""
+    if state.options.archive:
+        meta.may_ignore |= LOG_ARCHIVED
+    elif state.options.ends_archive:
+        meta.may_ignore &= ~LOG_ARCHIVED
     meta.written_us = state.clock.now_us()
     meta.writer_version = VERSION
 

@@ -26,7 +26,8 @@ A copy is 512 bytes (little-endian), the rest of its 4096-byte block is zero:
     144    8     written             wall time, microseconds
     152    8     created             wall time, microseconds
     160    8     chain               checksum of the frame of the checkpoint LSN
-    168    24    feature flags       may ignore, must not write, must not read
+    168    24    feature flags       may ignore (bit 0: the log is archived), must not write,
+                                    must not read
     192    32    writer version      UTF-8, zero-padded
     224    112   reserved            key id (16) and wrapped key (96) for encryption
     336    168   reserved            0
@@ -56,6 +57,7 @@ META_BLOCK_BYTES: Final = 4096
 CHECKSUM_OFFSET: Final = 504
 SLOT_OFFSETS: Final = ((0, 32768), (16384, 49152))
 FLAG_CLEAN: Final = 1
+LOG_ARCHIVED: Final = 1  # of the flags that may be ignored
 RECORD: Final = struct.Struct("<8sHHI16sQQQQQQQQQQQQQQQQQQQQ32s")
 UUID_OFFSET: Final = 16
 

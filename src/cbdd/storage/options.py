@@ -35,7 +35,9 @@ class StorageOptions:
     :param reserve_bytes: space kept at the end of the file, so that deleting, checkpoints and
         closing work on a full disk; 0 keeps none.
     :param archive: a directory in which segments of the log are kept when they are no longer needed
-        beside the file, for restoring to a point in time; every process that writes must give it.
+        beside the file, for restoring to a point in time. From then on segments are only removed by
+        processes that give it.
+    :param ends_archive: the log is not archived any more.
     :param archive_retention_seconds: segments whose commits are all older are removed from the
         archive; 0 keeps them for good.
     :param log_allocation_bytes: the log grows by this much at a time, so that most syncs change no
@@ -60,6 +62,7 @@ class StorageOptions:
         reserve_bytes: int = 384 << 10,
         archive: str = "",
         archive_retention_seconds: float = 0.0,
+        ends_archive: bool = False,
     ) -> None:
         self.page_size_bytes = page_size_bytes
         self.cache_size_bytes = cache_size_bytes
@@ -76,6 +79,7 @@ class StorageOptions:
         self.log_allocation_bytes = log_allocation_bytes
         self.reserve_bytes = reserve_bytes
         self.archive = archive
+        self.ends_archive = ends_archive
         self.archive_retention_seconds = float(archive_retention_seconds)
         self._validate()
 

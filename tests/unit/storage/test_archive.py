@@ -123,3 +123,31 @@ def test_the_options_are_checked(tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         cbdd.connect(tmp_path / "a.cbdd", archive_retention_seconds=-1)
     assert not (tmp_path / "a.cbdd").exists()
+
+
+def test_a_process_without_the_archive_leaves_segments_for_one_that_has_it(tmp_path: Path) -> None:
+    path, archive = tmp_path / "a.cbdd", tmp_path / "archive"
+    with cbdd.connect(path, archive=archive, background=False) as client:
+        client.shop.things.insert_one({"_id": 0})
+        uuid = uuid_of(client)
+    for number in range(1, 4):
+        with cbdd.connect(path, background=False) as client:
+            client.shop.things.insert_one({"_id": number})
+            client.checkpoint()
+            client.shop.things.insert_one({"_id": -number})
+            codes = [finding.code for finding in client.recovery_report.findings]
+            assert set(codes) <= {"ARCHIVE_PENDING"}
+    left = len(segments(tmp_path))
+    assert left >= 6
+    assert cbdd.connect(path, mode="ro").shop.things.count_documents({}) == 7
+    with cbdd.connect(path, archive=archive, background=False):
+        pass
+    assert segments(tmp_path) == []
+    numbers = archived_segments(Io(), str(archive), uuid)
+    assert numbers == list(range(numbers[0], numbers[-1] + 1))
+    with cbdd.connect(path, archive=False, background=False) as client:
+        client.shop.things.insert_one({"_id": 9})
+    with cbdd.connect(path, background=False) as client:
+        client.shop.things.insert_one({"_id": 10})
+    assert segments(tmp_path) == []
+    assert archived_segments(Io(), str(archive), uuid) == numbers
