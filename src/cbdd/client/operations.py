@@ -8,6 +8,7 @@ Concurrency: any thread may note an operation.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 import time
@@ -29,9 +30,8 @@ class OperationLog:
         """
         self.slow_seconds = slow_seconds
         self._lock = threading.Lock()
-        self._counts: dict[str, int] = {}
+        self._counts: dict[str, itertools.count[int]] = {}
         self._failures: dict[str, int] = {}
-        self._seconds = 0.0
         self._slow = 0
 
     def note(self, operation: str, namespace: object, started: float, failed: bool) -> None:
@@ -40,15 +40,22 @@ class OperationLog:
         :param namespace: what is written of where it worked; made into text only when needed.
         :param started: what `time.perf_counter` said when it began.
         """
+        counter = self._counts.get(operation)
+        if counter is None:
+            counter = self._counts.setdefault(operation, itertools.count())
+        next(counter)  # one step, so no lock
         seconds = time.perf_counter() - started
+        if failed or seconds >= self.slow_seconds:
+            self._note_rare(operation, namespace, seconds, failed)
+
+    def _note_rare(self, operation: str, namespace: object, seconds: float, failed: bool) -> None:
+        is_slow = seconds >= self.slow_seconds
         with self._lock:
-            self._counts[operation] = self._counts.get(operation, 0) + 1
-            self._seconds += seconds
             if failed:
                 self._failures[operation] = self._failures.get(operation, 0) + 1
-            if seconds >= self.slow_seconds:
+            if is_slow:
                 self._slow += 1
-        if seconds >= self.slow_seconds:
+        if is_slow:
             where = f" on {namespace}" if namespace else ""
             ending = ", failed" if failed else ""
             _LOGGER.info("slow %s%s: %.0f ms%s", operation, where, seconds * 1000, ending)
@@ -57,8 +64,12 @@ class OperationLog:
         """The counts so far."""
         with self._lock:
             return {
-                "operations": dict(self._counts),
+                "operations": {name: _value(each) for name, each in list(self._counts.items())},
                 "failures": dict(self._failures),
                 "slow": self._slow,
-                "seconds": self._seconds,
             }
+
+
+def _value(counter: itertools.count[int]) -> int:
+    """How often a counter was stepped, read without stepping it."""
+    return int(repr(counter)[len("count(") : -1])

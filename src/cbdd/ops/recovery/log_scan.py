@@ -89,7 +89,11 @@ class LogScan:
     def frames_of(self, number: int) -> Iterator[FoundFrame]:
         """The frames of one segment, seals among them."""
         path = self._source.path_of(number)
-        fd = self._io.open(path, False, True)
+        try:
+            fd = self._io.open(path, False, True)
+        except FileNotFoundError:
+            self.notes.append(f"{path} was removed meanwhile, as others do who use the database")
+            return
         try:
             seed = self._seed_of(fd, number)
             if seed is None:
