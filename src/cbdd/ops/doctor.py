@@ -49,6 +49,7 @@ def diagnose(
         with client:
             _examine(client, diagnosis, progress)
     look_around(diagnosis)
+    _drop_what_would_fail(diagnosis)
     for finding in diagnosis.findings:
         finding.advice = with_path(finding.advice, diagnosis.path)
         if not finding.commands:
@@ -167,6 +168,15 @@ def reindex_command(path: str, namespace: str, index: str) -> str:
     database, _, collection = namespace.partition(".")
     names = f"{shlex.quote(collection)} {shlex.quote(index)}"
     return f"cbdd reindex {shlex.quote(path)} {names} --database {shlex.quote(database)}"
+
+
+def _drop_what_would_fail(diagnosis: Diagnosis) -> None:
+    """Repairs in place need a file that opens for writing, and the documents of the collection."""
+    lost = [each.where.get("collection") for each in diagnosis.findings if each.severity == SEV_1]
+    for finding in diagnosis.findings:
+        if finding.commands and (None in lost or finding.where.get("collection") in lost):
+            finding.commands = [_recover_command(diagnosis)]
+            finding.advice = "Recovering the file puts this right, too."
 
 
 def _next_commands(finding: Finding, diagnosis: Diagnosis) -> list[str]:

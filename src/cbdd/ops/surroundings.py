@@ -31,7 +31,8 @@ def look_around(diagnosis: Diagnosis) -> None:
 def _look_at_processes(diagnosis: Diagnosis) -> None:
     processes = diagnosis.facts.get("processes", [])
     if not processes:
-        if diagnosis.facts.get("is_clean") is False:
+        is_refused = any(each.severity == SEV_1 for each in diagnosis.findings)
+        if diagnosis.facts.get("is_clean") is False and not is_refused:
             message = "the file was not closed cleanly; the next opening for writing recovers it"
             diagnosis.findings.append(Finding("NOT_CLOSED", INFO, message))
         return

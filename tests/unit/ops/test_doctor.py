@@ -108,6 +108,29 @@ def recover(commands: list[str]) -> Path:
     return target
 
 
+def test_an_index_is_not_made_anew_from_damaged_documents(path: Path) -> None:
+    damage(path, "k_1", 0)
+    damage(path, None, 0)
+    diagnosis = diagnose(str(path))
+    assert [each.severity for each in diagnosis.findings] == ["SEV-1", "SEV-2"]
+    assert diagnosis.findings[0].commands == diagnosis.findings[1].commands
+    recover(diagnosis.findings[1].commands)
+
+
+def test_nothing_is_repaired_in_a_file_that_does_not_open_for_writing(tmp_path: Path) -> None:
+    path = tmp_path / "shop.cbdd"
+    killed(path)
+    LOST_LOGS["WAL_HOLE"](last_log(path))
+    data = bytearray(path.read_bytes())
+    data[SLOT_OFFSETS[0][0] + 50] ^= 1
+    path.write_bytes(data)
+    diagnosis = diagnose(str(path))
+    assert sorted(codes(diagnosis)) == ["META_COPY_DAMAGED", "WAL_HOLE"]
+    assert {command.split()[1] for each in diagnosis.findings for command in each.commands} == {
+        "recover"
+    }
+
+
 def test_damage_high_in_a_tree_counts_all_that_is_behind_it(path: Path) -> None:
     damage(path, None, 1)
     (finding,) = diagnose(str(path)).findings
