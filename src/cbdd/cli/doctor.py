@@ -61,6 +61,10 @@ def _show_finding(console: Console, finding: Finding, shown: set[str]) -> None:
     documents = finding.where.get("documents")
     if documents:
         console.print(f"  {documents:,} documents cannot be read", markup=False)
+    pids = finding.where.get("pids")
+    if isinstance(pids, list) and pids and str(pids[0]) not in finding.message:
+        listed = ", ".join(map(str, pids))
+        console.print(f"  open in process {listed}", markup=False)
     console.print(f"  {finding.advice}", markup=False)
     for command in finding.commands:
         if command in shown:

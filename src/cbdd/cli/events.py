@@ -91,7 +91,9 @@ def _facts(event: dict[str, Any]) -> str:
     parts = [
         f"{name}={value}"
         for name, value in event.items()
-        if name not in _OWN_COLUMNS and name != "findings" and value not in (0, "", None)
+        if name not in _OWN_COLUMNS
+        and name != "findings"
+        and (value is False or value not in (0, "", None))
     ]
     text = ", ".join(parts)
     return text if len(text) <= _MAX_FACT_LENGTH else f"{text[:_MAX_FACT_LENGTH]}..."

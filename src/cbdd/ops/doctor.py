@@ -22,8 +22,11 @@ from cbdd.client.connect import connect
 from cbdd.codes import CODES, INFO, PAGE, SEV_1, SEV_2, severity_of, with_path
 from cbdd.errors import CbddError, NetworkFileSystemWarning
 from cbdd.ops.diagnosis import BY_SEVERITY, Diagnosis, Finding
-from cbdd.ops.surroundings import look_around
+from cbdd.ops.surroundings import look_around, openers
 from cbdd.storage.check import Problem
+
+LOCK_SECONDS: Final = 5.0
+"""How long to wait for a process that is opening or closing the file."""
 
 _NOTHING_TO_RECOVER: Final = ("EMPTY_FILE", "FILE_REPLACED")
 _CHECKPOINT_CODES: Final = ("META_COPY_DAMAGED",)
@@ -44,7 +47,10 @@ def diagnose(
         client = _open(path, salvage=True)
     except CbddError as error:
         diagnosis.can_open = False
-        diagnosis.findings.append(_of_error(_plain_error(path, error), diagnosis.path))
+        found = _of_error(_plain_error(path, error), diagnosis.path)
+        if found.code == "LOCKED":
+            found.where["pids"] = openers(diagnosis.path)
+        diagnosis.findings.append(found)
     else:
         with client:
             _examine(client, diagnosis, progress)
@@ -68,12 +74,15 @@ def _open(path: str, salvage: bool) -> Client[dict[str, Any]]:
             must_exist=True,
             read_only=True,
             salvage=salvage,
+            lock_timeout_seconds=LOCK_SECONDS,
             datetime_conversion="DATETIME_AUTO",
         )
 
 
 def _plain_error(path: str, error: CbddError) -> CbddError:
     """What opening the file says that was not asked to make the best of it."""
+    if error.code == "LOCKED":
+        return error
     try:
         _open(path, salvage=False).close()
     except CbddError as plain:

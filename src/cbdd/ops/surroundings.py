@@ -83,6 +83,28 @@ def _look_for_another_file(diagnosis: Diagnosis) -> None:
         diagnosis.findings.append(Finding("FILE_REPLACED", SEV_1, message, {"pids": others}))
 
 
+def openers(path: str) -> list[int]:
+    """The processes that have the file of this name open, as far as that may be looked at."""
+    try:
+        mine = os.stat(path)
+        running = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    except OSError:
+        return []
+    return [pid for pid in running if pid != os.getpid() and _has_open(pid, mine)]
+
+
+def _has_open(pid: int, mine: os.stat_result) -> bool:
+    folder = f"/proc/{pid}/fd"
+    try:
+        for name in os.listdir(folder):
+            opened = os.stat(f"{folder}/{name}")
+            if (opened.st_dev, opened.st_ino) == (mine.st_dev, mine.st_ino):
+                return True
+    except OSError:
+        return False  # gone, or another user's
+    return False
+
+
 def _noted_pids(path: str) -> list[int]:
     """The processes that a shared state names, alive or not."""
     io = Io()

@@ -162,6 +162,9 @@ def _checkpoint(state: DatabaseState, is_forced: bool) -> None:
             _abandon(state, attempt, not isinstance(error, (CbddError, OSError)))
         raise
     remove_old_segments(state)
+    facts: dict[str, object] = {"generation": meta.generation, "lsn": meta.checkpoint_lsn}
+    facts["pages"] = writer.pages_written
+    state.events.record("checkpoint", facts)
 
 
 def _renew_meta_copies(state: DatabaseState) -> None:

@@ -1,7 +1,7 @@
 """The flight recorder: ``NAME-events``, a bounded file of JSON lines without user data.
 
-It holds opens with the versions that did them, closes, recoveries, checkpoints that failed, damage
-that was met and other errors, newest last. When it exceeds its bound the older half goes, but for
+It holds opens with the versions that did them, closes, recoveries, checkpoints, damage that was met
+and other errors, newest last. When it exceeds its bound the older half goes, but for
 the first event of each of the two greater severities: when trouble began outlives what came after.
 A line that a crash has torn hides only itself. Failing to write it is never an error: it must not
 be the reason why a database cannot be used.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -344,6 +346,26 @@ def test_a_file_that_was_replaced_under_a_process_is_told(path: Path) -> None:
         assert diagnosis.verdict == AT_RISK
         replaced = [each for each in diagnosis.findings if each.code == "FILE_REPLACED"]
         assert [each.where["pids"] for each in replaced] == [[os.getpid()]]
+
+
+def test_who_holds_a_lock_is_named(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cbdd.ops.doctor.LOCK_SECONDS", 0.05)
+    code = (
+        "import sys, time; from cbdd.storage.io import Io; from cbdd.storage.locks import OPEN\n"
+        "io = Io(); fd = io.open(sys.argv[1], False, False); assert io.lock(fd, OPEN, True)\n"
+        "print('locked', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"locked\n"
+        diagnosis = diagnose(str(path))
+        assert (diagnosis.verdict, codes(diagnosis)) == (CANNOT_OPEN, ["LOCKED"])
+        assert diagnosis.findings[0].where["pids"] == [holder.pid]
+        shown = CliRunner().invoke(app, ["doctor", str(path)]).stdout
+        assert f"open in process {holder.pid}" in shown
+        holder.communicate()
 
 
 def test_nothing_is_written(path: Path) -> None:

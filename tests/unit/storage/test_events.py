@@ -154,3 +154,14 @@ def test_failing_to_write_is_no_error(tmp_path: Path) -> None:
 def test_switched_off_it_writes_nothing(tmp_path: Path) -> None:
     EventLog(Io(), TickingClock(), str(tmp_path / "a-events"), False).record("open", {})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_checkpoints_are_recorded(tmp_path: Path) -> None:
+    path = tmp_path / "a.cbdd"
+    with cbdd.connect(path, background=False) as client:
+        client.shop.things.insert_one({"_id": 1})
+        client.checkpoint()
+        generation = client.statistics()["generation"]
+    events = read_events(Io(), f"{path}-events")
+    assert [event["event"] for event in events] == ["open", "checkpoint", "close"]
+    assert events[1]["generation"] == generation

@@ -43,6 +43,7 @@ EVENTS: Final = frozenset(
     [
         "archive_failed",
         "background_error",
+        "checkpoint",
         "clock_leapt",
         "close",
         "damage",
