@@ -48,6 +48,8 @@ def _show(diagnosis: Diagnosis) -> None:
     shown: set[str] = set()
     for finding in diagnosis.findings:
         _show_finding(console, finding, shown)
+    if diagnosis.readable:
+        console.print(f"\nwhole: {printable(', '.join(diagnosis.readable))}", markup=False)
     how = "looked at" if diagnosis.is_quick or not diagnosis.can_open else "every page read"
     text = VERDICTS[diagnosis.verdict]
     console.print(f"\nverdict: {text} ({how} in {diagnosis.seconds:.1f} s)", markup=False)

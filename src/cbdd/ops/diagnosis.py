@@ -71,6 +71,8 @@ class Diagnosis:
         self.can_open = True
         self.findings: list[Finding] = []
         self.facts: dict[str, Any] = {}
+        self.readable: list[str] = []
+        """Collections whose documents can all be read, where some cannot."""
         self.seconds = 0.0
 
     @property
@@ -88,6 +90,7 @@ class Diagnosis:
             "verdict_text": VERDICTS[self.verdict],
             "quick": self.is_quick,
             "findings": [finding.to_dict() for finding in self.findings],
+            "readable_collections": self.readable,
             "facts": self.facts,
             "seconds": self.seconds,
         }

@@ -129,6 +129,27 @@ def _examine(
         return
     told = {each.code for each in opening.findings}
     _fold([each for each in problems if each.page or each.tree or each.code not in told], diagnosis)
+    _list_readable(client, diagnosis)
+
+
+def _list_readable(client: Client[dict[str, Any]], diagnosis: Diagnosis) -> None:
+    """Where documents of some collections cannot be read: which ones can."""
+    damaged = {
+        f"{each.where.get('database')}.{each.where.get('collection')}"
+        for each in diagnosis.findings
+        if each.severity == SEV_1 and "collection" in each.where
+    }
+    if not damaged:
+        return
+    try:
+        names = [
+            f"{database}.{name}"
+            for database in client.list_database_names()
+            for name in client[database].list_collection_names()
+        ]
+    except CbddError:
+        return  # the catalog itself is damaged, which is a finding
+    diagnosis.readable = [name for name in names if name not in damaged]
 
 
 def _fold(problems: list[Problem], diagnosis: Diagnosis) -> None:

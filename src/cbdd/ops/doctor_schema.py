@@ -55,6 +55,11 @@ SCHEMA: Final[dict[str, Any]] = {
         "verdict_text": {"type": "string"},
         "quick": {"type": "boolean", "description": "Whether pages were left unread."},
         "findings": {"type": "array", "items": _FINDING},
+        "readable_collections": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "Those whose documents can all be read, where some cannot.",
+        },
         "facts": {"type": "object", "description": "Those of `cbdd stats`, and more."},
         "seconds": {"type": "number"},
     },

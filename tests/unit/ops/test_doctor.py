@@ -93,6 +93,9 @@ def test_damage_in_documents_names_them_and_saves_the_others(path: Path) -> None
     lost = finding.where["documents"]
     assert isinstance(lost, int)
     assert 0 < lost < COUNT // 2
+    assert diagnosis.readable == ["shop.others"]
+    shown = CliRunner().invoke(app, ["doctor", str(path)]).stdout
+    assert "whole: shop.others" in shown
     recovered = recover(finding.commands)
     with cbdd.connect(recovered) as client:
         assert client.shop.things.count_documents({}) == COUNT - lost
