@@ -19,6 +19,7 @@ from cbdd.catalog.entry import ID_INDEX_NAME
 from cbdd.catalog.record_store import RECORD_ID_BYTES, decode_record_id, encode_record_id
 from cbdd.index.definition import IndexDefinition
 from cbdd.index.key_types import decode_fields
+from cbdd.index.keys import extract_keys
 from cbdd.ops.recovery.report import AT_LEAST, AT_MOST, CollectionOutcome
 from cbdd.ops.recovery.salvaged_database import FoundCollection, SalvagedDatabase, is_document
 from cbdd.ops.recovery.salvaged_tree import Gap
@@ -75,7 +76,7 @@ class SalvagedCollection:
             if entry.value is None or not is_document(entry.value):
                 is_whole = False
                 continue
-            fate = SAVED if not entry.is_older else self._fate_of_older(entry.key)
+            fate = SAVED if not entry.is_older else self._fate_of_older(entry.key, entry.value)
             if fate == SAVED:
                 outcome.saved += 1
             elif fate == STALE:
@@ -86,16 +87,22 @@ class SalvagedCollection:
                 continue
             record_id = decode_record_id(entry.key)
             seen.append(record_id)
-            if not entry.lsn:
+            if not entry.lsn and fate != RESURRECTED:
                 seen_in_pages.append(record_id)
             yield SalvagedDocument(entry.key, entry.value, fate, entry.lsn)
         if not is_whole or not self._records.is_complete:
             self._count_lost(seen, seen_in_pages)
 
-    def _fate_of_older(self, record_key: bytes) -> str:
-        """What a document is of which only an older version was found; empty: it was deleted."""
-        if record_key in self._known_ids():
-            return STALE
+    def _fate_of_older(self, record_key: bytes, document: bytes) -> str:
+        """What a document is of which only an older version was found; empty: it was deleted.
+
+        A record id may be that of another document by now, if the last one was deleted meanwhile.
+        """
+        known = self._known_ids().get(record_key)
+        if known is not None:
+            assert self._id_index is not None
+            is_same = extract_keys(self._id_index, document).keys == [known[0]]
+            return STALE if is_same else ""
         return "" if self._ids_are_complete else RESURRECTED
 
     def _known_ids(self) -> dict[bytes, tuple[bytes, bytes]]:
