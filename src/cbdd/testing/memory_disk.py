@@ -318,8 +318,18 @@ class MemoryIo(Io):
     def list_directory(self, path: str) -> list[str]:
         self._fault("list_directory")
         start = f"{path.rstrip('/')}/"
-        below = [name for name in self.disk.names if name.startswith(start)]
-        return list(dict.fromkeys(name[len(start) :].partition("/")[0] for name in below))
+        found: list[str] = []
+        directories: set[str] = set()
+        for name in self.disk.names:
+            if not name.startswith(start):
+                continue
+            entry = name[len(start) :]
+            if "/" in entry:
+                directories.add(entry[: entry.index("/")])
+            else:
+                found.append(entry)
+        found.extend(directories)
+        return found
 
     def path_identity(self, path: str) -> tuple[int, int, int, int] | None:
         self._fault("path_identity")
