@@ -117,6 +117,9 @@ def victim(path: str, seed: int, durability: str) -> None:
         say({"done": batch})
 
 
+START_SECONDS = 60.0
+
+
 def say(fact: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(fact) + "\n")
     sys.stdout.flush()
@@ -171,11 +174,16 @@ def matches(expected: dict[int, int | None], found: dict[int, int]) -> bool:
     )
 
 
-def facts(process: subprocess.Popen[bytes], seconds: float) -> Iterator[dict[str, Any]]:
-    """What the victim says for a while; it is killed at the end of it."""
+def facts(
+    process: subprocess.Popen[bytes], seconds: float, is_early: bool
+) -> Iterator[dict[str, Any]]:
+    """What the victim says for a while; it is killed at the end of it.
+
+    :param is_early: the while begins with the process, else when it has opened the database.
+    """
     assert process.stdout is not None
     descriptor = process.stdout.fileno()
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + (seconds if is_early else START_SECONDS)
     buffer = b""
     is_killed = False
     while True:
@@ -188,6 +196,8 @@ def facts(process: subprocess.Popen[bytes], seconds: float) -> Iterator[dict[str
         data = os.read(descriptor, 1 << 16)
         if not data:
             return
+        if not buffer and not is_early:
+            deadline = min(deadline, time.monotonic() + seconds)
         buffer += data
         *lines, buffer = buffer.split(b"\n")
         for line in lines:
@@ -237,7 +247,8 @@ def run(path: str, rounds: int, seed: int, durability: str = "full", real: bool 
         ]
         process = subprocess.Popen(command, stdout=subprocess.PIPE)
         try:
-            for fact in facts(process, 0.3 + source.random() * 0.9):
+            is_early = source.random() < 0.3
+            for fact in facts(process, 0.1 + source.random() * 0.9, is_early):
                 expectation.hear(fact)
                 acknowledged += "done" in fact
             ended = process.wait()
