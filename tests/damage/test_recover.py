@@ -115,7 +115,7 @@ def judge(recovered: Recovered, model: Documents) -> None:
 @pytest.mark.parametrize("name", CLASSES)
 @pytest.mark.parametrize("specimen", MADE.values(), ids=list(MADE))
 def test_a_report_is_true(specimen: Specimen, name: str) -> None:
-    for damaged in damages(specimen, name, SEED, 8 * SCALE):
+    for damaged in damages(specimen, name, SEED, 4 * SCALE):
         try:
             judge(Recovered(damaged), specimen.documents)
         except BaseException:
@@ -159,7 +159,7 @@ def test_every_document_on_a_whole_page_is_saved(specimen: Specimen, name: str) 
     homes = pages_of(specimen)
     assert len(homes) > 50
     whole = specimen.files[PATH]
-    for damaged in damages(specimen, name, SEED, 12 * SCALE):
+    for damaged in damages(specimen, name, SEED, 6 * SCALE):
         data = damaged.files[PATH]
         recovered = Recovered(damaged)
         if recovered.report is None:
@@ -179,7 +179,7 @@ def test_every_document_on_a_whole_page_is_saved(specimen: Specimen, name: str) 
 @pytest.mark.parametrize("name", ["bit flipped in the log", "bit flipped in the shared state"])
 @pytest.mark.parametrize("specimen", [MADE["killed"], MADE["rotated"]], ids=["killed", "rotated"])
 def test_a_flipped_bit_in_the_log_costs_one_commit_at_most(specimen: Specimen, name: str) -> None:
-    for damaged in damages(specimen, name, SEED, 20 * SCALE):
+    for damaged in damages(specimen, name, SEED, 8 * SCALE):
         recovered = Recovered(damaged)
         missing = specimen.documents.keys() - recovered.documents.keys()
         assert len(missing) <= 1, f"{damaged}, seed {SEED}"

@@ -119,7 +119,7 @@ class History:
             self.times[lsn] = self.client._store.engine._state.clock.now_us()
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(4))
 def test_every_backup_and_every_commit_since_can_be_restored(seed: int) -> None:
     print(f"seed {seed}")
     history = History(seed)

@@ -208,7 +208,7 @@ def test_a_difference_is_that_of_the_documents(seed: int) -> None:
 def test_no_damage_is_too_much(name: str) -> None:
     """Whatever is in the files, what is shown is shown and errors have codes."""
     for specimen in specimens().values():
-        for damaged in damages(specimen, name, 1, 3):
+        for damaged in damages(specimen, name, 1, 1):
             io = MemoryIo(MemoryDisk.holding(damaged.files))
             for look in (
                 lambda io=io: list(dump_log(PATH, io)),
