@@ -36,7 +36,7 @@ CUTS ?= 500
 MINUTES ?= 10
 FUZZ_SECONDS ?= 60
 STEP ?= 7
-QUERYING := tests/unit/query tests/unit/client tests/unit/cli tests/compat tests/property
+QUERYING := tests/unit/query tests/unit/client tests/compat tests/property
 CODE := src tests benchmarks examples scripts
 SOURCES := $(shell find src -name '*.py') pyproject.toml
 
