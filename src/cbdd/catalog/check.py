@@ -168,6 +168,8 @@ class _CollectionChecker:
         self.document_bytes = 0
         self._sums: list[int] = [0] * len(entry.indexes)
         self._expected: list[int] = [0] * len(entry.indexes)
+        self._unfit: set[bytes] = set()
+        """Keys of records that are no documents, or have no keys."""
 
     def check_records(self) -> None:
         """Check each record, then each index against what the documents ask for."""
@@ -182,9 +184,7 @@ class _CollectionChecker:
                 if self.progress is not None and done % PROGRESS_INTERVAL == 0:
                     self.progress(PROGRESS_INTERVAL)
             more = cursor.step()
-        if self.problems:
-            return
-        if self.entry.is_capped:
+        if self.entry.is_capped and not self.problems:
             noted = capped_size(self.txn, self.entry.collection_id)
             if noted != self.document_bytes:
                 self.note(
@@ -192,16 +192,21 @@ class _CollectionChecker:
                     f"its documents have {self.document_bytes} bytes, the catalog says {noted}",
                     self.entry.record_tree,
                 )
+        are_whole = not self.problems
         for position in range(len(self.entry.indexes)):
             definition = self.entry.indexes[position]
             try:
-                self._check_index(position)
+                self._check_index(position, are_whole)
             except CorruptDataError as error:
                 what = f"{self.entry.namespace}: index {definition.name}"
                 self.problems.append(_damage(error, what, definition.tree_id))
 
-    def _check_index(self, position: int) -> None:
-        """Compare one index with the documents; find out what is wrong if they differ."""
+    def _check_index(self, position: int, are_whole: bool) -> None:
+        """Compare one index with the documents; find out what is wrong if they differ.
+
+        :param are_whole: whether all records are fit to be compared; those that are not may have
+            entries, which are none too many.
+        """
         definition = self.entry.indexes[position]
         if self._index_sum(definition) == self._sums[position]:
             return
@@ -209,10 +214,13 @@ class _CollectionChecker:
         cursor = self.txn.cursor(self.entry.record_tree)
         more = cursor.first()
         while more and len(self.problems) < MAX_PROBLEMS_PER_COLLECTION:
-            self._compare_entries(definition, cursor.key, cursor.value)
+            if cursor.key not in self._unfit:
+                self._compare_entries(definition, cursor.key, cursor.value)
             more = cursor.step()
         found = self.txn.count(definition.tree_id)
-        if len(self.problems) == before:  # none is missing, so there are some too many
+        if (
+            are_whole and len(self.problems) == before
+        ):  # none is missing, so there are some too many
             self.note(
                 "INDEX_COUNT",
                 f"index {definition.name} has {found} entries, the documents ask for "
@@ -243,14 +251,17 @@ class _CollectionChecker:
         tree_id = self.entry.record_tree
         if len(record_key) != RECORD_ID_BYTES or record_id == 0:
             self.note("RECORD_ID", f"a record has the key {record_key!r}", tree_id)
+            self._unfit.add(record_key)
             return
         try:
             validate_document(document)
         except (InvalidDocument, InvalidBSON) as error:
             self.note("RECORD_INVALID", f"record {record_id} is no document: {error}", tree_id)
+            self._unfit.add(record_key)
             return
         if find_field(document, 0, b"_id") != _ID_ELEMENT:
             self.note("RECORD_WITHOUT_ID", f"record {record_id} does not begin with _id", tree_id)
+            self._unfit.add(record_key)
             return
         self.document_bytes += len(document)
         indexes = self.entry.indexes
@@ -274,6 +285,7 @@ class _CollectionChecker:
         except PyMongoError as error:
             record_id = decode_record_id(record_key)
             self.note("INDEX_KEYS", f"record {record_id}: {error}", definition.tree_id)
+            self._unfit.add(record_key)
             return None
         if extracted.is_multikey and not definition.is_multikey:
             record_id = decode_record_id(record_key)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
+import os
 import sys
 from typing import Annotated, Any, Final
 
@@ -107,7 +108,12 @@ def _write(file: str, output: str | None, yes: bool, key: str | None, json: bool
         return
     if key is None:
         save_key(key_path, secret)
-    write_bundle(output, members, Clock().now_us())
+    try:
+        write_bundle(output, members, Clock().now_us())
+    except BaseException:
+        if key is None:
+            os.unlink(key_path)
+        raise
     _say(f"wrote {output}; keep {key_path}, which says what the pseudonyms stand for", json)
 
 

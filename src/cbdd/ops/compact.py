@@ -13,6 +13,7 @@ from typing import Final
 
 from cbdd.errors import CorruptDataError
 from cbdd.ops.alone import AloneWithFile
+from cbdd.ops.new_file import check_file
 from cbdd.storage import Clock, Randomness
 from cbdd.storage.btree import Tree
 from cbdd.storage.bulk import BulkFile
@@ -103,13 +104,14 @@ def _replace(
         copy_trees(trees, OnePass(pager), file, report, progress)
         file.finish()
         report.after_bytes = io.size(fd)
+        check_file(temporary, alone.path, io, clock, randomness)
         io.rename(temporary, alone.path)
         is_in_place = True
         io.sync_directory(alone.path[: alone.path.rfind("/")] or "/")
     finally:
+        io.close(fd)
         if not is_in_place:
             io.unlink(temporary)
-        io.close(fd)
 
 
 def copy_trees(

@@ -47,7 +47,7 @@ def diagnose(
         client = _open(path, salvage=True)
     except CbddError as error:
         diagnosis.can_open = False
-        found = _of_error(_plain_error(path, error), diagnosis.path)
+        found = _of_error(_plain_error(path, error))
         if found.code == "LOCKED":
             found.where["pids"] = openers(diagnosis.path)
         diagnosis.findings.append(found)
@@ -90,7 +90,7 @@ def _plain_error(path: str, error: CbddError) -> CbddError:
     return error
 
 
-def _of_error(error: CbddError, path: str) -> Finding:
+def _of_error(error: CbddError) -> Finding:
     severity = error.severity if error.severity != INFO else SEV_2
     return Finding(error.code, severity, error.message, _plain(error.details))
 
@@ -113,7 +113,7 @@ def _examine(
     try:
         diagnosis.facts = client.statistics()
     except CbddError as error:
-        diagnosis.findings.append(_of_error(error, diagnosis.path))
+        diagnosis.findings.append(_of_error(error))
     opening = client.recovery_report
     for each in opening.findings:
         finding = Finding(each.code, each.severity, each.message, _plain(each.details))
@@ -125,7 +125,7 @@ def _examine(
     try:
         problems = client._store.check(progress, skips_unchanged=True).problems
     except CbddError as error:
-        diagnosis.findings.append(_of_error(error, diagnosis.path))
+        diagnosis.findings.append(_of_error(error))
         return
     told = {each.code for each in opening.findings}
     _fold([each for each in problems if each.page or each.tree or each.code not in told], diagnosis)

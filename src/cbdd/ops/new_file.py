@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 from cbdd.errors import CorruptDataError, UsageError
@@ -46,57 +47,59 @@ def require_sound(report: CheckReport, path: str) -> None:
         )
 
 
-class NewFile:
-    """The file under its temporary name; a context manager that leaves nothing unfinished behind.
+def check_file(
+    path: str,
+    shown: str,
+    io: Io,
+    clock: Clock,
+    randomness: Randomness,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Verify all of a file that nobody knows of yet.
 
-    ``fd`` is open for writing until `check`.
+    :param shown: the name it is to get, for the error.
+    :raises CorruptDataError: something is wrong with it.
     """
+    engine = StorageEngine.open(path, StorageOptions(read_only=True), io, clock, randomness)
+    try:
+        require_sound(engine.check(progress, skips_unchanged=True), shown)
+    finally:
+        engine.close()
 
-    def __init__(self, io: Io, clock: Clock, randomness: Randomness, target: str) -> None:
+
+class NewFile:
+    """A name for the file until it is whole; a context manager that leaves nothing else behind."""
+
+    def __init__(self, io: Io, randomness: Randomness, target: str) -> None:
+        """
+        :raises UsageError: the name it is to get is taken.
+        """
+        require_new(io, target)
         self._io = io
-        self._clock = clock
-        self._randomness = randomness
         self._target = target
         self._directory = target[: target.rfind("/")] or "/"
-        self._path = f"{target}-unfinished-{randomness.token(6).hex()}"
-        self.fd = io.open(self._path, True, False)
+        self.path = f"{target}-unfinished-{randomness.token(6).hex()}"
 
     def __enter__(self) -> NewFile:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._close()
-        name = self._path.rpartition("/")[2]
-        for entry in self._io.list_directory(self._directory):
-            if entry.startswith(name):
-                self._io.unlink(f"{self._directory}/{entry}")
-
-    def check(self, progress: Callable[[int, int], None] | None) -> None:
-        """Close the file and verify all of it.
-
-        :raises CorruptDataError: something is wrong with it.
-        """
-        self._close()
-        options = StorageOptions(read_only=True)
-        engine = StorageEngine.open(self._path, options, self._io, self._clock, self._randomness)
-        try:
-            require_sound(engine.check(progress), self._target)
-        finally:
-            engine.close()
+        name = self.path.rpartition("/")[2]
+        with contextlib.suppress(FileNotFoundError):  # there is no such directory
+            for entry in self._io.list_directory(self._directory):
+                if entry.startswith(name):
+                    self._io.unlink(f"{self._directory}/{entry}")
 
     def give_name(self) -> None:
-        """Let the file appear under its own name.
+        """Let the file, which is closed and on disk, appear under its own name.
 
         :raises UsageError: somebody else has taken it meanwhile.
         """
         try:
-            self._io.link(self._path, self._target)
+            self._io.link(self.path, self._target)
+            self._io.unlink(self.path)
+            self._io.sync_directory(self._directory)
         except FileExistsError as error:
             raise taken(self._target) from error
-        self._io.unlink(self._path)
-        self._io.sync_directory(self._directory)
-
-    def _close(self) -> None:
-        if self.fd >= 0:
-            self._io.close(self.fd)
-            self.fd = -1
+        except OSError as error:
+            raise translated(error, "name the new file", self._target) from error

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from cbdd.errors import CbddError
+from cbdd.errors import CbddError, UsageError
 from cbdd.storage.frame import (
     FRAME_HEADER_BYTES,
     FRAMES_OFFSET,
@@ -68,54 +68,79 @@ def may_remove(state: DatabaseState, number: int) -> bool:
         state.report.add(ARCHIVE_PENDING, "SEV-3", message)
         return False
     try:
-        _archive(state, number)
-        _remove_expired(state)
+        source = state.io.open(segment_path(state.path, number), False, True)
     except FileNotFoundError:
         return True  # another process was faster
+    try:
+        _archive(state, number, source)
+        _remove_expired(state)
     except OSError as error:
         _note(state, number, translated(error, "archive a segment", state.options.archive))
         return False
+    except CbddError as error:
+        _note(state, number, error)
+        return False
+    finally:
+        state.io.close(source)
     return True
 
 
 def _note(state: DatabaseState, number: int, error: Exception) -> None:
+    """Report that segments wait, once for each reason however many there are."""
     text = error.message if isinstance(error, CbddError) else str(error)
-    message = f"segment {number} of the log stays beside the database: {text}"
-    state.report.add(ARCHIVE_FAILED, "SEV-2", message)
-    facts: dict[str, object] = {"code": ARCHIVE_FAILED, "segment": number, "error": text}
-    state.events.record("archive_failed", facts)
+    message = f"segments of the log stay beside the database: {text}"
+    if state.report.add(ARCHIVE_FAILED, "SEV-2", message, {"segment": number}):
+        facts: dict[str, object] = {"code": ARCHIVE_FAILED, "segment": number, "error": text}
+        state.events.record("archive_failed", facts)
 
 
-def _archive(state: DatabaseState, number: int) -> None:
+def _archive(state: DatabaseState, number: int, source: int) -> None:
+    """Copy an open segment; what is in the archive under its name already is the same or stays."""
     io = state.io
     directory = state.options.archive
-    source = io.open(segment_path(state.path, number), False, True)
+    end = _used_end(io, source)
+    if end <= FRAMES_OFFSET:
+        return
+    if io.path_identity(directory) is None:
+        io.make_directory(directory)
+        io.sync_directory(directory[: directory.rfind("/")] or "/")
+    target = f"{directory}/{archived_name(state.meta.uuid, number)}"
+    _require_own(io, source, target)
+    temporary = f"{target}.{state.randomness.token(4).hex()}"
+    copy = io.open(temporary, True, False)
+    is_named = False
     try:
-        end = _used_end(io, source)
-        if end <= FRAMES_OFFSET:
-            return
-        if io.path_identity(directory) is None:
-            io.make_directory(directory)
-        target = f"{directory}/{archived_name(state.meta.uuid, number)}"
-        temporary = f"{target}.{state.randomness.token(4).hex()}"
-        copy = io.open(temporary, True, False)
-        is_named = False
-        try:
-            offset = 0
-            while offset < end:
-                data = read_exact(io, source, min(COPY_BYTES, end - offset), offset)
-                write_all(io, copy, data, offset)
-                offset += len(data)
-            io.sync(copy)
-            io.rename(temporary, target)
-            is_named = True
-            io.sync_directory(directory)
-        finally:
-            io.close(copy)
-            if not is_named:
-                io.unlink(temporary)
+        offset = 0
+        while offset < end:
+            data = read_exact(io, source, min(COPY_BYTES, end - offset), offset)
+            write_all(io, copy, data, offset)
+            offset += len(data)
+        io.sync(copy)
+        io.rename(temporary, target)
+        is_named = True
+        io.sync_directory(directory)
     finally:
-        io.close(source)
+        io.close(copy)
+        if not is_named:
+            io.unlink(temporary)
+
+
+def _require_own(io: Io, source: int, target: str) -> None:
+    """Raise when the archive has a segment of this name from another copy of the database."""
+    if io.path_identity(target) is None:
+        return
+    there = io.open(target, False, True)
+    try:
+        archived = read_exact(io, there, SEGMENT_HEADER_BYTES, 0)
+    finally:
+        io.close(there)
+    if archived != read_exact(io, source, SEGMENT_HEADER_BYTES, 0):
+        raise UsageError(
+            ARCHIVE_FAILED,
+            f"{target} is of another copy of this database, which has gone its own way",
+            "give each copy an archive of its own",
+            {"path": target},
+        )
 
 
 def _used_end(io: Io, fd: int) -> int:

@@ -237,25 +237,14 @@ def take_backup(
     :raises UsageError: the target is there already, or the base is of another database.
     :raises CorruptDataError: a page is damaged; there is no backup.
     """
-    io = state.io
-    chain = backup_chain(io, base) if base else []
-    known: set[bytes] = set()
-    for each in chain:
-        if each.uuid != state.meta.uuid:
-            raise UsageError(
-                "BACKUP_FOREIGN",
-                f"{each.path} is a backup of another database than {state.path}",
-                "name a backup of this one, or none",
-                {"path": each.path},
-            )
-        for ref, _offset, _pages in read_index(io, each):
-            known.add(ref)
-    _make_current(state)
     key = state.next_owner()
     try:
+        chain = backup_chain(state.io, base) if base else []
+        known = _references(state, chain)
+        _make_current(state)
         meta = _pinned_meta(state, key)
         try:
-            io.make_directory(target)
+            state.io.make_directory(target)
         except FileExistsError as error:
             raise UsageError(
                 "OUTPUT_EXISTS",
@@ -272,6 +261,22 @@ def take_backup(
         raise translated(error, "take a backup", target) from error
     finally:
         release_snapshot(state, key)
+
+
+def _references(state: DatabaseState, chain: list[Backup]) -> set[bytes]:
+    """What earlier backups have."""
+    known: set[bytes] = set()
+    for each in chain:
+        if each.uuid != state.meta.uuid:
+            raise UsageError(
+                "BACKUP_FOREIGN",
+                f"{each.path} is a backup of another database than {state.path}",
+                "name a backup of this one, or none",
+                {"path": each.path},
+            )
+        for ref, _offset, _pages in read_index(state.io, each):
+            known.add(ref)
+    return known
 
 
 def _make_current(state: DatabaseState) -> None:

@@ -185,7 +185,10 @@ class StorageEngine:
         """
         self._state.require_usable()
         release_leftovers(self._state)
-        return take_backup(self._state, target, base, progress)
+        if not self._state.read_only:
+            return take_backup(self._state, target, base, progress)
+        with self.begin_read():  # follows the writers, and keeps pages that nobody may register
+            return take_backup(self._state, target, base, progress)
 
     def statistics(self) -> dict[str, object]:
         """Facts about file, log, cache and processes, for people and programs."""

@@ -37,7 +37,7 @@ from cbdd.storage.frame import (
 )
 from cbdd.storage.io import read_exact
 from cbdd.storage.meta import Meta, MetaCopy
-from cbdd.storage.shm import SharedState, decode_durable
+from cbdd.storage.shm import claimed_durable
 from cbdd.storage.state import DatabaseState
 from cbdd.storage.wal import (
     LogReader,
@@ -309,28 +309,12 @@ def _proven_lsn(state: DatabaseState, first: int) -> int:
         proven = max(proven, state.segments.proven_lsn(segment))
         if _has_frames(state, segment):
             proven = max(proven, segment.header.previous_lsn)
-    return max(proven, _shared_durable(state))
+    return max(proven, claimed_durable(state.io, f"{state.path}-shm", state.meta.uuid))
 
 
 def _has_frames(state: DatabaseState, segment: Segment) -> bool:
     data = read_exact(state.io, segment.fd, FRAME_HEADER_BYTES, FRAMES_OFFSET)
     return decode_frame_header(data, 0, segment.seed, FRAMES_OFFSET) is not None
-
-
-def _shared_durable(state: DatabaseState) -> int:
-    """What a shared state file left by the last life claims; 0 when absent or foreign."""
-    path = f"{state.path}-shm"
-    try:
-        fd = state.io.open(path, False, True)
-    except OSError:
-        return 0
-    try:
-        shared = SharedState(state.io, fd, path)
-        if not shared.belongs_to(state.meta.uuid):
-            return 0
-        return max(0, decode_durable(shared.state()))
-    finally:
-        state.io.close(fd)
 
 
 class Tail:

@@ -52,12 +52,16 @@ class RecoveryReport:
 
     def add(
         self, code: str, severity: str, message: str, details: dict[str, object] | None = None
-    ) -> None:
-        """Note a finding, once: a checkpoint that is tried again meets the same damage."""
+    ) -> bool:
+        """Note a finding, once: a checkpoint that is tried again meets the same damage.
+
+        :returns: whether it is new.
+        """
         for known in self.findings:
             if known.code == code and known.message == message:
-                return
+                return False
         self.findings.append(Finding(code, severity, message, dict(details or {})))
+        return True
 
     def to_dict(self) -> dict[str, object]:
         """The report for JSON."""

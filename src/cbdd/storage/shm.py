@@ -197,3 +197,18 @@ def unreadable(path: str) -> CorruptDataError:
         "close the database in every process, then open it again; no data is lost by that",
         {"path": path},
     )
+
+
+def claimed_durable(io: Io, path: str, uuid: bytes) -> int:
+    """What a shared state file left by an earlier life claims; 0 when absent or foreign."""
+    try:
+        fd = io.open(path, False, True)
+    except OSError:
+        return 0
+    try:
+        shared = SharedState(io, fd, path)
+        if not shared.belongs_to(uuid):
+            return 0
+        return max(0, decode_durable(shared.state()))
+    finally:
+        io.close(fd)

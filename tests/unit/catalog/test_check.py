@@ -113,3 +113,15 @@ def test_number_of_problems_is_bounded(shop: Shop) -> None:
             txn.put(entry.record_tree, encode_record_id(n), b"nonsense")
         txn.commit()
     assert len(shop.read(lambda t: check_collection(t, entry))) == MAX_PROBLEMS_PER_COLLECTION
+
+
+def test_a_record_that_is_no_document_hides_no_wrong_index(shop: Shop) -> None:
+    entry = shop.entry()
+    with shop.engine.begin_write("damage") as txn:
+        txn.put(entry.record_tree, encode_record_id(4), b"nonsense")
+        cursor = txn.cursor(entry.indexes[1].tree_id)
+        assert cursor.first()
+        txn.delete(entry.indexes[1].tree_id, cursor.key)
+        txn.commit()
+    codes = [problem.code for problem in shop.read(check_catalog)]
+    assert sorted(codes) == ["INDEX_ENTRY_MISSING", "RECORD_INVALID"]

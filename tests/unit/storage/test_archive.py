@@ -151,3 +151,41 @@ def test_a_process_without_the_archive_leaves_segments_for_one_that_has_it(tmp_p
         client.shop.things.insert_one({"_id": 10})
     assert segments(tmp_path) == []
     assert archived_segments(Io(), str(archive), uuid) == numbers
+
+
+def test_an_archive_whose_place_is_not_there_loses_nothing(tmp_path: Path) -> None:
+    path, archive = tmp_path / "a.cbdd", tmp_path / "not mounted" / "archive"
+    for number in range(3):
+        with cbdd.connect(path, archive=archive, background=False) as client:
+            client.shop.things.insert_one({"_id": number})
+            client.checkpoint()
+            client.shop.things.insert_one({"_id": -number - 1})
+            client.checkpoint()
+            codes = [finding.code for finding in client.recovery_report.findings]
+            assert codes == ["ARCHIVE_FAILED"]  # once, however many segments wait
+    left = segments(tmp_path)
+    assert len(left) >= 6
+    archive.parent.mkdir()
+    with cbdd.connect(path, archive=archive, background=False):
+        pass
+    assert [name[-6:] for name in segments(archive)] == [name[-6:] for name in left]
+    assert segments(tmp_path) == []
+
+
+def test_two_copies_of_a_database_do_not_overwrite_each_other_in_an_archive(
+    tmp_path: Path,
+) -> None:
+    path, copy, archive = tmp_path / "a.cbdd", tmp_path / "b.cbdd", tmp_path / "archive"
+    with cbdd.connect(path, background=False) as client:
+        client.shop.things.insert_one({"_id": 0})
+    copy.write_bytes(path.read_bytes())
+    with cbdd.connect(path, archive=archive, background=False) as client:
+        client.shop.things.insert_one({"_id": "mine"})
+    kept = {each.name: each.read_bytes() for each in archive.iterdir()}
+    with cbdd.connect(copy, archive=archive, background=False) as client:
+        client.shop.things.insert_one({"_id": "theirs"})
+    assert {each.name: each.read_bytes() for each in archive.iterdir()} == kept
+    assert len(segments(tmp_path)) == 1
+    with cbdd.connect(copy, archive=archive, background=False) as client:
+        assert [each.code for each in client.recovery_report.findings] == ["ARCHIVE_FAILED"]
+        assert "another" in client.recovery_report.findings[0].message

@@ -16,7 +16,7 @@ from typing import Final
 from cbdd.errors import CorruptDataError, UsageError
 from cbdd.ops.backup.archived_log import ArchivedLog
 from cbdd.ops.backup.stored_pages import StoredPages
-from cbdd.ops.new_file import NewFile, require_new
+from cbdd.ops.new_file import NewFile, check_file, require_new
 from cbdd.ops.recovery.log_replay import LogLimits, LogReplay, overlaid, replay_log
 from cbdd.storage import Clock, Randomness
 from cbdd.storage.btree import Tree
@@ -82,19 +82,30 @@ def restore_backup(
     time_source = clock or Clock()
     started = time.perf_counter()
     target = disk.resolve(output)
-    require_new(disk, target)
+    require_new(disk, target)  # before the work of reading the log
     try:
         with StoredPages(disk, disk.resolve(backup)) as stored:
             report = RestoreReport(stored.backup.path, target)
             report.backup_lsn = stored.backup.lsn
             report.backup_taken_us = int(stored.backup.manifest["taken_us"])
             replay = _replay(disk, stored, archive, live, LogLimits(to_lsn, to_time_us), report)
-            with NewFile(disk, time_source, dice, target) as new:
+            with NewFile(disk, dice, target) as new:
                 meta = _new_meta(stored.meta, replay, time_source, dice)
-                file = BulkFile(disk, new.fd, meta)
-                _write(stored, replay, file, report, progress)
-                file.finish()
-                new.check(lambda done, total: _tell(progress, "checking", done, total))
+                fd = disk.open(new.path, True, False)
+                try:
+                    file = BulkFile(disk, fd, meta)
+                    _write(stored, replay, file, report, progress)
+                    file.finish()
+                finally:
+                    disk.close(fd)
+                check_file(
+                    new.path,
+                    target,
+                    disk,
+                    time_source,
+                    dice,
+                    lambda done, total: _tell(progress, "checking", done, total),
+                )
                 new.give_name()
     except OSError as error:
         raise translated(error, "restore a backup", target) from error
@@ -192,13 +203,22 @@ def _write(
             )
         before = trees.get(number, Tree(None, 0, 0))
         copy = file.begin_tree(number)
-        for key, value in overlaid(_entries(before, stored.pager), overlay):
+        entries = overlaid(_entries(before, stored.pager), overlay, _key_of, _entry)
+        for key, value in entries:
             copy.add(key, value)
             report.entries += 1
             if report.entries % _PROGRESS_ENTRIES == 0:
                 _tell(progress, "writing", min(report.entries, total), total)
         copy.finish()
         report.trees += 1
+
+
+def _key_of(entry: tuple[bytes, bytes]) -> bytes:
+    return entry[0]
+
+
+def _entry(key: bytes, value: bytes, _lsn: int) -> tuple[bytes, bytes]:
+    return key, value
 
 
 def _entries(tree: Tree, pager: Pager) -> Iterator[tuple[bytes, bytes]]:

@@ -38,8 +38,16 @@ def verify_backup(path: str, io: Io | None = None, progress: Progress = None) ->
     :raises UsageError: there is no backup, or one that it is based on is missing.
     :raises CorruptDataError: something is not as it was written.
     """
-    disk = io or Io()
     started = time.perf_counter()
+    try:
+        report = _verify(io or Io(), path, progress)
+    except OSError as error:
+        raise translated(error, "read the backup", path) from error
+    report.seconds = time.perf_counter() - started
+    return report
+
+
+def _verify(disk: Io, path: str, progress: Progress) -> VerifyReport:
     with StoredPages(disk, disk.resolve(path)) as stored:
         report = VerifyReport(stored.backup, stored.chain)
         for each in stored.chain:
@@ -65,17 +73,13 @@ def verify_backup(path: str, io: Io | None = None, progress: Progress = None) ->
                     {"path": path},
                 )
             report.entries += counted
-    report.seconds = time.perf_counter() - started
     return report
 
 
 def _compare_files(io: Io, backup: Backup) -> None:
     for name, facts in backup.manifest["files"].items():
         path = f"{backup.path}/{name.rpartition('/')[2]}"  # a name is never a path
-        try:
-            length, digest = file_digest(io, path)
-        except OSError as error:
-            raise translated(error, "read the backup", path) from error
+        length, digest = file_digest(io, path)
         if length != facts["bytes"] or digest != facts["sha256"]:
             raise CorruptDataError(
                 "BACKUP_DAMAGED",

@@ -1,9 +1,9 @@
 """The files of a database as they are, opened for reading only, and whose they are.
 
-Nothing here trusts more than it verifies. What every checksum is seeded with, the UUID, and the
-size of a page come from a valid meta page. Where none is left they are looked for in what remains
-of the damaged ones, in the log, the shared state and the flight recorder, and are believed once
-pages verify with them.
+What the disk cannot read reads as zeros. Nothing here trusts more than it verifies. What every
+checksum is seeded with, the UUID, and the size of a page come from a valid meta page. Where none is
+left they are looked for in what remains of the damaged ones, in the log, the shared state and the
+flight recorder, and are believed once pages verify with them.
 
 Unless it is opened without locks, the files stay locked against opening and closing for as long as
 the evidence is open, and nobody may be writing: what is read belongs together, and stays as it is.
@@ -23,6 +23,7 @@ from cbdd.errors import (
     NewerFormatError,
     NotADatabaseError,
 )
+from cbdd.ops.recovery.patient_io import PatientIo
 from cbdd.storage.events import read_events
 from cbdd.storage.frame import SEGMENT_HEADER_BYTES, decode_segment_header
 from cbdd.storage.io import Clock, Io, read_exact, translated
@@ -69,7 +70,7 @@ class Evidence:
         :raises CorruptDataError: META_DAMAGED, nothing tells the UUID.
         :raises LockedError: a process has the database open for writing.
         """
-        self.io = io
+        self.io = PatientIo(io)
         self.path = path
         cut = path.rfind("/")
         self.directory = path[:cut] or "/"

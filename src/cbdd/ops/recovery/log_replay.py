@@ -15,7 +15,8 @@ frames none is missing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 from cbdd.errors import CorruptDataError
 from cbdd.ops.recovery.log_scan import FoundFrame, LogScan, LogSource
@@ -30,6 +31,8 @@ from cbdd.storage.frame import (
     decode_commit,
 )
 from cbdd.storage.meta import Meta
+
+T = TypeVar("T")
 
 
 class TreeOverlay:
@@ -79,28 +82,33 @@ class LogReplay:
 
 
 def overlaid(
-    entries: Iterator[tuple[bytes, bytes]], overlay: TreeOverlay | None
-) -> Iterator[tuple[bytes, bytes]]:
-    """Entries in key order with what the log did to their tree."""
+    entries: Iterator[T],
+    overlay: TreeOverlay | None,
+    key_of: Callable[[T], bytes],
+    made: Callable[[bytes, bytes, int], T],
+) -> Iterator[T]:
+    """Entries in key order with what the log did to their tree.
+
+    :param made: an entry of a key, a value and the LSN that wrote it.
+    """
     if overlay is None:
         yield from entries
         return
     if overlay.is_dropped:
         return
-    changed = sorted(overlay.entries)
+    changed = [(key, overlay.entries[key]) for key in sorted(overlay.entries)]
     at = 0
-    for key, value in entries if not overlay.is_new else iter(()):
-        while at < len(changed) and changed[at] <= key:
-            new = overlay.entries[changed[at]]
-            if new is not None:
-                yield changed[at], new
+    for entry in entries if not overlay.is_new else iter(()):
+        while at < len(changed) and changed[at][0] <= key_of(entry):
+            key, value = changed[at]
+            if value is not None:
+                yield made(key, value, overlay.lsns[key])
             at += 1
-        if key not in overlay.entries:
-            yield key, value
-    for key in changed[at:]:
-        new = overlay.entries[key]
-        if new is not None:
-            yield key, new
+        if key_of(entry) not in overlay.entries:
+            yield entry
+    for key, value in changed[at:]:
+        if value is not None:
+            yield made(key, value, overlay.lsns[key])
 
 
 class LogLimits:

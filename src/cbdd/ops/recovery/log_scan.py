@@ -28,7 +28,7 @@ from cbdd.storage.frame import (
 )
 from cbdd.storage.io import Io, read_exact
 from cbdd.storage.meta import Meta
-from cbdd.storage.shm import SharedState, decode_durable
+from cbdd.storage.shm import claimed_durable
 
 _SCAN_BYTES: Final = 1 << 20
 
@@ -36,9 +36,12 @@ _SCAN_BYTES: Final = 1 << 20
 class LogSource(Protocol):
     """Segments of the log of one database, wherever they lie."""
 
-    io: Io
     uuid: bytes
     segments: list[int]
+
+    @property
+    def io(self) -> Io:
+        """What they are read with."""
 
     def path_of(self, number: int) -> str:
         """Path of a segment."""
@@ -167,15 +170,6 @@ class LogScan:
     def _shared_durable(self) -> int:
         path = self._source.shared_state_path()
         try:
-            fd = self._io.open(path, False, True)
-        except OSError:
-            return 0
-        try:
-            shared = SharedState(self._io, fd, path)
-            if not shared.belongs_to(self._source.uuid):
-                return 0
-            return max(0, decode_durable(shared.state()))
+            return claimed_durable(self._io, path, self._source.uuid)
         except CorruptDataError:
             return 0  # a damaged shared state proves nothing
-        finally:
-            self._io.close(fd)

@@ -55,13 +55,12 @@ class FoundRun:
 
 
 class PageSurvey:
-    """What is in the pages. ``nodes`` by tree id; ``unreadable`` the disk refused to read."""
+    """What is in the pages; ``nodes`` by tree id."""
 
     def __init__(self) -> None:
         self.nodes: dict[int, list[FoundNode]] = {}
         self.freelists: list[FoundRun] = []
         self.pages = 0
-        self.unreadable: list[int] = []
 
     def leaves_of(self, tree: int) -> list[FoundNode]:
         """The leaves of a tree, all versions of them, the oldest first."""
@@ -134,18 +133,7 @@ class _Surveyor:
         at = offset - self._start
         if at < 0 or at + length > len(self._buffer):
             wanted = max(length, _CHUNK_BYTES)
-            try:
-                self._buffer = read_exact(self._evidence.io, self._evidence.fd, wanted, offset)
-                self._start = offset
-                at = 0
-            except OSError:
-                return self._read_alone(offset, length, page)
+            self._buffer = read_exact(self._evidence.io, self._evidence.fd, wanted, offset)
+            self._start = offset
+            at = 0
         return self._buffer[at : at + length]
-
-    def _read_alone(self, offset: int, length: int, page: int) -> bytes:
-        """Read past a bad sector of the disk: the pages beside it may be fine."""
-        try:
-            return read_exact(self._evidence.io, self._evidence.fd, length, offset)
-        except OSError:
-            self._survey.unreadable.append(page)
-            return b""

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from cbdd.catalog.check import check_catalog
 from cbdd.errors import LockedError
-from cbdd.ops.new_file import require_new, require_sound, taken
+from cbdd.ops.new_file import NewFile, require_sound
 from cbdd.ops.recovery.evidence import Evidence
 from cbdd.ops.recovery.log_replay import LogLimits
 from cbdd.ops.recovery.page_survey import survey_pages
@@ -25,7 +25,7 @@ from cbdd.ops.recovery.salvaged_collection import SalvagedCollection
 from cbdd.ops.recovery.salvaged_database import FoundCollection, SalvagedDatabase, choose_meta
 from cbdd.query.implication import QueryFilters
 from cbdd.storage import Clock, Randomness, StorageEngine
-from cbdd.storage.io import Io, translated
+from cbdd.storage.io import Io
 from cbdd.storage.options import StorageOptions
 
 Progress = Callable[[str, int, int], None] | None
@@ -77,25 +77,21 @@ def recover_file(
     chosen = options or RecoverOptions()
     source = disk.resolve(path)
     target = disk.resolve(output)
-    require_new(disk, target)
+    dice = randomness or Randomness()
     started = time.perf_counter()
     report = RecoverReport(source, target)
-    with Evidence(disk, source, chosen.uuid) as evidence:
+    with NewFile(disk, dice, target) as new, Evidence(disk, source, chosen.uuid) as evidence:
         report.originals = evidence.hashes()
         meta = choose_meta(evidence, chosen.older_meta, chosen.limits)
         survey = survey_pages(evidence, _phase(progress, "reading pages"))
         database = SalvagedDatabase(evidence, survey, meta, chosen.limits)
-        temporary = f"{target}-recovering-{(randomness or Randomness()).token(6).hex()}"
         page_size = evidence.page_size or StorageOptions().page_size_bytes
-        making = _Making(disk, clock or Clock(), randomness or Randomness(), temporary, page_size)
-        try:
-            making.fill(database, report, progress)
-            _describe(report, database, survey.unreadable)
-            if evidence.hashes() != report.originals:
-                raise _changed(source)
-            making.give_name(target)
-        finally:
-            making.clean_up()
+        making = _Making(disk, clock or Clock(), dice, new.path, page_size)
+        making.fill(database, report, progress)
+        _describe(report, database, evidence)
+        if evidence.hashes() != report.originals:
+            raise _changed(source)
+        new.give_name()
     report.seconds = time.perf_counter() - started
     return report
 
@@ -106,9 +102,7 @@ class _Making:
     def __init__(
         self, io: Io, clock: Clock, randomness: Randomness, path: str, page_size: int
     ) -> None:
-        self._io = io
         self._path = path
-        self._directory = path[: path.rfind("/")] or "/"
         options = StorageOptions(
             page_size_bytes=page_size,
             durability="off",
@@ -147,24 +141,6 @@ class _Making:
             report.problems += check_catalog(txn, QueryFilters())
         require_sound(report, self._path)
 
-    def give_name(self, target: str) -> None:
-        """Let the file appear under its own name."""
-        try:
-            self._io.link(self._path, target)
-            self._io.unlink(self._path)
-            self._io.sync_directory(self._directory)
-        except FileExistsError as error:
-            raise taken(target) from error
-        except OSError as error:
-            raise translated(error, "name the new file", target) from error
-
-    def clean_up(self) -> None:
-        """Remove what is left under the temporary name."""
-        name = self._path.rpartition("/")[2]
-        for entry in self._io.list_directory(self._directory):
-            if entry.startswith(name):
-                self._io.unlink(f"{self._directory}/{entry}")
-
 
 def _outcome_of(found: FoundCollection) -> CollectionOutcome:
     entry = found.entry
@@ -175,7 +151,7 @@ def _outcome_of(found: FoundCollection) -> CollectionOutcome:
     return outcome
 
 
-def _describe(report: RecoverReport, database: SalvagedDatabase, unreadable: list[int]) -> None:
+def _describe(report: RecoverReport, database: SalvagedDatabase, evidence: Evidence) -> None:
     log = database.log
     report.generation = database.generation
     report.lsn = log.last_lsn
@@ -184,7 +160,9 @@ def _describe(report: RecoverReport, database: SalvagedDatabase, unreadable: lis
     report.lost_commits = log.lost
     report.notes = list(dict.fromkeys([*database.notes, *log.notes]))
     report.catalog_is_complete = database.catalog_is_complete
-    report.damaged_pages = sorted(database.source.damaged | set(unreadable))
+    report.damaged_pages = sorted(database.source.damaged)
+    if evidence.io.refused_bytes:
+        report.notes.append("the disk could not read everything; copy the files to another one")
 
 
 def _changed(path: str) -> LockedError:

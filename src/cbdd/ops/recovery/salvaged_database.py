@@ -19,7 +19,7 @@ from cbdd.document.raw import find_field
 from cbdd.document.validate import validate_document
 from cbdd.errors import CorruptDataError, DiskFaultError, UsageError
 from cbdd.ops.recovery.evidence import Evidence
-from cbdd.ops.recovery.log_replay import LogLimits, LogReplay, TreeOverlay, replay_log
+from cbdd.ops.recovery.log_replay import LogLimits, LogReplay, TreeOverlay, overlaid, replay_log
 from cbdd.ops.recovery.page_survey import FoundRun, PageSurvey
 from cbdd.ops.recovery.report import LostCommits
 from cbdd.ops.recovery.salvaged_tree import SalvagedEntry, SalvagedTree, TreeSource
@@ -93,22 +93,9 @@ class SalvagedDatabase:
 
     def entries(self, tree: SalvagedTree) -> Iterator[SalvagedEntry]:
         """The entries of a tree with the log over them, in key order."""
-        overlay = self.overlay(tree.tree)
-        if overlay.is_dropped:
-            return
-        changed = sorted(overlay.entries)
-        at = 0
-        for entry in tree.entries() if not overlay.is_new else iter(()):
-            while at < len(changed) and changed[at] < entry.key:
-                yield from _overlaid(overlay, changed[at])
-                at += 1
-            if at < len(changed) and changed[at] == entry.key:
-                yield from _overlaid(overlay, changed[at])
-                at += 1
-            else:
-                yield entry
-        for key in changed[at:]:
-            yield from _overlaid(overlay, key)
+        return overlaid(
+            tree.entries(), self.log.trees.get(tree.tree), _key_of, SalvagedEntry.of_log
+        )
 
     def collections(self) -> list[FoundCollection]:
         """Every collection, those without a catalog entry last."""
@@ -247,12 +234,8 @@ def is_document(value: bytes) -> bool:
     return find_field(value, 0, b"_id") == _FIRST_ELEMENT
 
 
-def _overlaid(overlay: TreeOverlay, key: bytes) -> Iterator[SalvagedEntry]:
-    value = overlay.entries[key]
-    if value is not None:
-        entry = SalvagedEntry(key, value)
-        entry.lsn = overlay.lsns[key]
-        yield entry
+def _key_of(entry: SalvagedEntry) -> bytes:
+    return entry.key
 
 
 def choose_meta(evidence: Evidence, older: bool, limits: LogLimits) -> Meta | None:

@@ -30,11 +30,18 @@ _UNKNOWN_COUNT: Final = -1
 class SalvagedEntry:
     """One entry. ``value`` is None when the key is there and its value cannot be read."""
 
-    def __init__(self, key: bytes, value: bytes | None, is_older: bool = False) -> None:
+    def __init__(
+        self, key: bytes, value: bytes | None, is_older: bool = False, lsn: int = 0
+    ) -> None:
         self.key = key
         self.value = value
         self.is_older = is_older
-        self.lsn = 0
+        self.lsn = lsn
+
+    @staticmethod
+    def of_log(key: bytes, value: bytes, lsn: int) -> SalvagedEntry:
+        """An entry that a commit in the log wrote."""
+        return SalvagedEntry(key, value, False, lsn)
 
 
 class Gap:

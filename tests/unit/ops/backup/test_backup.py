@@ -382,3 +382,22 @@ def test_an_empty_database_can_be_backed_up() -> None:
     with connect_on(MemoryIo(disk), 1) as client:
         client.backup("/backups/b")
     assert restored(disk, "/backups/b")[1] == {}
+
+
+def test_a_reader_backs_up_what_others_have_written_since_it_opened() -> None:
+    disk = MemoryDisk()
+    with connect_on(MemoryIo(disk, 1), 1) as writer:
+        writer.shop.things.insert_one({"_id": 1})
+    with connect_on(MemoryIo(disk, 2), 2, read_only=True) as reader:
+        with connect_on(MemoryIo(disk, 3), 3) as writer:
+            writer.shop.things.insert_one({"_id": 2})
+        reader.backup("/backups/b")
+        writer = connect_on(MemoryIo(disk, 4), 4)
+        writer.shop.things.insert_one({"_id": 3})
+        with pytest.raises(ReadOnlyError):
+            reader.backup("/backups/c")
+        writer.checkpoint()
+        reader.backup("/backups/d")
+        writer.close()
+    assert len(restored(disk, "/backups/b")[1]) == 2
+    assert len(restored(disk, "/backups/d")[1]) == 3

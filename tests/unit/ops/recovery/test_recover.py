@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import random
 from typing import Any
 
@@ -69,7 +70,8 @@ def leaves(files: Files, name: str = "things", index: str | None = None) -> list
             entry = client._store.catalog.find(txn, "shop", name)
             assert entry is not None
             definition = entry.index_named(index) if index else None
-            tree = txn._tree(definition.tree_id if definition else entry.record_tree)
+            number = definition.tree_id if definition else entry.record_tree
+            tree = engine._state.base_trees[number]
         found: list[tuple[int, Node]] = []
         stack: list[object] = [tree.root]
         while stack:
@@ -394,6 +396,47 @@ def test_a_file_that_is_in_use_is_refused() -> None:
         with pytest.raises(LockedError):
             recover_file(PATH, NEW, io=MemoryIo(disk))
     assert recover_file(PATH, NEW, io=MemoryIo(disk)).is_whole
+
+
+class SickIo(MemoryIo):
+    """A disk that cannot read one block of the database, and one of the log."""
+
+    def __init__(self, disk: MemoryDisk, bad: dict[str, int]) -> None:
+        super().__init__(disk)
+        self.bad = bad
+
+    def pread(self, fd: int, length: int, offset: int) -> bytes:
+        for path, start in self.bad.items():
+            if self.fds[fd] is self.disk.names.get(path):
+                if offset < start + 512 and start < offset + length:
+                    raise OSError(errno.EIO, "bad sector")
+        return super().pread(fd, length, offset)
+
+
+def test_a_sector_that_cannot_be_read_costs_what_is_in_it() -> None:
+    def fill(client: AnyClient) -> None:
+        client.shop.things.insert_many([{"_id": n, "pad": "x" * 300} for n in range(200)])
+        client.checkpoint()
+        for number in range(200, 210):
+            client.shop.things.insert_one({"_id": number})
+
+    files = kept_by(fill, close=False)
+    page, leaf = leaves(files)[2]
+    log = last_segment(files)
+    bad = {PATH: page * PAGE_BYTES + 1024, log: frames(files[log])[4] // 512 * 512}
+    disk = MemoryDisk.holding(files)
+    report = recover_file(
+        PATH, NEW, io=SickIo(disk, bad), clock=TickingClock(), randomness=SeededRandomness(9)
+    )
+    assert page in report.damaged_pages
+    told = outcome(report)
+    on_page = {int.from_bytes(key, "big") - 1 for key in leaf.keys}
+    assert set(told.lost.ids) >= on_page
+    with connect_on(MemoryIo(disk), 5, path=NEW) as client:
+        found = numbers(client)
+    assert set(range(200)) - set(found) == on_page
+    assert {200, 201, 209} <= set(found)
+    assert report.lost_commits
 
 
 class ChangingIo(MemoryIo):
