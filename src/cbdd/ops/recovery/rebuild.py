@@ -140,26 +140,32 @@ class Rebuilder:
             txn.commit("off")
 
     def _displace(self, made: _MadeCollection, definition: IndexDefinition) -> None:
-        """Of the documents that share a key of a unique index, keep the one written last."""
+        """Of the documents that share a key of a unique index, keep the one written last.
+
+        One that gives way only to documents that give way themselves stays: the next attempt to
+        make the index tells whether it is still in the way of another.
+        """
         tree = made.entry.record_tree
         with self._engine.begin_write(_OPERATION) as txn:
             holders: dict[bytes, bytes] = {}
-            losers: dict[bytes, bytes] = {}
+            lost_keys: dict[bytes, list[bytes]] = {}
             records = txn.cursor(tree)
             more = records.first()
             while more:
                 record_key, document = records.key, records.value
                 for key in extract_keys(definition, document).keys:
-                    other = holders.get(key)
-                    if other is None or made.rank(other) < made.rank(record_key):
+                    other = holders.setdefault(key, record_key)
+                    if other == record_key:
+                        continue
+                    loser = record_key
+                    if made.rank(other) < made.rank(record_key):
                         holders[key] = record_key
                         loser = other
-                    else:
-                        loser = record_key
-                    if loser is not None and loser != holders[key]:
-                        losers[loser] = b""
+                    lost_keys.setdefault(loser, []).append(key)
                 more = records.step()
-            for record_key in losers:
+            for record_key, keys in lost_keys.items():
+                if all(holders[key] in lost_keys for key in keys):
+                    continue
                 made.displace(record_key, txn.get(tree, record_key) or b"")
                 txn.delete(tree, record_key)
             txn.commit("off")

@@ -379,6 +379,28 @@ def test_of_two_documents_with_one_unique_key_the_later_stays() -> None:
     assert told.indexes == ["_id_", "email_1"]
 
 
+def test_a_document_that_gives_way_takes_no_other_with_it() -> None:
+    def fill(client: AnyClient) -> None:
+        things = client.shop.things
+        things.create_index("tags", unique=True)
+        things.insert_many([{"_id": 1, "tags": [3]}, {"_id": 5, "tags": [5]}])
+        client.checkpoint()
+        things.insert_one({"_id": 7, "tags": [7]})
+        things.delete_one({"_id": 1})
+        things.insert_many([{"_id": 2, "tags": [2, 3]}, {"_id": 8, "tags": [8]}])
+        things.delete_one({"_id": 2})
+        things.insert_one({"_id": 3, "tags": [2]})
+
+    files = kept_by(fill, close=False)
+    log = last_segment(files)
+    data = bytearray(files[log])
+    for deletion in (1, 3):
+        data[frames(files[log])[deletion] + 100] ^= 1
+    report, client = recover({**files, log: bytes(data)})
+    assert outcome(report).displaced.ids == [2]  # by 3, so it is no longer in the way of 1
+    assert numbers(client) == [1, 3, 5, 7, 8]
+
+
 # -- refusals --------------------------------------------------------------------------------
 
 
