@@ -55,7 +55,10 @@ class BackgroundThread:
                 self.step()
             except (CbddError, OSError, MemoryError) as error:
                 state.background_error = str(error)
-                state.events.record("background_error", {"error": str(error)})
+                facts: dict[str, object] = {"error": str(error)}
+                if isinstance(error, CbddError):
+                    facts["code"] = error.code
+                state.events.record("background_error", facts)
                 if not self._is_stopping:
                     state.wake.wait(1.0)
 

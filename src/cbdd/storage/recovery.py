@@ -402,7 +402,7 @@ def _hole(state: DatabaseState, position: Position, proven: int, stop: str) -> N
     }
     error = CorruptDataError(code, message, RECOVER_STEP, details)
     note(state, error)
-    state.events.record("hole", details)
+    state.events.record("hole", {"code": code, **details})
     if not state.options.salvage:
         raise error
 

@@ -131,7 +131,9 @@ def poison(state: DatabaseState) -> None:
                 "stop every process that has the database open, then open it again",
                 {"path": state.path},
             ) from error
-    state.events.record("sync_failed", {"lsn": state.tip.lsn, "durable_lsn": state.durable_lsn})
+    facts: dict[str, object] = {"code": "SYNC_FAILED", "lsn": state.tip.lsn}
+    facts["durable_lsn"] = state.durable_lsn
+    state.events.record("sync_failed", facts)
 
 
 def poison_if_hidden(

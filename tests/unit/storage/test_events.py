@@ -17,7 +17,9 @@ from cbdd.storage.events import (
     severity_of_event,
 )
 from cbdd.storage.io import Io
-from cbdd.testing import TickingClock
+from cbdd.storage.sync import poison
+from cbdd.testing import MemoryDisk, MemoryIo, TickingClock, connect_on
+from cbdd.testing.damage import PATH
 
 
 def test_events_are_kept_in_order_with_time_and_process(tmp_path: Path) -> None:
@@ -165,3 +167,31 @@ def test_checkpoints_are_recorded(tmp_path: Path) -> None:
     events = read_events(Io(), f"{path}-events")
     assert [event["event"] for event in events] == ["open", "checkpoint", "close"]
     assert events[1]["generation"] == generation
+
+
+def test_a_failed_sync_and_a_hole_are_recorded_as_failures() -> None:
+    disk = MemoryDisk()
+    with connect_on(MemoryIo(disk), 1, flight_recorder=True) as client:
+        client.shop.notes.insert_one({"_id": 1})
+        engine = client._store.engine
+        poison(engine._state)
+    (failed,) = [each for each in events_on(disk) if each["event"] == "sync_failed"]
+    assert severity_of_event(failed) == "SEV-1"
+
+    disk = MemoryDisk()
+    client = connect_on(MemoryIo(disk), 1, flight_recorder=True)
+    for number in range(3):
+        client.shop.notes.insert_one({"_id": number})
+    files = disk.files()
+    (log,) = [name for name in files if "-wal-" in name]
+    data = bytearray(files[log])
+    data[data.find(b"CBFR", data.find(b"CBFR", 1) + 1) + 100] ^= 1
+    broken = MemoryDisk.holding({**files, log: bytes(data)})
+    with pytest.raises(CorruptDataError, match="WAL_HOLE"):
+        connect_on(MemoryIo(broken), 2, flight_recorder=True)
+    holes = [each for each in events_on(broken) if each["event"] == "hole"]
+    assert [severity_of_event(each) for each in holes] == ["SEV-1"]
+
+
+def events_on(disk: MemoryDisk) -> list[dict[str, object]]:
+    return read_events(MemoryIo(disk), f"{PATH}-events")
