@@ -8,6 +8,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from cbdd.build_info import build_kind
+from cbdd.ops.incident.from_tests import AREA_PROPERTY
+from cbdd.ops.incident.severity import AREAS, area_of
 from cbdd.query.planner import is_planner_on, switch_planner
 
 settings.register_profile(
@@ -34,7 +36,39 @@ def pytest_configure() -> None:
         raise pytest.UsageError("these tests must run against the compiled build")
 
 
+MARKED_FOLDERS = {
+    "tests/unit/index/": "index",
+    "tests/unit/catalog/": "index",
+    "tests/unit/query/": "query",
+    "tests/unit/expression/": "query",
+    "tests/unit/document/": "query",
+    "tests/property/test_index": "index",
+    "tests/property/test_key": "index",
+    "tests/compat/": "query",
+    "tests/unit/storage/test_recovery": "recovery",
+    "tests/unit/ops/recovery/": "recovery",
+    "tests/unit/ops/backup/": "recovery",
+    "tests/unit/storage/test_wal": "wal",
+    "tests/unit/storage/test_frame": "wal",
+    "tests/unit/storage/test_archive": "wal",
+    "tests/unit/storage/test_follow": "wal",
+}
+"""Tests that belong to an area by where they are, so that `pytest -m AREA` runs all of it."""
+
+
+def mark_areas(items: list[pytest.Item]) -> None:
+    """Give each test the marker of its area, and tell the area in a JUnit report."""
+    for item in items:
+        for folder, marker in MARKED_FOLDERS.items():
+            if item.nodeid.startswith(folder):
+                item.add_marker(marker)
+        marked = [name for name in AREAS if item.get_closest_marker(name)]
+        area = marked[0] if marked else area_of(item.nodeid)
+        item.user_properties.append((AREA_PROPERTY, area))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    mark_areas(items)
     if not is_planner_on():
         plans = pytest.mark.skip(reason="looks at plans or at what they cost")
         for item in items:

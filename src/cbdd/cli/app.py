@@ -31,6 +31,7 @@ from cbdd.cli.export import export
 from cbdd.cli.failures import EXIT_CODES, OUTPUT_CLOSED, is_expected, report
 from cbdd.cli.find import find
 from cbdd.cli.import_documents import import_documents
+from cbdd.cli.incident import incident
 from cbdd.cli.indexes import indexes
 from cbdd.cli.info import info
 from cbdd.cli.page import page
@@ -124,6 +125,7 @@ app.command("bundle")(bundle)
 app.command("events")(events)
 app.command("explain")(explain)
 app.add_typer(wal)
+app.add_typer(incident)
 app.command("page")(page)
 app.command("tree")(tree)
 app.command("diff")(diff)

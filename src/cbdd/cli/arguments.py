@@ -130,7 +130,7 @@ def parse_keys(text: str | None, option: str) -> list[tuple[str, Any]]:
     return keys
 
 
-def parse_time(text: str | None) -> int | None:
+def parse_time(text: str | None, option: str = "--to-time") -> int | None:
     """Read a moment as microseconds since 1970; without a zone it is in UTC.
 
     >>> parse_time("1970-01-01T00:00:01")
@@ -141,7 +141,7 @@ def parse_time(text: str | None) -> int | None:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is no time: {error}", param_hint="--to-time") from error
+        raise typer.BadParameter(f"{text!r} is no time: {error}", param_hint=option) from error
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     since = moment - datetime(1970, 1, 1, tzinfo=UTC)

@@ -7,6 +7,7 @@
     3     damage found: `check` found problems, or stored bytes fail verification
     4     the file cannot be opened: missing, not a database, newer format, locked, not permitted
     5     the disk refused: full, I/O error, or a commit whose outcome is unknown
+    7     an incident is overdue
     130   stopped by Ctrl-C
     141   the reader of our output went away (`cbdd find ... | head`)
 
@@ -51,6 +52,7 @@ BAD_USAGE: Final = 2
 DAMAGED: Final = 3
 CANNOT_OPEN: Final = 4
 DISK_REFUSED: Final = 5
+OVERDUE: Final = 7
 INTERRUPTED: Final = 130
 OUTPUT_CLOSED: Final = 141
 
@@ -61,6 +63,7 @@ EXIT_CODES: Final = {
     DAMAGED: "damage found",
     CANNOT_OPEN: "the file cannot be opened: missing, no database, newer format, locked",
     DISK_REFUSED: "the disk refused: full, I/O error, outcome of a commit unknown",
+    OVERDUE: "a milestone of an incident is overdue",
     INTERRUPTED: "stopped by Ctrl-C",
     OUTPUT_CLOSED: "the reader of the output went away",
 }

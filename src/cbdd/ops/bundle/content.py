@@ -120,12 +120,16 @@ _LARGEST: Final = 1 << 64
 Content = dict[str, Any]
 
 
-def collect(path: str, pseudonyms: Pseudonyms) -> dict[str, Any]:
+def collect(
+    path: str, pseudonyms: Pseudonyms, diagnosis: Diagnosis | None = None
+) -> dict[str, Any]:
     """The members of a bundle about a file, by name, as values for JSON.
 
     Never writes, and never raises for what is wrong with the file.
+
+    :param diagnosis: what was found of the file just now; it is not read again then.
     """
-    diagnosis = diagnose(path)
+    diagnosis = diagnosis or diagnose(path)
     structure, statistics = _of_open_file(path, pseudonyms)
     statistics |= {
         "cbdd": VERSION,

@@ -1,0 +1,73 @@
+"""`cbdd incident close`: the review, without which an incident stays open."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from cbdd.cli.arguments import JsonOption
+from cbdd.cli.failures import BAD_USAGE, CommandError
+from cbdd.cli.incident.options import (
+    DEFAULT_STORE,
+    ByOption,
+    NumberArgument,
+    StoreOption,
+    person,
+    store_at,
+)
+from cbdd.cli.output import print_json
+from cbdd.ops.incident.lifecycle import Review
+from cbdd.ops.incident.lifecycle import close as close_change
+from cbdd.ops.incident.record import FollowUp
+
+CauseOption = Annotated[str, typer.Option("--root-cause", help="What the cause was, in words.")]
+RadiusOption = Annotated[
+    str,
+    typer.Option("--blast-radius", help="What the evidence does not show of what was affected."),
+]
+FollowUpOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--follow-up", metavar="'TEXT; OWNER; DATE'", help="Work that is left; may be repeated."
+    ),
+]
+NoFollowUpOption = Annotated[
+    str, typer.Option("--no-follow-ups", metavar="REASON", help="Why nothing is left to do.")
+]
+_PARTS = 3
+
+
+def close(
+    number: NumberArgument,
+    root_cause: CauseOption = "",
+    blast_radius: RadiusOption = "",
+    follow_up: FollowUpOption = None,
+    no_follow_ups: NoFollowUpOption = "",
+    by: ByOption = None,
+    store: StoreOption = DEFAULT_STORE,
+    json: JsonOption = False,
+) -> None:
+    """Close an incident, which needs root cause, blast radius, regression test and follow-ups.
+
+    The timeline is generated; `cbdd incident timeline` corrects it.
+    """
+    review = Review(
+        root_cause, [_follow_up(each) for each in follow_up or []], no_follow_ups, blast_radius
+    )
+    with store_at(store) as records:
+        found = records.change(number, close_change(records.now_us(), review, person(by)))
+    if json:
+        print_json(found.to_dict())
+    else:
+        sys.stdout.write(
+            f"incident {number} is closed; `cbdd incident report {number}` writes the review\n"
+        )
+
+
+def _follow_up(text: str) -> FollowUp:
+    parts = [each.strip() for each in text.rsplit(";", _PARTS - 1)]
+    if len(parts) != _PARTS:
+        raise CommandError(f"{text!r} is no follow-up: give 'TEXT; OWNER; 2026-01-31'", BAD_USAGE)
+    return FollowUp(*parts)

@@ -1,0 +1,1 @@
+"""Incidents: from a first signal to a closed review."""
