@@ -57,6 +57,27 @@ INCIDENT_CODES: Final = (
         "`cbdd incident show` lists what it has.",
     ),
     Code(
+        "TEST_NOT_FOUND",
+        INCIDENT,
+        INFO,
+        "There is no test file at this path.",
+        "Name a test file, or FILE::NAME for one test of it.",
+    ),
+    Code(
+        "NO_GOOD_RELEASE",
+        INCIDENT,
+        INFO,
+        "Of the releases that were given none could be found that is good, or none that is bad.",
+        "Name other releases; the message says what came of each.",
+    ),
+    Code(
+        "STILL_DAMAGED",
+        INCIDENT,
+        INFO,
+        "A file that is said to be repaired is not whole.",
+        "`cbdd doctor FILE` says what is wrong and what to do.",
+    ),
+    Code(
         "SIGNAL_INVALID",
         INCIDENT,
         INFO,

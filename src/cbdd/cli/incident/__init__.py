@@ -7,11 +7,14 @@ import typer
 from cbdd.cli.incident.close import close
 from cbdd.cli.incident.list_incidents import list_incidents
 from cbdd.cli.incident.milestone import milestone
+from cbdd.cli.incident.mitigate import mitigate
 from cbdd.cli.incident.open_incident import open_incident
 from cbdd.cli.incident.people import assign, classify, context
 from cbdd.cli.incident.report import report
+from cbdd.cli.incident.reproduce import reproduce
 from cbdd.cli.incident.show import show
 from cbdd.cli.incident.timeline import timeline
+from cbdd.cli.incident.validate import validate
 
 incident = typer.Typer(
     name="incident",
@@ -26,7 +29,10 @@ incident.command("show")(show)
 incident.command("assign")(assign)
 incident.command("classify")(classify)
 incident.command("context")(context)
+incident.command("reproduce")(reproduce)
 incident.command("milestone")(milestone)
+incident.command("mitigate")(mitigate)
+incident.command("validate")(validate)
 incident.command("timeline")(timeline)
 incident.command("close")(close)
 incident.command("report")(report)

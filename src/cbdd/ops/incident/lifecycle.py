@@ -149,6 +149,18 @@ def _require_ready(incident: Incident, milestone: str) -> None:
         )
 
 
+def require_reproduction(incident: Incident) -> None:
+    """Raise where no test shows the fault: nothing could be judged by it.
+
+    :raises UsageError: INCIDENT_REFUSED.
+    """
+    if not failed_before(incident):
+        raise _refused(
+            f"no test was seen to fail with the fault of incident {incident.number}",
+            f"`cbdd incident reproduce {incident.number} ...`",
+        )
+
+
 def annotate(at_us: int, text: str, by: str = "") -> Change:
     """Add a line to the timeline."""
 

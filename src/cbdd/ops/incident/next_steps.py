@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 
 from cbdd.ops.incident.lifecycle import failed_before, passes_now
@@ -41,7 +42,7 @@ def next_steps(incident: Incident) -> list[Step]:
     if milestone == TRIAGE and failed_before(incident):
         steps.append(Step("severity, owner and reproduction are there", _reach(number, TRIAGE)))
     if milestone == MITIGATION and not incident.mitigation:
-        steps.append(Step("contain it", _mitigate(incident)))
+        steps += _contain(incident)
     elif milestone == MITIGATION:
         steps.append(Step("say that it is contained", _reach(number, MITIGATION)))
     if milestone == FIX:
@@ -77,11 +78,44 @@ def _reproduce(incident: Incident) -> str:
     return f"cbdd incident reproduce {incident.number} --test TEST_FILE"
 
 
-def _mitigate(incident: Incident) -> str:
+def _contain(incident: Incident) -> list[Step]:
+    """By an earlier release where a release is to blame, else by repairing the file."""
+    number = incident.number
     path = file_of(incident)
-    if path and incident.reproduction.get("verdict") == "outside":
-        return f"cbdd incident mitigate {incident.number} --recover {_beside(path)}"
-    return f"cbdd incident mitigate {incident.number} --wheels FOLDER"
+    if not path or incident.reproduction.get("verdict") in ("commit", "base"):
+        command = f"cbdd incident mitigate {number} --wheels FOLDER"
+        return [Step("contain it: find the last known-good release", command)]
+    printed = commands_for(incident)
+    recovers = [each for each in printed if each.startswith("cbdd recover ")]
+    if recovers:
+        new = shlex.split(recovers[0])[-1]
+        command = f"cbdd incident mitigate {number} --recover {shlex.quote(new)}"
+        return [Step("contain it: recover the file, which stays as it is", command)]
+    repaired = f"cbdd incident mitigate {number} --repaired"
+    in_place = [each for each in printed if not each.startswith("cbdd explain ")]
+    if in_place:
+        steps = [Step("contain it: repair the file", each) for each in in_place]
+        return [*steps, Step("and say so", f"{repaired} {shlex.quote(path)}")]
+    new = shlex.quote(_beside(path))
+    return [
+        Step(
+            "contain it: nothing of it can be read, a backup is needed",
+            f"cbdd restore BACKUP {new}",
+        ),
+        Step("and say so", f"{repaired} {new}"),
+    ]
+
+
+def commands_for(incident: Incident) -> list[str]:
+    """The commands that doctor printed for the files of an incident."""
+    return list(
+        dict.fromkeys(
+            command
+            for each in incident.signals
+            for finding in each.facts.get("findings", [])
+            for command in finding.get("commands", [])
+        )
+    )
 
 
 def _validate(incident: Incident) -> str:
@@ -92,4 +126,6 @@ def _validate(incident: Incident) -> str:
 
 
 def _beside(path: str) -> str:
-    return shlex.quote(f"{path}.recovered")
+    """A name for a new file beside another."""
+    stem, ending = os.path.splitext(path)
+    return f"{stem}-restored{ending}"
