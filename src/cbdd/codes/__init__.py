@@ -19,6 +19,7 @@ from cbdd.codes.code import (
     DISK,
     FILE,
     GROUPS,
+    INCIDENT,
     INFO,
     LOG,
     PAGE,
@@ -32,6 +33,7 @@ from cbdd.codes.code import (
 )
 from cbdd.codes.commands import COMMAND_CODES
 from cbdd.codes.file import FILE_CODES
+from cbdd.codes.incidents import INCIDENT_CODES
 from cbdd.codes.log import LOG_CODES
 from cbdd.codes.pages import PAGE_CODES
 from cbdd.codes.running import RUNNING_CODES
@@ -43,6 +45,7 @@ __all__ = [
     "DISK",
     "FILE",
     "GROUPS",
+    "INCIDENT",
     "INFO",
     "LOG",
     "PAGE",
@@ -65,6 +68,7 @@ _TABLE: Final = (
     *CATALOG_CODES,
     *RUNNING_CODES,
     *COMMAND_CODES,
+    *INCIDENT_CODES,
 )
 CODES: Final = {code.name: code for code in _TABLE}
 

@@ -23,7 +23,8 @@ PROCESS: Final = "Processes and locks"
 DISK: Final = "The disk"
 USE: Final = "Use of the API"
 COMMANDS: Final = "The command line"
-GROUPS: Final = (FILE, LOG, PAGE, CATALOG, PROCESS, DISK, USE, COMMANDS)
+INCIDENT: Final = "Incidents"
+GROUPS: Final = (FILE, LOG, PAGE, CATALOG, PROCESS, DISK, USE, COMMANDS, INCIDENT)
 
 
 class Code:
