@@ -36,6 +36,7 @@ from cbdd.codes.file import FILE_CODES
 from cbdd.codes.incidents import INCIDENT_CODES
 from cbdd.codes.log import LOG_CODES
 from cbdd.codes.pages import PAGE_CODES
+from cbdd.codes.records import RECORD_CODES
 from cbdd.codes.running import RUNNING_CODES
 
 __all__ = [
@@ -68,6 +69,7 @@ _TABLE: Final = (
     *CATALOG_CODES,
     *RUNNING_CODES,
     *COMMAND_CODES,
+    *RECORD_CODES,
     *INCIDENT_CODES,
 )
 CODES: Final = {code.name: code for code in _TABLE}

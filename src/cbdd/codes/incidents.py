@@ -1,94 +1,73 @@
-"""Codes of incidents, trackers, environments, consumers and releases."""
+"""Codes of what follows an incident: releases, environments with one in them, and consumers."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from cbdd.codes.code import INCIDENT, INFO, Code
+from cbdd.codes.code import INCIDENT, INFO, SEV_2, Code
 
 INCIDENT_CODES: Final = (
-    Code(
-        "NO_INCIDENTS",
-        INCIDENT,
-        INFO,
-        "There are no incident records at this path.",
-        "Open an incident with `cbdd incident open`, or name the records with `--store`.",
-    ),
-    Code(
-        "INCIDENT_NOT_FOUND",
-        INCIDENT,
-        INFO,
-        "There is no incident of this number.",
-        "`cbdd incident list --all` shows those that are there.",
-    ),
-    Code(
-        "INCIDENT_CLOSED",
-        INCIDENT,
-        INFO,
-        "The incident is closed; it is not changed any more.",
-        "Open another; a new signal of the same cause does so by itself.",
-    ),
-    Code(
-        "INCIDENT_FORMAT",
-        INCIDENT,
-        INFO,
-        "A later release has written the incident records.",
-        "Use that release, or a later one.",
-    ),
-    Code(
-        "INCIDENT_REFUSED",
-        INCIDENT,
-        INFO,
-        "What was to be done with an incident cannot be done now; the message says why.",
-        "`cbdd incident show` says what comes next.",
-    ),
-    Code(
-        "CLOSE_REFUSED",
-        INCIDENT,
-        INFO,
-        "The review of an incident is not complete; the message lists what is missing.",
-        "`cbdd incident show` says what to type for each.",
-    ),
-    Code(
-        "EVIDENCE_NOT_FOUND",
-        INCIDENT,
-        INFO,
-        "The incident has no evidence of this name.",
-        "`cbdd incident show` lists what it has.",
-    ),
-    Code(
-        "TEST_NOT_FOUND",
-        INCIDENT,
-        INFO,
-        "There is no test file at this path.",
-        "Name a test file, or FILE::NAME for one test of it.",
-    ),
-    Code(
-        "NO_GOOD_RELEASE",
-        INCIDENT,
-        INFO,
-        "Of the releases that were given none could be found that is good, or none that is bad.",
-        "Name other releases; the message says what came of each.",
-    ),
-    Code(
-        "STILL_DAMAGED",
-        INCIDENT,
-        INFO,
-        "A file that is said to be repaired is not whole.",
-        "`cbdd doctor FILE` says what is wrong and what to do.",
-    ),
-    Code(
-        "SIGNAL_INVALID",
-        INCIDENT,
-        INFO,
-        "There is no error, test report or consumers' report in what was given.",
-        "The message says what is expected.",
-    ),
     Code(
         "EXTRA_MISSING",
         INCIDENT,
         INFO,
-        "A package is needed that is not installed with the core.",
-        'Install it: `pip install "cbdd[incident]"`.',
+        "A command needs packages that are not installed with CBDD alone.",
+        "Install them: `pip install 'cbdd[incident]'`.",
+    ),
+    Code(
+        "WHEEL_INVALID",
+        INCIDENT,
+        INFO,
+        "A file cannot be used as a wheel: it is not there, is damaged, or its name and its "
+        "METADATA disagree about what it holds.",
+        "Name a wheel as it was built or downloaded.",
+    ),
+    Code(
+        "ENVIRONMENT_FAILED",
+        INCIDENT,
+        INFO,
+        "An environment with a release in it could not be built: a package could not be installed, "
+        "or one that is required is missing.",
+        "The message has what pip said. Without a network, what is missing must be installed where "
+        "`cbdd` runs.",
+    ),
+    Code(
+        "ENVIRONMENT_FOREIGN",
+        INCIDENT,
+        SEV_2,
+        "An environment was built, and what it imports as `cbdd` is not the release that was "
+        "installed: the version in the wheel's name is not that of its code, or another CBDD comes "
+        "first.",
+        "Build the wheel again from a clean tree; look for `.pth` files that name another CBDD.",
+    ),
+    Code(
+        "COMMAND_FAILED",
+        INCIDENT,
+        INFO,
+        "A command that was to be run in an environment cannot be started.",
+        "Check the command, and that what it needs is installed.",
+    ),
+    Code(
+        "CONSUMERS_FILE",
+        INCIDENT,
+        INFO,
+        "The file that names the consumers has a mistake; the message says which consumer, which "
+        "key, what was expected and what found.",
+        "Correct the file; docs/consumers.md describes it.",
+    ),
+    Code(
+        "CONSUMER_UNKNOWN",
+        INCIDENT,
+        INFO,
+        "A consumer was named that the file does not have.",
+        "`cbdd consumers list` shows those it has.",
+    ),
+    Code(
+        "CONSUMERS_REPORT",
+        INCIDENT,
+        INFO,
+        "A saved report on consumers cannot be read: it is something else, or of a later release.",
+        "Name a file that `cbdd consumers run --json` has written, and read it with a release as "
+        "new as the one that wrote it.",
     ),
 )

@@ -26,7 +26,7 @@ from cbdd.cli.incident.wheels import (
     source_of,
 )
 from cbdd.cli.output import facts_table, print_json, printable, stdout_console
-from cbdd.cli.progress import DocumentBar
+from cbdd.cli.progress import StepBar
 from cbdd.ops.incident.lifecycle import require_reproduction
 from cbdd.ops.incident.mitigate import Mitigation, find_good_release, recovered
 from cbdd.ops.incident.mitigate import repaired as repaired_file
@@ -118,7 +118,7 @@ def _recover(incident: Incident, new: str) -> Mitigation:
     path = file_of(incident)
     if not path:
         raise CommandError(f"incident {incident.number} has no database file to recover", BAD_USAGE)
-    with DocumentBar() as bar:
+    with StepBar() as bar:
         report = recover_file(path, new, progress=bar.show)
     return recovered(report, os.path.realpath(new))
 
