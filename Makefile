@@ -137,6 +137,7 @@ soak: compiled
 	$(COMPILED)/bin/python -m tests.soak.soak --minutes $(MINUTES) --seed $(SEED)
 
 codes: venv
+	$(VENV)/bin/python scripts/runbook_tables.py
 	$(VENV)/bin/python -c 'from cbdd.codes import to_markdown; print(to_markdown(), end="")' > docs/codes.md
 	$(VENV)/bin/python -c 'from cbdd.ops.doctor_schema import schema_text; print(schema_text(), end="")' \
 		> docs/doctor.schema.json

@@ -24,6 +24,7 @@ from cbdd.cli.compact import compact
 from cbdd.cli.create_index import create_index
 from cbdd.cli.diff import diff
 from cbdd.cli.doctor import doctor
+from cbdd.cli.drill import drill
 from cbdd.cli.drop_index import drop_index
 from cbdd.cli.events import events
 from cbdd.cli.explain import explain
@@ -126,6 +127,7 @@ app.command("events")(events)
 app.command("explain")(explain)
 app.add_typer(wal)
 app.add_typer(incident)
+app.add_typer(drill)
 app.command("page")(page)
 app.command("tree")(tree)
 app.command("diff")(diff)

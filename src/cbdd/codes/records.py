@@ -78,6 +78,13 @@ RECORD_CODES: Final = (
         "`cbdd doctor FILE` says what is wrong and what to do.",
     ),
     Code(
+        "DRILL_REFUSED",
+        INCIDENT,
+        INFO,
+        "A drill cannot be begun or found like this; the message says why.",
+        "`cbdd drill kinds` lists the kinds of failure.",
+    ),
+    Code(
         "SIGNAL_INVALID",
         INCIDENT,
         INFO,

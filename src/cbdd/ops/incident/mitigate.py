@@ -72,11 +72,12 @@ def find_good_release(
         environments: dict[str, Environment] = {}
 
         def environment_of(wheel: Wheel) -> Environment:
-            if wheel.version not in environments:
-                place = Path(scratch) / f"{len(environments)}"
+            version = str(wheel.version)
+            if version not in environments:
+                place = Path(scratch) / version
                 requirements: list[str | Path] = [wheel.path, "pytest>=8"]
-                environments[wheel.version] = build_environment(place, requirements, source)
-            return environments[wheel.version]
+                environments[version] = build_environment(place, requirements, source)
+            return environments[version]
 
         def judge(wheel: Wheel) -> str:
             outcome = regression.run(environment_of(wheel), folder)
@@ -88,7 +89,7 @@ def find_good_release(
         facts: dict[str, Any] = {
             "kind": "release",
             "test_sha256": regression.sha256,
-            **found.to_dict(lambda wheel: wheel.version),
+            **found.to_dict(lambda wheel: str(wheel.version)),
         }
         if found.first_bad is None:
             raise UsageError(
@@ -105,7 +106,7 @@ def find_good_release(
                 facts,
             )
         bad_at = found.candidates.index(found.first_bad)
-        facts["bad"] = [each.version for each in found.candidates[bad_at:]]
+        facts["bad"] = [str(each.version) for each in found.candidates[bad_at:]]
         facts["wheel_sha256"] = found.last_good.sha256
         file = file_of(incident)
         if file:

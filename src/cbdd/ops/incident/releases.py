@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from cbdd.errors import UsageError
-from cbdd.ops.environments import Source, download_wheel
+from cbdd.ops.environments import Source, run_pip
 from cbdd.ops.incident.pins import PACKAGE
 from cbdd.ops.wheels import Wheel, list_wheels
 
@@ -41,7 +41,7 @@ def releases_of(folder: str | None, versions: list[str], source: Source) -> Rele
     if folder is not None:
         wheels = list_wheels(folder)
         if versions:
-            wheels = [each for each in wheels if each.version in versions]
+            wheels = [each for each in wheels if str(each.version) in versions]
         if not wheels:
             raise UsageError(
                 "NO_GOOD_RELEASE",
@@ -52,7 +52,8 @@ def releases_of(folder: str | None, versions: list[str], source: Source) -> Rele
     scratch = tempfile.mkdtemp(prefix="cbdd-releases-")
     try:
         for version in versions:
-            download_wheel(f"{PACKAGE}=={version}", scratch, source)
+            options = ["--quiet", "--no-deps", "--only-binary=:all:", "--dest", scratch]
+            run_pip(["download", *options, f"{PACKAGE}=={version}"], source)
         return Releases(list_wheels(scratch), scratch)
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
