@@ -21,6 +21,7 @@ from cbdd.cli.bundle import bundle
 from cbdd.cli.check import check
 from cbdd.cli.checkpoint import checkpoint
 from cbdd.cli.compact import compact
+from cbdd.cli.consumers import consumers
 from cbdd.cli.create_index import create_index
 from cbdd.cli.diff import diff
 from cbdd.cli.doctor import doctor
@@ -124,6 +125,7 @@ app.command("bundle")(bundle)
 app.command("events")(events)
 app.command("explain")(explain)
 app.add_typer(wal)
+app.add_typer(consumers)
 app.command("page")(page)
 app.command("tree")(tree)
 app.command("diff")(diff)

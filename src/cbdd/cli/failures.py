@@ -7,6 +7,8 @@
     3     damage found: `check` found problems, or stored bytes fail verification
     4     the file cannot be opened: missing, not a database, newer format, locked, not permitted
     5     the disk refused: full, I/O error, or a commit whose outcome is unknown
+    6     `consumers run`: a consumer's test fails that did not before
+    7     `consumers run`: something else differs
     130   stopped by Ctrl-C
     141   the reader of our output went away (`cbdd find ... | head`)
 
@@ -51,6 +53,8 @@ BAD_USAGE: Final = 2
 DAMAGED: Final = 3
 CANNOT_OPEN: Final = 4
 DISK_REFUSED: Final = 5
+REGRESSED: Final = 6
+DIFFERENT: Final = 7
 INTERRUPTED: Final = 130
 OUTPUT_CLOSED: Final = 141
 
@@ -61,6 +65,8 @@ EXIT_CODES: Final = {
     DAMAGED: "damage found",
     CANNOT_OPEN: "the file cannot be opened: missing, no database, newer format, locked",
     DISK_REFUSED: "the disk refused: full, I/O error, outcome of a commit unknown",
+    REGRESSED: "a consumer's test fails that did not before",
+    DIFFERENT: "consumers' tests differ, and none regressed",
     INTERRUPTED: "stopped by Ctrl-C",
     OUTPUT_CLOSED: "the reader of the output went away",
 }
