@@ -21,6 +21,7 @@ from cbdd.cli.bundle import bundle
 from cbdd.cli.check import check
 from cbdd.cli.checkpoint import checkpoint
 from cbdd.cli.compact import compact
+from cbdd.cli.consumers import consumers
 from cbdd.cli.create_index import create_index
 from cbdd.cli.diff import diff
 from cbdd.cli.doctor import doctor
@@ -29,7 +30,7 @@ from cbdd.cli.drop_index import drop_index
 from cbdd.cli.events import events
 from cbdd.cli.explain import explain
 from cbdd.cli.export import export
-from cbdd.cli.failures import EXIT_CODES, OUTPUT_CLOSED, is_expected, report
+from cbdd.cli.failures import EXIT_CODES, OUTPUT_CLOSED, is_expected, report, without_extra
 from cbdd.cli.find import find
 from cbdd.cli.import_documents import import_documents
 from cbdd.cli.incident import incident
@@ -56,7 +57,8 @@ class CommandGroup(TyperGroup):
         try:
             result = super().invoke(ctx)
             sys.stdout.flush()
-        except BaseException as error:
+        except BaseException as raised:
+            error = without_extra(raised)
             if not is_expected(error):
                 raise
             exit_code = report(error, as_json)
@@ -126,6 +128,7 @@ app.command("bundle")(bundle)
 app.command("events")(events)
 app.command("explain")(explain)
 app.add_typer(wal)
+app.add_typer(consumers)
 app.add_typer(incident)
 app.add_typer(drill)
 app.command("page")(page)

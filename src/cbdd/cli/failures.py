@@ -7,7 +7,9 @@
     3     damage found: `check` found problems, or stored bytes fail verification
     4     the file cannot be opened: missing, not a database, newer format, locked, not permitted
     5     the disk refused: full, I/O error, or a commit whose outcome is unknown
-    7     an incident is overdue
+    6     `consumers run`: a consumer's test fails that did not before
+    7     `consumers run`: something else differs
+    8     an incident is overdue
     130   stopped by Ctrl-C
     141   the reader of our output went away (`cbdd find ... | head`)
 
@@ -52,7 +54,9 @@ BAD_USAGE: Final = 2
 DAMAGED: Final = 3
 CANNOT_OPEN: Final = 4
 DISK_REFUSED: Final = 5
-OVERDUE: Final = 7
+REGRESSED: Final = 6
+DIFFERENT: Final = 7
+OVERDUE: Final = 8
 INTERRUPTED: Final = 130
 OUTPUT_CLOSED: Final = 141
 
@@ -63,6 +67,8 @@ EXIT_CODES: Final = {
     DAMAGED: "damage found",
     CANNOT_OPEN: "the file cannot be opened: missing, no database, newer format, locked",
     DISK_REFUSED: "the disk refused: full, I/O error, outcome of a commit unknown",
+    REGRESSED: "a consumer's test fails that did not before",
+    DIFFERENT: "consumers' tests differ, and none regressed",
     OVERDUE: "a milestone of an incident is overdue",
     INTERRUPTED: "stopped by Ctrl-C",
     OUTPUT_CLOSED: "the reader of the output went away",
@@ -91,6 +97,24 @@ class CommandError(Exception):
         super().__init__(message)
         self.exit_code = exit_code
         self.code = code
+
+
+EXTRA: Final = frozenset(("defusedxml", "httpx", "packaging"))
+"""Packages of the extra ``incident``."""
+
+
+def without_extra(error: BaseException) -> BaseException:
+    """What to tell in the place of a package of the extra that is not installed."""
+    if not isinstance(error, ModuleNotFoundError):
+        return error
+    name = (error.name or "").partition(".")[0]
+    if name not in EXTRA:
+        return error
+    return CommandError(
+        f"this command needs the package {name}: pip install 'cbdd[incident]'",
+        BAD_USAGE,
+        "EXTRA_MISSING",
+    )
 
 
 def is_expected(error: BaseException) -> bool:

@@ -22,7 +22,7 @@ def list_incidents(
 ) -> None:
     """Show the open incidents, those that are late or without an owner first.
 
-    Exit code 7 when a milestone is overdue or a SEV-1 has no owner, so that cron can call it.
+    Exit code 8 when a milestone is overdue or a SEV-1 has no owner, so that cron can call it.
     """
     with store_at(store) as records:
         found = records.all(None if all else True)

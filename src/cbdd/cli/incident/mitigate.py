@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -28,12 +28,12 @@ from cbdd.cli.incident.wheels import (
 from cbdd.cli.output import facts_table, print_json, printable, stdout_console
 from cbdd.cli.progress import StepBar
 from cbdd.ops.incident.lifecycle import require_reproduction
-from cbdd.ops.incident.mitigate import Mitigation, find_good_release, recovered
-from cbdd.ops.incident.mitigate import repaired as repaired_file
 from cbdd.ops.incident.next_steps import file_of
 from cbdd.ops.incident.record import Incident
-from cbdd.ops.incident.releases import releases_of
 from cbdd.ops.recovery import recover_file
+
+if TYPE_CHECKING:
+    from cbdd.ops.incident.mitigate import Mitigation
 
 WheelsOption = Annotated[
     str | None,
@@ -81,6 +81,10 @@ def mitigate(
     its own. On a copy it is proven that the good release reads the file. Pins for pip, uv and
     poetry, the reason for withdrawing the bad release, and the steps of the rollback are written.
     """
+    from cbdd.ops.incident.mitigate import find_good_release
+    from cbdd.ops.incident.mitigate import repaired as repaired_file
+    from cbdd.ops.incident.releases import releases_of
+
     ways = [wheels is not None or bool(release), recover is not None, repaired is not None]
     if ways.count(True) != 1:
         raise CommandError("give --wheels or --release, or --recover, or --repaired", BAD_USAGE)
@@ -115,6 +119,8 @@ def mitigate(
 
 
 def _recover(incident: Incident, new: str) -> Mitigation:
+    from cbdd.ops.incident.mitigate import recovered
+
     path = file_of(incident)
     if not path:
         raise CommandError(f"incident {incident.number} has no database file to recover", BAD_USAGE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from contextlib import ExitStack
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,15 +22,12 @@ from cbdd.cli.incident.options import (
 from cbdd.cli.incident.wheels import FolderOption, IndexOption, OfflineOption, say, source_of
 from cbdd.cli.output import print_json, printable, stdout_console
 from cbdd.cli.progress import DocumentBar
-from cbdd.ops.environments import Environment, build_environment
 from cbdd.ops.incident.next_steps import file_of
 from cbdd.ops.incident.record import Incident
-from cbdd.ops.incident.reproduce import (
-    Reproduced,
-    reproduce_by_file,
-    reproduce_by_own_test,
-    reproduce_by_tests,
-)
+
+if TYPE_CHECKING:
+    from cbdd.ops.environments import Environment
+    from cbdd.ops.incident.reproduce import Reproduced
 
 DbOption = Annotated[
     str | None,
@@ -87,6 +84,12 @@ def reproduce(
     by the tests that failed, else by those of their area, or by a test of your own (`--test`).
     Exit code 1 when nothing failed.
     """
+    from cbdd.ops.incident.reproduce import (
+        reproduce_by_file,
+        reproduce_by_own_test,
+        reproduce_by_tests,
+    )
+
     with store_at(store) as records, ExitStack() as stack:
         incident = records.get(number)
         environment = _environment(stack, wheel, offline, index_url)
@@ -122,6 +125,8 @@ def _environment(
 ) -> Environment | None:
     if wheel is None:
         return None
+    from cbdd.ops.environments import build_environment
+
     scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="cbdd-reproduce-"))
     place = os.path.join(scratch, "environment")
     source = source_of(offline, index_url)

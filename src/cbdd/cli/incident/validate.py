@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -27,11 +27,11 @@ from cbdd.cli.incident.wheels import (
     source_of,
 )
 from cbdd.cli.output import print_json, stdout_console
-from cbdd.ops.environments import build_environment
 from cbdd.ops.incident.lifecycle import require_reproduction
 from cbdd.ops.incident.record import Incident
-from cbdd.ops.incident.regression import Regression
-from cbdd.ops.incident.validate import Validation
+
+if TYPE_CHECKING:
+    from cbdd.ops.incident.regression import Regression
 
 WheelOption = Annotated[
     str | None, typer.Option("--wheel", metavar="WHEEL", help="The repaired release.")
@@ -101,6 +101,9 @@ def _run(
     is_full: bool,
     where: tuple[bool, str | None],
 ) -> dict[str, Any]:
+    from cbdd.ops.environments import build_environment
+    from cbdd.ops.incident.validate import Validation
+
     database = os.path.realpath(db) if db is not None else ""
     if wheel is None:
         return Validation(incident, regression, None, tests, database, options, say).run(is_full)

@@ -1,17 +1,22 @@
-"""Options for releases: where their wheels are, and where what they need comes from."""
+"""Options for releases: where their wheels are, and where what they need comes from.
+
+What needs the extra ``incident`` is imported where it is used: the other commands work without.
+"""
 
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cbdd.cli.output import printable
-from cbdd.ops.environments import Source
 from cbdd.ops.incident.record import Incident
-from cbdd.ops.incident.regression import Regression
 from cbdd.ops.incident.store import IncidentStore
+
+if TYPE_CHECKING:
+    from cbdd.ops.environments import Source
+    from cbdd.ops.incident.regression import Regression
 
 OfflineOption = Annotated[
     bool,
@@ -27,11 +32,15 @@ FolderOption = Annotated[
 
 def source_of(offline: bool, index_url: str | None, find_links: list[str] | None = None) -> Source:
     """Where packages come from."""
+    from cbdd.ops.environments import Source
+
     return Source(offline=offline, index_url=index_url, find_links=find_links or [])
 
 
 def regression_of(records: IncidentStore, incident: Incident) -> Regression:
     """The test that reproduces an incident, as it was kept."""
+    from cbdd.ops.incident.regression import Regression
+
     facts = incident.reproduction
     name = str(facts.get("test", ""))
     tests = [str(each) for each in facts.get("tests", [])]
