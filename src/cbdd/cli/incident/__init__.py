@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from cbdd.cli.incident.close import close
+from cbdd.cli.incident.consumers import consumers
 from cbdd.cli.incident.list_incidents import list_incidents
 from cbdd.cli.incident.milestone import milestone
 from cbdd.cli.incident.mitigate import mitigate
@@ -33,6 +34,7 @@ incident.command("reproduce")(reproduce)
 incident.command("milestone")(milestone)
 incident.command("mitigate")(mitigate)
 incident.command("validate")(validate)
+incident.command("consumers")(consumers)
 incident.command("timeline")(timeline)
 incident.command("close")(close)
 incident.command("report")(report)

@@ -37,6 +37,12 @@ ErrorOption = Annotated[
 CiOption = Annotated[
     str | None, typer.Option("--from-ci", metavar="JUNIT.xml", help="The JUnit file of a CI run.")
 ]
+ConsumersOption = Annotated[
+    str | None,
+    typer.Option(
+        "--from-consumers", metavar="REPORT.json", help="What `cbdd consumers run --json` wrote."
+    ),
+]
 TitleOption = Annotated[
     str | None, typer.Option("--title", help="Another title than the one made of the signal.")
 ]
@@ -50,18 +56,26 @@ def open_incident(
     bundle: BundleOption = None,
     exception: ErrorOption = None,
     from_ci: CiOption = None,
+    from_consumers: ConsumersOption = None,
     title: TitleOption = None,
     operation: OperationOption = None,
     by: ByOption = None,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
-    """Open an incident from a file, a bundle, an error, or a test run.
+    """Open an incident from a file, a bundle, an error, a test run, or the consumers' tests.
 
     Release, Python, operating system, failing operation and first failure are read from the
     evidence. A signal of the same cause as an open incident joins that one.
     """
-    signals = _signals(db, bundle, exception, from_ci)
+    given = {
+        "db": db,
+        "bundle": bundle,
+        "exception": exception,
+        "from_ci": from_ci,
+        "from_consumers": from_consumers,
+    }
+    signals = _signals({name: value for name, value in given.items() if value is not None})
     if not signals:
         sys.stderr.write("nothing failed in this run: no incident was opened\n")
         return
@@ -86,27 +100,28 @@ def open_incident(
             show_incident(records, records.get(number), is_brief=True)
 
 
-def _signals(
-    db: str | None, bundle: str | None, exception: str | None, from_ci: str | None
-) -> list[Signal]:
-    given = [each for each in (db, bundle, exception, from_ci) if each is not None]
+def _signals(given: dict[str, str]) -> list[Signal]:
     if len(given) != 1:
         raise CommandError(
-            "name one signal: --db, --bundle, --exception, --from-ci, --from-consumers or "
-            "--from-issue",
+            "name one signal: --db, --bundle, --exception, --from-ci, or --from-consumers",
             BAD_USAGE,
         )
-    if db is not None:
-        if "://" in db:
+    ((kind, value),) = given.items()
+    if kind == "db":
+        if "://" in value:
             raise CommandError("the command line works on files, not on servers", BAD_USAGE, "FILE")
         with DocumentBar() as bar:
-            return [signal_from_file(db, bar.show)]
-    if bundle is not None:
-        return [signal_from_bundle(bundle)]
-    if exception is not None:
-        return [signal_from_text(_text(exception))]
-    assert from_ci is not None
-    return signals_from_junit(from_ci)
+            return [signal_from_file(value, bar.show)]
+    if kind == "bundle":
+        return [signal_from_bundle(value)]
+    if kind == "exception":
+        return [signal_from_text(_text(value))]
+    if kind == "from_ci":
+        return signals_from_junit(value)
+    from cbdd.ops.consumers import read_report
+    from cbdd.ops.incident.from_consumers import signals_from_consumers
+
+    return signals_from_consumers(read_report(value))
 
 
 def _text(path: str) -> str:

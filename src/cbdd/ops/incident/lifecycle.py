@@ -252,6 +252,8 @@ def missing_for_close(incident: Incident, review: Review) -> list[str]:
         missing.append("no regression test that failed (reproduce)")
     elif not passes_now(incident):
         missing.append("the regression test was not seen to pass (validate)")
+    if needs_consumers(incident):
+        missing.append("consumers were not seen to recover (consumers)")
     if not review.follow_ups and not review.no_follow_ups:
         missing.append("no follow-ups (--follow-up, or --no-follow-ups and why)")
     missing += [
@@ -285,6 +287,12 @@ def passes_now(incident: Incident) -> bool:
     test = incident.reproduction.get("sha256")
     validation = incident.validation
     return bool(validation.get("is_good")) and validation.get("test_sha256") == test
+
+
+def needs_consumers(incident: Incident) -> bool:
+    """Whether consumers were affected and not seen to recover."""
+    affected = any(each.facts.get("consumers") for each in incident.signals)
+    return affected and not incident.consumers.get("recovered")
 
 
 def blast_radius(incident: Incident) -> dict[str, Any]:
@@ -325,7 +333,9 @@ def blast_radius(incident: Incident) -> dict[str, Any]:
         "collections": len(collections),
         "documents": documents,
         "files": len({each.facts["path"] for each in incident.signals if "path" in each.facts}),
-        "consumers": sorted(incident.consumers.get("regressed", [])),
+        "consumers": sorted(
+            {name for each in incident.signals for name in each.facts.get("consumers", [])}
+        ),
         "signals": sum(each.count for each in incident.signals),
     }
 

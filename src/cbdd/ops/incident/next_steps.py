@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 
-from cbdd.ops.incident.lifecycle import failed_before, passes_now
+from cbdd.ops.incident.lifecycle import failed_before, needs_consumers, passes_now
 from cbdd.ops.incident.milestones import FIX, MITIGATION, TRIAGE, VALIDATION
 from cbdd.ops.incident.record import Incident
 
@@ -51,6 +51,9 @@ def next_steps(incident: Incident) -> list[Step]:
         steps.append(Step("prove that it is repaired", _validate(incident)))
     elif milestone == VALIDATION:
         steps.append(Step("say that it is repaired", _reach(number, VALIDATION)))
+    if milestone in (VALIDATION, "") and needs_consumers(incident):
+        why = "see that consumers recover: `cbdd consumers run --old BAD --new FIXED --json`"
+        steps.append(Step(why, f"cbdd incident consumers {number} REPORT.json"))
     if not milestone:
         command = (
             f"cbdd incident close {number} --root-cause TEXT --follow-up 'TEXT; OWNER; 2026-01-31'"
