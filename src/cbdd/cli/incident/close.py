@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -18,9 +19,11 @@ from cbdd.cli.incident.options import (
     store_at,
 )
 from cbdd.cli.output import print_json
+from cbdd.ops.incident.corpus import FOLDER, add_to_corpus, corpus_name
 from cbdd.ops.incident.lifecycle import Review
 from cbdd.ops.incident.lifecycle import close as close_change
-from cbdd.ops.incident.record import FollowUp
+from cbdd.ops.incident.record import FollowUp, Incident
+from cbdd.ops.incident.store import IncidentStore
 
 CauseOption = Annotated[str, typer.Option("--root-cause", help="What the cause was, in words.")]
 RadiusOption = Annotated[
@@ -36,6 +39,15 @@ FollowUpOption = Annotated[
 NoFollowUpOption = Annotated[
     str, typer.Option("--no-follow-ups", metavar="REASON", help="Why nothing is left to do.")
 ]
+CorpusOption = Annotated[
+    str | None,
+    typer.Option(
+        "--corpus",
+        metavar="FOLDER",
+        help="Where CI finds the tests of closed incidents; default: tests/incidents, if there.",
+        show_default=False,
+    ),
+]
 _PARTS = 3
 
 
@@ -45,25 +57,40 @@ def close(
     blast_radius: RadiusOption = "",
     follow_up: FollowUpOption = None,
     no_follow_ups: NoFollowUpOption = "",
+    corpus: CorpusOption = None,
     by: ByOption = None,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
     """Close an incident, which needs root cause, blast radius, regression test and follow-ups.
 
-    The timeline is generated; `cbdd incident timeline` corrects it.
+    The timeline is generated; `cbdd incident timeline` corrects it. The incident's test, if it is
+    a file of its own, joins the corpus.
     """
     review = Review(
         root_cause, [_follow_up(each) for each in follow_up or []], no_follow_ups, blast_radius
     )
     with store_at(store) as records:
         found = records.change(number, close_change(records.now_us(), review, person(by)))
+        joined = _join_corpus(records, found, corpus)
     if json:
         print_json(found.to_dict())
     else:
+        if joined:
+            sys.stdout.write(f"its test joins the corpus: {joined}\n")
         sys.stdout.write(
             f"incident {number} is closed; `cbdd incident report {number}` writes the review\n"
         )
+
+
+def _join_corpus(records: IncidentStore, incident: Incident, folder: str | None) -> str:
+    """Put the incident's test where CI replays it; returns its path, empty when there is none."""
+    place = folder or FOLDER
+    name = corpus_name(incident)
+    if not name or (folder is None and not os.path.isdir(place)):
+        return ""
+    source = records.evidence_data(incident.number, str(incident.reproduction["test"]))
+    return add_to_corpus(place, name, source)
 
 
 def _follow_up(text: str) -> FollowUp:

@@ -1,0 +1,1 @@
+"""Tests of closed incidents, as `cbdd incident close` writes them."""
