@@ -1,0 +1,1 @@
+"""Imports measurements from CSV and prints daily summaries."""

@@ -1,0 +1,5 @@
+"""`python -m daily_measurements`."""
+
+from daily_measurements.cli import main
+
+raise SystemExit(main())

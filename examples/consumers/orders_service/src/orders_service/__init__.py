@@ -1,0 +1,1 @@
+"""A web service that takes orders, with CBDD as its database."""
