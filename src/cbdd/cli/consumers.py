@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -10,6 +11,7 @@ from rich.markup import escape
 
 from cbdd.cli.arguments import JsonOption
 from cbdd.cli.failures import BAD_USAGE, DIFFERENT, REGRESSED, CommandError
+from cbdd.cli.incident.options import DEFAULT_STORE, StoreOption, person, store_at
 from cbdd.cli.output import print_json, printable, stdout_console, table
 from cbdd.cli.progress import StepBar
 
@@ -80,6 +82,11 @@ JobsOption = Annotated[
 ]
 
 
+IncidentOption = Annotated[
+    bool, typer.Option("--open-incident", help="Open an incident of what regressed.")
+]
+
+
 @consumers.command("run")
 def run(
     old: OldOption,
@@ -90,6 +97,8 @@ def run(
     find_links: LinksOption = None,
     junit: JunitOption = None,
     jobs: JobsOption = 1,
+    open_incident: IncidentOption = False,
+    store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
     """Run the consumers' own tests with the old and the new wheel, and show what differs.
@@ -113,6 +122,8 @@ def run(
         print_json(report.to_dict())
     else:
         _show(report)
+    if open_incident:
+        _open_incidents(report, store)
     exit_code = _EXIT_CODES[report.verdict]
     if exit_code:
         raise typer.Exit(exit_code)
@@ -137,6 +148,17 @@ def show_list(
             f"{each.timeout_seconds:g} s",
         )
     stdout_console().print(made)
+
+
+def _open_incidents(report: Report, path: str) -> None:
+    """Open an incident for each cause, or let it join the open one."""
+    from cbdd.ops.incident.from_consumers import signals_from_consumers
+
+    with store_at(path, must_exist=False) as records:
+        for signal in signals_from_consumers(report):
+            opened = records.open(signal, person(None))
+            done = "opened incident" if opened.is_new else "belongs to the open incident"
+            sys.stderr.write(printable(f"{done} {opened.incident.number}: {signal.title}") + "\n")
 
 
 def _read(file: str, only: list[str] | None) -> list[Consumer]:
