@@ -125,13 +125,38 @@ class LogLimits:
         return self.to_time_us is not None and frame.time_us > self.to_time_us
 
 
-def replay_log(source: LogSource, meta: Meta | None, limits: LogLimits) -> LogReplay:
-    """Read the log behind a meta page; without one, all of the log there is."""
-    return _Reader(source, meta, limits).run()
+class Commit:
+    """One whole commit of a log."""
+
+    def __init__(self, lsn: int, time_us: int, operation: str, changes: list[TreeChanges]) -> None:
+        self.lsn = lsn
+        self.time_us = time_us
+        self.operation = operation
+        self.changes = changes
+
+
+def replay_log(
+    source: LogSource,
+    meta: Meta | None,
+    limits: LogLimits,
+    each: Callable[[Commit], None] | None = None,
+) -> LogReplay:
+    """Read the log behind a meta page; without one, all of the log there is.
+
+    :param each: told of every commit before it is applied, in order.
+    """
+    return _Reader(source, meta, limits, each).run()
 
 
 class _Reader:
-    def __init__(self, source: LogSource, meta: Meta | None, limits: LogLimits) -> None:
+    def __init__(
+        self,
+        source: LogSource,
+        meta: Meta | None,
+        limits: LogLimits,
+        each: Callable[[Commit], None] | None,
+    ) -> None:
+        self._each = each
         self._source = source
         self._meta = meta
         self._limits = limits
@@ -224,11 +249,13 @@ class _Reader:
         payload = b"".join([*self._parts, frame.payload])
         self._parts = []
         try:
-            _operation, changes = decode_commit(payload)
+            operation, changes = decode_commit(payload)
         except CorruptDataError as error:
             self._replay.notes.append(f"the commit of LSN {frame.lsn} makes no sense: {error}")
             self._replay.lost.append(LostCommits(frame.lsn, frame.lsn))
             return True
+        if self._each is not None:
+            self._each(Commit(frame.lsn, frame.time_us, operation, changes))
         self._replay.apply(changes, frame.lsn)
         self._replay.commits += 1
         self._replay.last_commit_us = frame.time_us
