@@ -134,6 +134,18 @@ class Commit:
         self.operation = operation
         self.changes = changes
 
+    def by_tree(self) -> dict[int, TreeChanges]:
+        """What it does to each tree, in one piece: the log may tell it in several."""
+        found: dict[int, TreeChanges] = {}
+        for each in self.changes:
+            merged = found.setdefault(each.tree, TreeChanges(each.tree))
+            if each.is_dropped:
+                merged.is_dropped, merged.is_created = True, False
+                merged.entries = {}
+            merged.is_created = merged.is_created or each.is_created
+            merged.entries.update(each.entries)
+        return found
+
 
 def replay_log(
     source: LogSource,

@@ -85,7 +85,7 @@ class CommitChecker:
 
         :param before: the state it is applied to.
         """
-        changes = {change.tree: change for change in commit.changes}
+        changes = commit.by_tree()
         breaks: list[Break] = []
         old_entries = {each.collection_id: each for each in self.entries.values()}
         self._take_catalog(changes.get(CATALOG_TREE), breaks)

@@ -58,12 +58,16 @@ class OperationWriter:
         """Every operation: first what makes the documents of the base that are touched."""
         return [*self._beginning, *self.operations]
 
+    def collections(self) -> list[CollectionEntry]:
+        """The collections after the commits taken so far."""
+        return list(self._entries.values())
+
     def take(self, commit: Commit, before: Trees) -> None:
         """Add a commit.
 
         :param before: the state it is applied to.
         """
-        changes = {change.tree: change for change in commit.changes}
+        changes = commit.by_tree()
         found: list[Operation] = []
         old = {each.collection_id: each for each in self._entries.values()}
         self._take_catalog(changes.get(CATALOG_TREE))
@@ -97,8 +101,8 @@ class OperationWriter:
         is_new = change.is_created or change.is_dropped
         name = entry.namespace
         for key, value in change.entries.items():
-            previous = None if is_new else _decoded(before.get(entry.record_tree, key))
-            document = _decoded(value)
+            previous = None if is_new else decoded(before.get(entry.record_tree, key))
+            document = decoded(value)
             if previous is not None and (name, key) not in self._is_begun:
                 self._beginning.append(["insert", name, previous])
             self._is_begun.add((name, key))
@@ -116,7 +120,8 @@ class OperationWriter:
         return sorted(found, key=lambda each: order.index(each[0]))
 
 
-def _decoded(document: bytes | None) -> dict[str, Any] | None:
+def decoded(document: bytes | None) -> dict[str, Any] | None:
+    """A document; None where there is none that could be stored."""
     if document is None:
         return None
     try:

@@ -29,6 +29,7 @@ shapes are not. Run it with pytest; it passes when the fault is repaired.
 
 import cbdd
 from bson import json_util
+from pymongo.errors import OperationFailure
 
 OPERATIONS = [
 {listed}

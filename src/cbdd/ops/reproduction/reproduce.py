@@ -7,10 +7,14 @@ import sys
 from collections.abc import Callable
 from typing import Any, Final
 
+from cbdd.catalog.entry import CollectionEntry
+from cbdd.catalog.record_store import encode_record_id
+from cbdd.codes import CODES
+from cbdd.ops.reproduction.commit_check import Break
 from cbdd.ops.reproduction.faking import Faker
-from cbdd.ops.reproduction.judge import Judge
+from cbdd.ops.reproduction.judge import DIED, Judge
 from cbdd.ops.reproduction.minimize import MOST_RUNS, Minimizer
-from cbdd.ops.reproduction.operations import Operation, OperationWriter
+from cbdd.ops.reproduction.operations import Operation, OperationWriter, decoded
 from cbdd.ops.reproduction.program import damage_program, operations_program
 from cbdd.ops.reproduction.replay import (
     COMMIT,
@@ -108,7 +112,7 @@ def _of_commit(
     with Judge(python) as judge:
         for operations in candidates:
             code = judge.ask(operations)
-            if code:
+            if code in CODES or code == DIED:  # what a release refuses by itself is no fault
                 break
         else:
             made.runs = judge.runs
@@ -157,14 +161,30 @@ def _candidates(
                 for commit in found.history:
                     writer.take(commit, state)
                     state.apply(commit)
+                affected = _ids_of_breaks(found.breaks, writer.collections(), state)
             finally:
                 state.close()
     everything = writer.all()
     schema = [each for each in everything if each[0] in ("collection", "index")]
-    touched = _ids_of_last(everything)
+    touched = [*_ids_of_last(everything), *affected]
     fewest = [each for each in everything if each in schema or _concerns(each, touched)]
     last = [*schema, *(each for each in everything[-_LAST:] if each not in schema)]
     return [fewest, last, everything[-_MOST:]]
+
+
+def _ids_of_breaks(
+    breaks: list[Break], entries: list[CollectionEntry], state: TreeState
+) -> list[Any]:
+    """The `_id`s of the documents whose entries are wrong."""
+    trees = {entry.namespace: entry.record_tree for entry in entries}
+    found: list[Any] = []
+    for each in breaks:
+        if each.record_id and each.namespace in trees:
+            key = encode_record_id(each.record_id)
+            document = decoded(state.get(trees[each.namespace], key))
+            if document is not None:
+                found.append(document["_id"])
+    return found
 
 
 def _ids_of_last(operations: list[Operation]) -> list[Any]:
