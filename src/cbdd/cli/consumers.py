@@ -11,7 +11,14 @@ from rich.markup import escape
 
 from cbdd.cli.arguments import JsonOption
 from cbdd.cli.failures import BAD_USAGE, DIFFERENT, REGRESSED, CommandError
-from cbdd.cli.incident.options import DEFAULT_STORE, StoreOption, person, store_at
+from cbdd.cli.incident.options import (
+    DEFAULT_STORE,
+    DEFAULT_TRACKER,
+    StoreOption,
+    TrackerOption,
+    person,
+    store_at,
+)
 from cbdd.cli.output import print_json, printable, stdout_console, table
 from cbdd.cli.progress import StepBar
 
@@ -99,6 +106,7 @@ def run(
     jobs: JobsOption = 1,
     open_incident: IncidentOption = False,
     store: StoreOption = DEFAULT_STORE,
+    tracker: TrackerOption = DEFAULT_TRACKER,
     json: JsonOption = False,
 ) -> None:
     """Run the consumers' own tests with the old and the new wheel, and show what differs.
@@ -123,7 +131,7 @@ def run(
     else:
         _show(report)
     if open_incident:
-        _open_incidents(report, store)
+        _open_incidents(report, store, tracker)
     exit_code = _EXIT_CODES[report.verdict]
     if exit_code:
         raise typer.Exit(exit_code)
@@ -150,11 +158,11 @@ def show_list(
     stdout_console().print(made)
 
 
-def _open_incidents(report: Report, path: str) -> None:
+def _open_incidents(report: Report, path: str, tracker: str) -> None:
     """Open an incident for each cause, or let it join the open one."""
     from cbdd.ops.incident.from_consumers import signals_from_consumers
 
-    with store_at(path, must_exist=False) as records:
+    with store_at(path, tracker, must_exist=False) as records:
         for signal in signals_from_consumers(report):
             opened = records.open(signal, person(None))
             done = "opened incident" if opened.is_new else "belongs to the open incident"

@@ -38,6 +38,7 @@ from cbdd.codes.log import LOG_CODES
 from cbdd.codes.pages import PAGE_CODES
 from cbdd.codes.records import RECORD_CODES
 from cbdd.codes.running import RUNNING_CODES
+from cbdd.codes.trackers import TRACKER_CODES
 
 __all__ = [
     "CATALOG",
@@ -71,6 +72,7 @@ _TABLE: Final = (
     *COMMAND_CODES,
     *RECORD_CODES,
     *INCIDENT_CODES,
+    *TRACKER_CODES,
 )
 CODES: Final = {code.name: code for code in _TABLE}
 

@@ -14,6 +14,7 @@ from cbdd.cli.incident.people import assign, classify, context
 from cbdd.cli.incident.report import report
 from cbdd.cli.incident.reproduce import reproduce
 from cbdd.cli.incident.show import show
+from cbdd.cli.incident.sync import sync
 from cbdd.cli.incident.timeline import timeline
 from cbdd.cli.incident.validate import validate
 
@@ -36,5 +37,6 @@ incident.command("mitigate")(mitigate)
 incident.command("validate")(validate)
 incident.command("consumers")(consumers)
 incident.command("timeline")(timeline)
+incident.command("sync")(sync)
 incident.command("close")(close)
 incident.command("report")(report)

@@ -12,9 +12,11 @@ from cbdd.cli.arguments import JsonOption
 from cbdd.cli.failures import BAD_USAGE, CommandError
 from cbdd.cli.incident.options import (
     DEFAULT_STORE,
+    DEFAULT_TRACKER,
     ByOption,
     NumberArgument,
     StoreOption,
+    TrackerOption,
     person,
     store_at,
 )
@@ -60,6 +62,7 @@ def close(
     corpus: CorpusOption = None,
     by: ByOption = None,
     store: StoreOption = DEFAULT_STORE,
+    tracker: TrackerOption = DEFAULT_TRACKER,
     json: JsonOption = False,
 ) -> None:
     """Close an incident, which needs root cause, blast radius, regression test and follow-ups.
@@ -70,7 +73,7 @@ def close(
     review = Review(
         root_cause, [_follow_up(each) for each in follow_up or []], no_follow_ups, blast_radius
     )
-    with store_at(store) as records:
+    with store_at(store, tracker) as records:
         found = records.change(number, close_change(records.now_us(), review, person(by)))
         joined = _join_corpus(records, found, corpus)
     if json:

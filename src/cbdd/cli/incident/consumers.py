@@ -10,9 +10,11 @@ from cbdd.cli.arguments import JsonOption
 from cbdd.cli.failures import REGRESSED
 from cbdd.cli.incident.options import (
     DEFAULT_STORE,
+    DEFAULT_TRACKER,
     ByOption,
     NumberArgument,
     StoreOption,
+    TrackerOption,
     person,
     store_at,
 )
@@ -34,6 +36,7 @@ def consumers(
     report: ReportArgument,
     by: ByOption = None,
     store: StoreOption = DEFAULT_STORE,
+    tracker: TrackerOption = DEFAULT_TRACKER,
     json: JsonOption = False,
 ) -> None:
     """Record whether the consumers of an incident have recovered with a fixed release.
@@ -44,7 +47,7 @@ def consumers(
     from cbdd.ops.incident.from_consumers import recovery_of
 
     found = read_report(report)
-    with store_at(store) as records:
+    with store_at(store, tracker) as records:
         now = records.now_us()
 
         def change(incident: Incident) -> str:

@@ -10,9 +10,11 @@ import typer
 from cbdd.cli.arguments import JsonOption
 from cbdd.cli.incident.options import (
     DEFAULT_STORE,
+    DEFAULT_TRACKER,
     ByOption,
     NumberArgument,
     StoreOption,
+    TrackerOption,
     person,
     store_at,
 )
@@ -32,13 +34,14 @@ def milestone(
     text: TextOption = "",
     by: ByOption = None,
     store: StoreOption = DEFAULT_STORE,
+    tracker: TrackerOption = DEFAULT_TRACKER,
     json: JsonOption = False,
 ) -> None:
     """Say that a milestone is reached, which posts a status; the time between them is reported.
 
     In this order: triage-complete, mitigation-active, fix-merged, validation-complete.
     """
-    with store_at(store) as records:
+    with store_at(store, tracker) as records:
         found = records.change(number, reach(records.now_us(), name, text, person(by)))
     if json:
         print_json(found.to_dict())

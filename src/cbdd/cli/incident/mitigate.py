@@ -11,9 +11,11 @@ from cbdd.cli.arguments import JsonOption
 from cbdd.cli.failures import BAD_USAGE, CommandError
 from cbdd.cli.incident.options import (
     DEFAULT_STORE,
+    DEFAULT_TRACKER,
     ByOption,
     NumberArgument,
     StoreOption,
+    TrackerOption,
     person,
     store_at,
 )
@@ -73,6 +75,7 @@ def mitigate(
     index_url: IndexOption = None,
     by: ByOption = None,
     store: StoreOption = DEFAULT_STORE,
+    tracker: TrackerOption = DEFAULT_TRACKER,
     json: JsonOption = False,
 ) -> None:
     """Contain an incident: find the last known-good release, or recover or repair the file.
@@ -88,7 +91,7 @@ def mitigate(
     ways = [wheels is not None or bool(release), recover is not None, repaired is not None]
     if ways.count(True) != 1:
         raise CommandError("give --wheels or --release, or --recover, or --repaired", BAD_USAGE)
-    with store_at(store) as records:
+    with store_at(store, tracker) as records:
         incident = records.get(number)
         if recover is not None:
             made = _recover(incident, recover)

@@ -9,13 +9,22 @@ import typer
 
 from cbdd.cli.arguments import JsonOption
 from cbdd.cli.failures import BAD_USAGE, CommandError
-from cbdd.cli.incident.options import DEFAULT_STORE, ByOption, StoreOption, person, store_at
+from cbdd.cli.incident.options import (
+    DEFAULT_STORE,
+    DEFAULT_TRACKER,
+    ByOption,
+    StoreOption,
+    TrackerOption,
+    person,
+    store_at,
+)
 from cbdd.cli.incident.show import show_incident
 from cbdd.cli.output import print_json, stdout_console
 from cbdd.cli.progress import DocumentBar
 from cbdd.ops.incident.from_bundle import signal_from_bundle
 from cbdd.ops.incident.from_error import MAX_TEXT_BYTES, signal_from_text
 from cbdd.ops.incident.from_file import signal_from_file
+from cbdd.ops.incident.from_issue import signal_from_issue
 from cbdd.ops.incident.from_tests import signals_from_junit
 from cbdd.ops.incident.record import Incident, Signal
 
@@ -43,6 +52,10 @@ ConsumersOption = Annotated[
         "--from-consumers", metavar="REPORT.json", help="What `cbdd consumers run --json` wrote."
     ),
 ]
+IssueOption = Annotated[
+    str | None,
+    typer.Option("--from-issue", metavar="NUMBER", help="An issue of the tracker."),
+]
 TitleOption = Annotated[
     str | None, typer.Option("--title", help="Another title than the one made of the signal.")
 ]
@@ -57,10 +70,12 @@ def open_incident(
     exception: ErrorOption = None,
     from_ci: CiOption = None,
     from_consumers: ConsumersOption = None,
+    from_issue: IssueOption = None,
     title: TitleOption = None,
     operation: OperationOption = None,
     by: ByOption = None,
     store: StoreOption = DEFAULT_STORE,
+    tracker: TrackerOption = DEFAULT_TRACKER,
     json: JsonOption = False,
 ) -> None:
     """Open an incident from a file, a bundle, an error, a test run, or the consumers' tests.
@@ -74,9 +89,11 @@ def open_incident(
         "exception": exception,
         "from_ci": from_ci,
         "from_consumers": from_consumers,
+        "from_issue": from_issue,
     }
-    signals = _signals({name: value for name, value in given.items() if value is not None})
-    if not signals:
+    named = {name: value for name, value in given.items() if value is not None}
+    signals = _signals(named) if from_issue is None else []
+    if not signals and from_issue is None:
         sys.stderr.write("nothing failed in this run: no incident was opened\n")
         return
 
@@ -86,8 +103,13 @@ def open_incident(
         if operation:
             incident.context.operation = operation
 
-    with store_at(store, must_exist=False) as records:
+    with store_at(store, tracker, must_exist=False) as records:
+        if from_issue is not None:
+            _require_one(named)
+            signals = [signal_from_issue(records.tracker().fetch(from_issue), tracker)]
         opened = [records.open(each, person(by), apply) for each in signals]
+        if from_issue is not None and opened[0].is_new:
+            records.outbox.adopt(opened[0].incident.number, records.tracker().name, from_issue)
         if json:
             for each in opened:
                 print_json({"is_new": each.is_new, **each.incident.to_dict()})
@@ -100,12 +122,17 @@ def open_incident(
             show_incident(records, records.get(number), is_brief=True)
 
 
-def _signals(given: dict[str, str]) -> list[Signal]:
+def _require_one(given: dict[str, str]) -> None:
     if len(given) != 1:
         raise CommandError(
-            "name one signal: --db, --bundle, --exception, --from-ci, or --from-consumers",
+            "name one signal: --db, --bundle, --exception, --from-ci, --from-consumers or "
+            "--from-issue",
             BAD_USAGE,
         )
+
+
+def _signals(given: dict[str, str]) -> list[Signal]:
+    _require_one(given)
     ((kind, value),) = given.items()
     if kind == "db":
         if "://" in value:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import getpass
+import sys
 from typing import Annotated
 
 import typer
 
+from cbdd.cli.output import printable
+from cbdd.ops.incident.publication import TrackerPublication
 from cbdd.ops.incident.store import DEFAULT_PATH, IncidentStore
+from cbdd.ops.trackers import Delivery, Outbox, Tracker, TrackerRefusedError, tracker_of
+from cbdd.ops.trackers.local import NAME
 
 NumberArgument = Annotated[
     int, typer.Argument(metavar="NUMBER", min=1, help="The incident.", show_default=False)
@@ -33,9 +38,66 @@ ByOption = Annotated[
 DEFAULT_STORE = DEFAULT_PATH
 
 
-def store_at(path: str, must_exist: bool = True) -> IncidentStore:
+TrackerOption = Annotated[
+    str,
+    typer.Option(
+        "--tracker",
+        metavar="TRACKER",
+        envvar="CBDD_TRACKER",
+        help="Where others see it: local, github:OWNER/NAME, gitea:https://HOST/OWNER/NAME.",
+    ),
+]
+DEFAULT_TRACKER = NAME
+
+
+class TrackedStore(IncidentStore):
+    """Records that tell a tracker what has changed when they are closed."""
+
+    def __init__(self, path: str, tracker: str, must_exist: bool) -> None:
+        self._publication = TrackerPublication(self.now_us)
+        self.tracker_name = tracker
+        self.delivery: Delivery | None = None
+        super().__init__(path, self._publication, must_exist=must_exist)
+
+    @property
+    def outbox(self) -> Outbox:
+        """What waits to be told."""
+        return self._publication.outbox
+
+    def tracker(self) -> Tracker:
+        """The tracker that was named."""
+        return tracker_of(self.tracker_name, self.database)
+
+    def __exit__(self, *exception: object) -> None:
+        """Tell what waits, if nothing went wrong; then close."""
+        try:
+            if exception[0] is None and self.outbox.waiting():
+                self._deliver()
+        finally:
+            self.close()
+
+    def _deliver(self) -> None:
+        try:
+            self.delivery = self.outbox.deliver(self.tracker())
+        except TrackerRefusedError as error:
+            _say(f"cbdd: {error}; what was to be told is kept")
+            return
+        found = self.delivery
+        for number, why in found.refused.items():
+            _say(f"cbdd: incident {number} was not told: {why}")
+        if found.unavailable:
+            _say(f"cbdd: {found.unavailable}")
+        if found.waiting:
+            _say(f"{found.waiting} messages wait; `cbdd incident sync` sends them")
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{printable(text)}\n")
+
+
+def store_at(path: str, tracker: str = DEFAULT_TRACKER, must_exist: bool = True) -> TrackedStore:
     """The records at a path."""
-    return IncidentStore(path, must_exist=must_exist)
+    return TrackedStore(path, tracker, must_exist)
 
 
 def person(by: str | None) -> str:

@@ -11,9 +11,11 @@ from cbdd.cli.arguments import JsonOption
 from cbdd.cli.failures import BAD_USAGE, CommandError
 from cbdd.cli.incident.options import (
     DEFAULT_STORE,
+    DEFAULT_TRACKER,
     ByOption,
     NumberArgument,
     StoreOption,
+    TrackerOption,
     person,
     store_at,
 )
@@ -49,10 +51,11 @@ def assign(
     release_maintainer: ReleaseOption = None,
     by: ByOption = None,
     store: StoreOption = DEFAULT_STORE,
+    tracker: TrackerOption = DEFAULT_TRACKER,
     json: JsonOption = False,
 ) -> None:
     """Name who owns an incident, and the release maintainer it escalates to."""
-    with store_at(store) as records:
+    with store_at(store, tracker) as records:
         change = assign_change(records.now_us(), owner or "", release_maintainer or "", person(by))
         tell(records.change(number, change), json)
 
@@ -64,6 +67,7 @@ def classify(
     by_table: TableOption = False,
     by: ByOption = None,
     store: StoreOption = DEFAULT_STORE,
+    tracker: TrackerOption = DEFAULT_TRACKER,
     json: JsonOption = False,
 ) -> None:
     """Show why an incident has its severity, or override it with a reason, which is logged."""
@@ -71,7 +75,7 @@ def classify(
         raise CommandError("give --severity or --by-table, not both", BAD_USAGE)
     if reason is not None and severity is None:
         raise CommandError("--reason belongs to --severity", BAD_USAGE)
-    with store_at(store) as records:
+    with store_at(store, tracker) as records:
         now = records.now_us()
         if severity is not None:
             change = override_severity(now, severity, reason or "", person(by))
@@ -102,6 +106,7 @@ def context(
     operation: Annotated[str | None, typer.Option("--operation", help="What failed.")] = None,
     by: ByOption = None,
     store: StoreOption = DEFAULT_STORE,
+    tracker: TrackerOption = DEFAULT_TRACKER,
     json: JsonOption = False,
 ) -> None:
     """Note what could not be read from the evidence and was asked for."""
@@ -117,7 +122,7 @@ def context(
     facts = {name: value for name, value in given.items() if value}
     if not facts:
         raise CommandError("nothing was given to note", BAD_USAGE)
-    with store_at(store) as records:
+    with store_at(store, tracker) as records:
         tell(records.change(number, complete_context(records.now_us(), facts, person(by))), json)
 
 

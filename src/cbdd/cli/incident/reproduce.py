@@ -13,9 +13,11 @@ from cbdd.cli.arguments import JsonOption
 from cbdd.cli.failures import BAD_INPUT, CommandError
 from cbdd.cli.incident.options import (
     DEFAULT_STORE,
+    DEFAULT_TRACKER,
     ByOption,
     NumberArgument,
     StoreOption,
+    TrackerOption,
     person,
     store_at,
 )
@@ -75,6 +77,7 @@ def reproduce(
     index_url: IndexOption = None,
     by: ByOption = None,
     store: StoreOption = DEFAULT_STORE,
+    tracker: TrackerOption = DEFAULT_TRACKER,
     json: JsonOption = False,
 ) -> None:
     """Find a test that fails while the fault is there, and keep it with the incident.
@@ -90,7 +93,7 @@ def reproduce(
         reproduce_by_tests,
     )
 
-    with store_at(store) as records, ExitStack() as stack:
+    with store_at(store, tracker) as records, ExitStack() as stack:
         incident = records.get(number)
         environment = _environment(stack, wheel, offline, index_url)
         path = db if db is not None else file_of(incident)

@@ -11,9 +11,11 @@ from cbdd.cli.arguments import JsonOption, parse_time
 from cbdd.cli.failures import BAD_USAGE, CommandError
 from cbdd.cli.incident.options import (
     DEFAULT_STORE,
+    DEFAULT_TRACKER,
     ByOption,
     NumberArgument,
     StoreOption,
+    TrackerOption,
     person,
     store_at,
 )
@@ -42,6 +44,7 @@ def timeline(
     text: TextOption = None,
     by: ByOption = None,
     store: StoreOption = DEFAULT_STORE,
+    tracker: TrackerOption = DEFAULT_TRACKER,
     json: JsonOption = False,
 ) -> None:
     """Show the timeline, add a note to it, or correct a line."""
@@ -49,7 +52,7 @@ def timeline(
         raise CommandError("give --add or --edit, not both", BAD_USAGE)
     if (edit is None) != (text is None):
         raise CommandError("--edit and --text belong together", BAD_USAGE)
-    with store_at(store) as records:
+    with store_at(store, tracker) as records:
         if add is not None:
             moment = parse_time(at, "--at") or records.now_us()
             found = records.change(number, annotate(moment, add, person(by)))

@@ -12,9 +12,11 @@ from cbdd.cli.arguments import JsonOption
 from cbdd.cli.failures import BAD_INPUT, BAD_USAGE, CommandError
 from cbdd.cli.incident.options import (
     DEFAULT_STORE,
+    DEFAULT_TRACKER,
     ByOption,
     NumberArgument,
     StoreOption,
+    TrackerOption,
     person,
     store_at,
 )
@@ -59,6 +61,7 @@ def validate(
     index_url: IndexOption = None,
     by: ByOption = None,
     store: StoreOption = DEFAULT_STORE,
+    tracker: TrackerOption = DEFAULT_TRACKER,
     json: JsonOption = False,
 ) -> None:
     """Prove that it is repaired, and record it.
@@ -69,7 +72,7 @@ def validate(
     """
     if wheel is None and db is None:
         raise CommandError("give --wheel, --db, or both", BAD_USAGE)
-    with store_at(store) as records:
+    with store_at(store, tracker) as records:
         incident = records.get(number)
         require_reproduction(incident)
         regression = regression_of(records, incident)

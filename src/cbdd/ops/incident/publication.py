@@ -7,11 +7,13 @@ Names of collections, paths, findings and evidence stay in the records.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from cbdd.client import ClientSession, Database
 from cbdd.ops.incident.milestones import MILESTONES
 from cbdd.ops.incident.record import Incident
+from cbdd.ops.trackers.outbox import Outbox
 
 LABEL: Final = "incident"
 
@@ -24,6 +26,34 @@ class Publication:
 
     def publish(self, incident: Incident, told: str, session: ClientSession) -> None:
         """Note what is to be told of an incident, in the transaction that changes it."""
+
+
+class TrackerPublication(Publication):
+    """Keeps what is to be told until it is delivered to a tracker, see `cbdd.ops.trackers`."""
+
+    def __init__(self, now_us: Callable[[], int]) -> None:
+        self._now_us = now_us
+        self._outbox: Outbox | None = None
+
+    @property
+    def outbox(self) -> Outbox:
+        """The messages; there once the records are open."""
+        assert self._outbox is not None
+        return self._outbox
+
+    def attach(self, database: Database[dict[str, Any]]) -> None:
+        """Take the database of the records."""
+        self._outbox = Outbox(database, self._now_us)
+
+    def publish(self, incident: Incident, told: str, session: ClientSession) -> None:
+        """Keep the issue as it should be, and a comment where there is something to tell."""
+        state = {
+            "title": title_of(incident),
+            "body": body_of(incident),
+            "labels": labels_of(incident),
+            "is_open": incident.is_open,
+        }
+        self.outbox.add(incident.number, state, told, session)
 
 
 Publisher = Publication

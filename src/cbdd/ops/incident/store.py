@@ -75,6 +75,7 @@ class IncidentStore:
             self._incidents = database["incidents"]
             self._evidence = database["evidence"]
             self._numbers = database["numbers"]
+            self.database = database
             self.publisher = publisher or Publication()
             self.publisher.attach(database)
             self._incidents.create_index([("open", 1), ("keys", 1)])
