@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 _EXTRA: Final = ("defusedxml", "packaging")
 _EXIT_CODES: Final = {"regressed": REGRESSED, "other differences": DIFFERENT, "no difference": 0}
+_WIDTH_OF_FILES: Final = 240
+"""A table in a file or a log has lines that are as long as they need be, to be searched."""
+
 _STYLES: Final = {
     "regressed": "bold red",
     "other failure": "yellow",
@@ -169,6 +172,8 @@ def _check_folder_of(path: str | None) -> None:
 
 def _show(report: Report) -> None:
     console = stdout_console()
+    if not console.is_terminal:
+        console.width = max(console.width, _WIDTH_OF_FILES)
     old, new = report.old["version"], report.new["version"]
     console.print(f"old: cbdd {old}, sha256 {report.old['sha256'][:16]}", markup=False)
     console.print(f"new: cbdd {new}, sha256 {report.new['sha256'][:16]}\n", markup=False)

@@ -4,9 +4,11 @@
 
 - Normally pip resolves what they depend on from its configured index, or the one that is named.
 - ``offline=True`` touches no network. What is required beside the wheels comes from the
-  site-packages of the running interpreter, which the new environment has on its path behind its
-  own (a ``.pth`` file names them); so its own CBDD comes first. What the running interpreter lacks,
-  or has in a version that does not do, is an error and no surprise later.
+  site-packages of the running interpreter: a folder of links to them, which a ``.pth`` file puts
+  on the path behind the environment's own. There is no link to a package that was installed from a
+  wheel, CBDD above all: neither code nor entry points of another version are to be seen. What the
+  running interpreter lacks, or has in a version that does not do, is an error and no surprise
+  later. Packages that it has as editable are not seen.
 
 pip itself is never installed into an environment: the running interpreter's pip works on it from
 outside. Either way the environment is asked afterwards what it imports as ``cbdd``.
@@ -21,6 +23,7 @@ Needs the extra ``cbdd[incident]``.
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import json
 import os
@@ -202,7 +205,6 @@ def build_environment(
     source = source if source is not None else Source()
     wheels, named = _sort_out(requirements)
     _make_empty(folder, stop)
-    there = _site_packages_of_running() if source.offline else []
     targets = [str(wheel.path) for wheel in wheels]
     hashes: dict[str, str] = {}
     if source.offline:
@@ -213,7 +215,7 @@ def build_environment(
     if targets:
         hashes = _install(folder, targets, source, stop)
     if source.offline:
-        _own_site_packages(folder).joinpath(_PTH).write_text("".join(f"{each}\n" for each in there))
+        _link_running(folder, set(hashes) | {OURS})
     environment = _surveyed(folder, hashes, wheels, named, stop)
     _require_all(environment, wheels, named)
     return environment
@@ -437,14 +439,48 @@ def _require_all(environment: Environment, wheels: list[Wheel], named: list[Requ
         )
 
 
-def _site_packages_of_running() -> list[str]:
+def _link_running(folder: Path, own: set[str]) -> None:
+    """Let an environment see the running interpreter's packages, but for those of its own."""
+    links = folder / "running" / "site-packages"
+    links.mkdir(parents=True)
+    for place in _site_packages_of_running():
+        entries = sorted(place.iterdir())
+        hidden = {name for each in entries if _is_of(each, own) for name in _top_level_of(each)}
+        for each in entries:
+            if each.suffix != ".pth" and each.name not in hidden and not _is_of(each, own):
+                link = links / each.name
+                if not os.path.lexists(link):  # the first on the path wins
+                    link.symlink_to(each)
+    _own_site_packages(folder).joinpath(_PTH).write_text(f"{links}\n")
+
+
+def _is_of(path: Path, names: set[str]) -> bool:
+    """Whether a folder describes the installation of one of these packages."""
+    is_description = path.suffix in (".dist-info", ".egg-info")
+    return is_description and canonicalize_name(path.name.partition("-")[0]) in names
+
+
+def _top_level_of(description: Path) -> set[str]:
+    """The modules and packages of an installation; not a namespace that others have a part in."""
+    files = importlib.metadata.PathDistribution(description).files or []
+    place = description.parent
+    names = {each.parts[0] for each in files} - {"..", "__pycache__"}
+    return {
+        name
+        for name in names
+        if not (place / name).is_dir() or (place / name / "__init__.py").exists()
+    }
+
+
+def _site_packages_of_running() -> list[Path]:
     """Where the running interpreter has its packages, the first first."""
     paths = sysconfig.get_paths()
     candidates = [
         *[each for each in sys.path if Path(each).name in ("site-packages", "dist-packages")],
         *(paths["purelib"], paths["platlib"]),
     ]
-    return list(dict.fromkeys(os.path.realpath(each) for each in candidates if os.path.isdir(each)))
+    real = dict.fromkeys(Path(os.path.realpath(each)) for each in candidates)
+    return [each for each in real if each.is_dir()]
 
 
 def _python_of(folder: Path) -> Path:
