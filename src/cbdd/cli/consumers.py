@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -107,16 +111,16 @@ def run(
     from cbdd.ops.environments import Source
 
     _check_folder_of(junit)
-    with StepBar() as bar:
+    with StepBar() as bar, _stopped_by_sigterm():
         report = run_consumers(
             old, new, found, Source(offline, find_links=find_links or ()), jobs, bar.show
         )
-    if junit is not None:
-        write_junit(junit, report)
     if json:
         print_json(report.to_dict())
     else:
         _show(report)
+    if junit is not None:
+        write_junit(junit, report)
     exit_code = _EXIT_CODES[report.verdict]
     if exit_code:
         raise typer.Exit(exit_code)
@@ -159,6 +163,22 @@ def _read(file: str, only: list[str] | None) -> list[Consumer]:
             "EXTRA_MISSING",
         ) from error
     return select(read_consumers(file), only or [])
+
+
+@contextmanager
+def _stopped_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM, by which a CI server cancels a job, end the consumers' processes as Ctrl-C does.
+
+    They have process groups of their own and would go on without this one.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _check_folder_of(path: str | None) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -116,6 +119,26 @@ def test_a_wrong_command_line_is_exit_code_2(market: Shop, arguments: list[str],
     result = market.run(*arguments, "--json")
     assert result.exit_code == 2, result.output
     assert json.loads(result.stderr)["error"]["code"] == code
+
+
+def test_a_cancelled_run_ends_what_it_has_started(market: Shop) -> None:
+    """A process of its own, as SIGTERM is for the whole of it."""
+    pipe = market.folder / "pipe"
+    os.mkfifo(pipe)
+    command = json.dumps(["sh", "-c", f"exec 9>{pipe}; echo begun >&9; sleep 600"])
+    name_consumers(market, slow="none")
+    text = (market.folder / "consumers.toml").read_text()
+    market.file("consumers.toml", re.sub("command = .*", lambda _: f"command = {command}", text))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cbdd.cli", *RUN], stderr=subprocess.PIPE, text=True
+    )
+    with pipe.open() as reader:
+        assert reader.readline() == "begun\n"
+        process.terminate()
+        assert reader.read() == ""  # whoever had the other end open has ended
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert errors == "cbdd: stopped\n"
 
 
 def test_packages_that_are_not_installed_are_named(
