@@ -17,6 +17,8 @@ import pytest
 
 from tests.wheels import build_wheel
 
+pytestmark = pytest.mark.xdist_group("consumers_system")  # one fixture for all of them
+
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "consumers"
 FOLDERS = {"orders-service": "orders_service", "daily-measurements": "daily_measurements"}
 NO_LONGER_UNIQUE = {

@@ -80,8 +80,11 @@ print(json.dumps(facts))
 
 
 class Installed:
-    """A package an environment has. ``sha256`` is that of the archive it was installed from, and
-    empty for what is the running interpreter's."""
+    """A package an environment has.
+
+    ``sha256`` is that of the archive it was installed from, empty for what is the running
+    interpreter's.
+    """
 
     def __init__(self, name: str, version: str, sha256: str, is_own: bool) -> None:
         self.name = name
@@ -357,9 +360,10 @@ def _surveyed(
     """Ask the environment what it has, and whether its CBDD is the one that was asked for."""
     environment = Environment(folder, [])
     done = environment.run(["python", "-c", _SURVEY], folder=folder, stop=stop)
-    if not done.is_success:
-        raise _failed("asking the environment what it has", done)
-    facts = json.loads(done.last_line)
+    try:
+        facts = json.loads(done.last_line if done.is_success else "")
+    except ValueError as error:
+        raise _failed("asking the environment what it has", done) from error
     own = os.path.realpath(_own_site_packages(folder))
     for name, (version, place) in sorted(facts["installed"].items()):
         plain = canonicalize_name(name)
@@ -390,7 +394,7 @@ def _require_ours(
     is_right = (
         _is_version(str(version), wheel.version)
         if wheel is not None
-        else asked is not None and asked.specifier.contains(version, prereleases=True)
+        else asked is not None and _meets(str(version), asked)
     )
     if not is_right:
         raise _foreign(environment, wanted, f"CBDD {version}")
@@ -401,6 +405,13 @@ def _is_version(text: str, version: Version) -> bool:
         return Version(text) == version
     except InvalidVersion:
         return False
+
+
+def _meets(version: str, requirement: Requirement) -> bool:
+    try:
+        return requirement.specifier.contains(Version(version), prereleases=True)
+    except InvalidVersion:
+        return not requirement.specifier
 
 
 def _foreign(environment: Environment, expected: str, found: str) -> UsageError:
@@ -424,7 +435,7 @@ def _require_all(environment: Environment, wheels: list[Wheel], named: list[Requ
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
             continue
         found = environment.find(requirement.name)
-        if found is not None and requirement.specifier.contains(found.version, prereleases=True):
+        if found is not None and _meets(found.version, requirement):
             continue
         has = "none" if found is None else found.version
         needs = f"{who} needs " if who is not None else ""

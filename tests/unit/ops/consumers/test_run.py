@@ -23,6 +23,8 @@ import pytest
 from cbdd.storage.version import VERSION
 import shop
 
+pytestmark = pytest.mark.xdist_group("consumers_run")  # one fixture for all of them
+
 OLD = VERSION == "1.0.0"
 
 def test_same(): assert shop.__file__
