@@ -103,7 +103,7 @@ def test_a_code_is_described(code: Code) -> None:
 
 def test_next_steps_name_commands_that_exist() -> None:
     there = {command.name for command in app.registered_commands}
-    there |= {group.typer_instance.info.name for group in app.registered_groups}  # type: ignore[union-attr]
+    there |= {group.typer_instance.info.name for group in app.registered_groups}
     named = {name for code in CODES.values() for name in COMMAND.findall(code.next_step)}
     assert "check" in named
     assert not named - there

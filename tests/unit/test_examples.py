@@ -14,6 +14,12 @@ from cbdd.cli.failures import EXIT_CODES
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+ELSEWHERE = {
+    "consumers.md": "tests/unit/cli/test_consumers_document.py",
+    "deployment.md": "tests/system/test_rollback.py",
+    "runbook.md": "tests/system/test_runbook.py",
+}
+"""Documents whose commands need more than a folder with files; the test that runs them."""
 COMMAND = re.compile(r"^ {4,8}cbdd (.*)$", re.MULTILINE)
 
 ORDERS = """\
@@ -42,10 +48,6 @@ def run_examples(path: Path) -> int:
     for example in examples:
         exec(compile(example, path.name, "exec"), names)
     return len(examples)
-
-
-ELSEWHERE = {"runbook.md": "tests/system/test_runbook.py"}
-"""Documents whose commands need more than a folder with files; the test that runs them."""
 
 
 @pytest.mark.parametrize(

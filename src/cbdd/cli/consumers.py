@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -26,6 +30,9 @@ if TYPE_CHECKING:
     from cbdd.ops.consumers import Consumer, ConsumerReport, Difference, Report
 
 _EXIT_CODES: Final = {"regressed": REGRESSED, "other differences": DIFFERENT, "no difference": 0}
+_WIDTH_OF_FILES: Final = 240
+"""A table in a file or a log has lines that are as long as they need be, to be searched."""
+
 _STYLES: Final = {
     "regressed": "bold red",
     "other failure": "yellow",
@@ -120,18 +127,18 @@ def run(
     from cbdd.ops.environments import Source
 
     _check_folder_of(junit)
-    with StepBar() as bar:
+    with StepBar() as bar, _stopped_by_sigterm():
         report = run_consumers(
             old, new, found, Source(offline, find_links=find_links or ()), jobs, bar.show
         )
-    if junit is not None:
-        write_junit(junit, report)
     if json:
         print_json(report.to_dict())
     else:
         _show(report)
     if open_incident:
         _open_incidents(report, store, tracker)
+    if junit is not None:
+        write_junit(junit, report)
     exit_code = _EXIT_CODES[report.verdict]
     if exit_code:
         raise typer.Exit(exit_code)
@@ -176,6 +183,22 @@ def _read(file: str, only: list[str] | None) -> list[Consumer]:
     return select(read_consumers(file), only or [])
 
 
+@contextmanager
+def _stopped_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM, by which a CI server cancels a job, end the consumers' processes as Ctrl-C does.
+
+    They have process groups of their own and would go on without this one.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _check_folder_of(path: str | None) -> None:
     """Say before a long run, not after it, that its report has nowhere to go."""
     if path is None:
@@ -187,6 +210,8 @@ def _check_folder_of(path: str | None) -> None:
 
 def _show(report: Report) -> None:
     console = stdout_console()
+    if not console.is_terminal:
+        console.width = max(console.width, _WIDTH_OF_FILES)
     old, new = report.old["version"], report.new["version"]
     console.print(f"old: cbdd {old}, sha256 {report.old['sha256'][:16]}", markup=False)
     console.print(f"new: cbdd {new}, sha256 {report.new['sha256'][:16]}\n", markup=False)

@@ -4,9 +4,11 @@
 
 - Normally pip resolves what they depend on from its configured index, or the one that is named.
 - ``offline=True`` touches no network. What is required beside the wheels comes from the
-  site-packages of the running interpreter, which the new environment has on its path behind its
-  own (a ``.pth`` file names them); so its own CBDD comes first. What the running interpreter lacks,
-  or has in a version that does not do, is an error and no surprise later.
+  site-packages of the running interpreter: a folder of links to them, which a ``.pth`` file puts
+  on the path behind the environment's own. There is no link to a package that was installed from a
+  wheel, CBDD above all: neither code nor entry points of another version are to be seen. What the
+  running interpreter lacks, or has in a version that does not do, is an error and no surprise
+  later. Packages that it has as editable are not seen.
 
 pip itself is never installed into an environment: the running interpreter's pip works on it from
 outside. Either way the environment is asked afterwards what it imports as ``cbdd``.
@@ -21,6 +23,7 @@ Needs the extra ``cbdd[incident]``.
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import json
 import os
@@ -77,8 +80,11 @@ print(json.dumps(facts))
 
 
 class Installed:
-    """A package an environment has. ``sha256`` is that of the archive it was installed from, and
-    empty for what is the running interpreter's."""
+    """A package an environment has.
+
+    ``sha256`` is that of the archive it was installed from, empty for what is the running
+    interpreter's.
+    """
 
     def __init__(self, name: str, version: str, sha256: str, is_own: bool) -> None:
         self.name = name
@@ -202,7 +208,6 @@ def build_environment(
     source = source if source is not None else Source()
     wheels, named = _sort_out(requirements)
     _make_empty(folder, stop)
-    there = _site_packages_of_running() if source.offline else []
     targets = [str(wheel.path) for wheel in wheels]
     hashes: dict[str, str] = {}
     if source.offline:
@@ -213,7 +218,7 @@ def build_environment(
     if targets:
         hashes = _install(folder, targets, source, stop)
     if source.offline:
-        _own_site_packages(folder).joinpath(_PTH).write_text("".join(f"{each}\n" for each in there))
+        _link_running(folder, set(hashes) | {OURS})
     environment = _surveyed(folder, hashes, wheels, named, stop)
     _require_all(environment, wheels, named)
     return environment
@@ -355,9 +360,10 @@ def _surveyed(
     """Ask the environment what it has, and whether its CBDD is the one that was asked for."""
     environment = Environment(folder, [])
     done = environment.run(["python", "-c", _SURVEY], folder=folder, stop=stop)
-    if not done.is_success:
-        raise _failed("asking the environment what it has", done)
-    facts = json.loads(done.last_line)
+    try:
+        facts = json.loads(done.last_line if done.is_success else "")
+    except ValueError as error:
+        raise _failed("asking the environment what it has", done) from error
     own = os.path.realpath(_own_site_packages(folder))
     for name, (version, place) in sorted(facts["installed"].items()):
         plain = canonicalize_name(name)
@@ -388,7 +394,7 @@ def _require_ours(
     is_right = (
         _is_version(str(version), wheel.version)
         if wheel is not None
-        else asked is not None and asked.specifier.contains(version, prereleases=True)
+        else asked is not None and _meets(str(version), asked)
     )
     if not is_right:
         raise _foreign(environment, wanted, f"CBDD {version}")
@@ -399,6 +405,13 @@ def _is_version(text: str, version: Version) -> bool:
         return Version(text) == version
     except InvalidVersion:
         return False
+
+
+def _meets(version: str, requirement: Requirement) -> bool:
+    try:
+        return requirement.specifier.contains(Version(version), prereleases=True)
+    except InvalidVersion:
+        return not requirement.specifier
 
 
 def _foreign(environment: Environment, expected: str, found: str) -> UsageError:
@@ -422,7 +435,7 @@ def _require_all(environment: Environment, wheels: list[Wheel], named: list[Requ
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
             continue
         found = environment.find(requirement.name)
-        if found is not None and requirement.specifier.contains(found.version, prereleases=True):
+        if found is not None and _meets(found.version, requirement):
             continue
         has = "none" if found is None else found.version
         needs = f"{who} needs " if who is not None else ""
@@ -437,14 +450,48 @@ def _require_all(environment: Environment, wheels: list[Wheel], named: list[Requ
         )
 
 
-def _site_packages_of_running() -> list[str]:
+def _link_running(folder: Path, own: set[str]) -> None:
+    """Let an environment see the running interpreter's packages, but for those of its own."""
+    links = folder / "running" / "site-packages"
+    links.mkdir(parents=True)
+    for place in _site_packages_of_running():
+        entries = sorted(place.iterdir())
+        hidden = {name for each in entries if _is_of(each, own) for name in _top_level_of(each)}
+        for each in entries:
+            if each.suffix != ".pth" and each.name not in hidden and not _is_of(each, own):
+                link = links / each.name
+                if not os.path.lexists(link):  # the first on the path wins
+                    link.symlink_to(each)
+    _own_site_packages(folder).joinpath(_PTH).write_text(f"{links}\n")
+
+
+def _is_of(path: Path, names: set[str]) -> bool:
+    """Whether a folder describes the installation of one of these packages."""
+    is_description = path.suffix in (".dist-info", ".egg-info")
+    return is_description and canonicalize_name(path.name.partition("-")[0]) in names
+
+
+def _top_level_of(description: Path) -> set[str]:
+    """The modules and packages of an installation; not a namespace that others have a part in."""
+    files = importlib.metadata.PathDistribution(description).files or []
+    place = description.parent
+    names = {each.parts[0] for each in files} - {"..", "__pycache__"}
+    return {
+        name
+        for name in names
+        if not (place / name).is_dir() or (place / name / "__init__.py").exists()
+    }
+
+
+def _site_packages_of_running() -> list[Path]:
     """Where the running interpreter has its packages, the first first."""
     paths = sysconfig.get_paths()
     candidates = [
         *[each for each in sys.path if Path(each).name in ("site-packages", "dist-packages")],
         *(paths["purelib"], paths["platlib"]),
     ]
-    return list(dict.fromkeys(os.path.realpath(each) for each in candidates if os.path.isdir(each)))
+    real = dict.fromkeys(Path(os.path.realpath(each)) for each in candidates)
+    return [each for each in real if each.is_dir()]
 
 
 def _python_of(folder: Path) -> Path:

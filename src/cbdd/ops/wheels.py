@@ -16,6 +16,7 @@ from email.parser import BytesParser
 from pathlib import Path
 from typing import Final
 
+from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
@@ -75,6 +76,11 @@ def read_wheel(path: str | Path, name: str | None = None) -> Wheel:
     if name is not None and named != canonicalize_name(name):
         raise _invalid(path, "it is a wheel of another package", name, named)
     requires = [str(each) for each in metadata.get_all("Requires-Dist", [])]
+    for each in requires:
+        try:
+            Requirement(each)
+        except InvalidRequirement as error:
+            raise _invalid(path, f"it requires {each!r}, which is no requirement") from error
     return Wheel(path, named, version, sha256_of(path), requires)
 
 

@@ -83,6 +83,7 @@ def renamed(folder: Path) -> Path:
         (lambda folder: folder / "cbdd-1.0.0-py3-none-any.whl", "No such file"),
         (lambda folder: small_wheel(folder, "1.0.0", metadata_version="1.0.1"), r"found 1\.0\.1"),
         (lambda folder: small_wheel(folder, "1.0.0", metadata_version="x"), "found x"),
+        (lambda folder: small_wheel(folder, requires=["=1"]), "no requirement"),
         (lambda folder: small_wheel(folder, "1.0.0", name="other"), "another package"),
         (
             lambda folder: small_wheel(folder, name="other").rename(

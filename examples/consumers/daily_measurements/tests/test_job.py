@@ -12,7 +12,7 @@ import pytest
 from daily_measurements.cli import main
 from daily_measurements.store import MeasurementStore
 
-LINES = 3000
+LINES = 1500
 
 
 @pytest.fixture

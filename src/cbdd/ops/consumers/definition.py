@@ -85,7 +85,12 @@ def read_consumers(path: str | Path) -> list[Consumer]:
     try:
         tables = tomllib.loads(path.read_bytes().decode("utf-8"))
     except OSError as error:
-        raise _mistake(path, f"it cannot be read: {error.strerror or error}") from error
+        raise UsageError(
+            "CONSUMERS_FILE",
+            f"{path}: it cannot be read: {error.strerror or error}",
+            "name the file with --consumers; docs/consumers.md describes it",
+            {"path": str(path)},
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise _mistake(path, f"it is no TOML: {error}") from error
     for key in tables.keys() - {"consumer"}:

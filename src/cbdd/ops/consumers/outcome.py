@@ -49,7 +49,8 @@ class Outcome:
     """How one test ended; ``message`` says why where it is not passed."""
 
     def __init__(self, status: str, message: str = "") -> None:
-        assert status in STATUSES, status
+        if status not in STATUSES:
+            raise ValueError(f"unknown status {status!r}")
         self.status = status
         text = message.strip()
         self.message = text if len(text) <= MOST_MESSAGE else f"{text[:MOST_MESSAGE]}..."

@@ -155,7 +155,7 @@ class Report:
             )
         except KeyError as error:
             raise _unreadable(f"it lacks {error}") from error
-        except (TypeError, ValueError, AttributeError, AssertionError) as error:
+        except (TypeError, ValueError, AttributeError) as error:
             raise _unreadable(f"something in it is not as it was written: {error}") from error
 
 

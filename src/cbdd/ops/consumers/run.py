@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from cbdd.ops.consumers.comparison import compare
@@ -92,6 +92,8 @@ class _Run:
         with ThreadPoolExecutor(max_workers=max(jobs, 1), thread_name_prefix="consumer") as pool:
             futures = [pool.submit(self.one, each) for each in consumers]
             try:
+                for each in wait(futures, return_when=FIRST_EXCEPTION).done:
+                    each.result()  # raises what it raised, while others may still run
                 return [each.result() for each in futures]
             except BaseException:
                 for each in futures:
