@@ -120,7 +120,9 @@ def test_a_format_that_cannot_be_written_opens_for_reading_only(
     assert verdict.code == "NEWER_FORMAT_READ_ONLY"
     assert verdict.details["min_writer"] == field.get("min_writer", 1)
     verdict = judge(state.changed(main=data), state.documents, name, read_only=True)
-    assert not verdict.is_told
+    assert verdict.findings == ["NEWER_FORMAT_READ_ONLY"]
+    assert not verdict.problems
+    assert not verdict.errors
 
 
 def test_features_that_may_be_ignored_are() -> None:

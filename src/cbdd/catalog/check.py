@@ -32,7 +32,7 @@ from cbdd.catalog.record_store import (
 from cbdd.document.filter import FilterCompiler
 from cbdd.document.raw import find_field
 from cbdd.document.validate import validate_document
-from cbdd.errors import CorruptDataError
+from cbdd.errors import CorruptDataError, NewerFormatError
 from cbdd.index.definition import IndexDefinition
 from cbdd.index.keys import KeySet, extract_keys
 from cbdd.storage import ReadTransaction
@@ -97,6 +97,7 @@ def _check_entries(
     progress: Callable[[int], None] | None,
 ) -> None:
     owners: dict[int, str] = {}
+    is_all_known = True
     next_tree = peek_tree_id(txn)
     next_collection = peek_collection_id(txn)
     cursor = txn.cursor(CATALOG_TREE)
@@ -104,6 +105,9 @@ def _check_entries(
     while more:
         try:
             entry = decode_entry(cursor.key, cursor.value, filters)
+        except NewerFormatError as error:
+            is_all_known = False
+            problems.append(Problem(error.code, error.message, 0, CATALOG_TREE))
         except PyMongoError as error:
             problems.append(Problem("CATALOG_ENTRY", str(error), 0, CATALOG_TREE))
         else:
@@ -115,6 +119,8 @@ def _check_entries(
                 _claim_tree(entry, tree_id, owners, problems)
             problems.extend(check_collection(txn, entry, progress))
         more = cursor.step()
+    if not is_all_known:
+        return  # nobody knows which trees belong to what a later release made
     for tree_id in txn.tree_ids():
         if tree_id >= FIRST_USER_TREE and tree_id not in owners:
             problems.append(

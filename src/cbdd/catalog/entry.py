@@ -230,6 +230,6 @@ def _newer_format(key: bytes, found: object) -> NewerFormatError:
     return NewerFormatError(
         "CATALOG_FORMAT",
         f"the catalog entry under {key!r} has format {found}, this release reads {ENTRY_FORMAT}",
-        "open the file with the release that wrote it, or a later one",
+        "install the release that last wrote the file (`cbdd info` names it), or a later one",
         {"key": key, "found": found, "expected": ENTRY_FORMAT},
     )

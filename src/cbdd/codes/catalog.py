@@ -20,15 +20,15 @@ CATALOG_CODES: Final = (
         CATALOG,
         SEV_2,
         "A later release made this collection with options that this one does not know.",
-        "Install the release that the message names, or a later one; other collections can be "
-        "used.",
+        "Install the release that last wrote the file (`cbdd info FILE` names it), or a later one; "
+        "other collections can be used.",
     ),
     Code(
         "KEY_STRING_VERSION",
         CATALOG,
         SEV_2,
         "A later release made this index with keys that this one does not know.",
-        "Install a later release.",
+        "Install the release that last wrote the file (`cbdd info FILE` names it), or a later one.",
     ),
     Code(
         "CATALOG_SEQUENCE",

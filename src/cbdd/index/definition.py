@@ -142,7 +142,8 @@ class IndexDefinition:
                 "KEY_STRING_VERSION",
                 f"index {name} has key strings of version {version}, this release knows "
                 f"{KEY_STRING_VERSION}",
-                "open the database with the release that created the index",
+                "install the release that last wrote the file (`cbdd info` names it), or a later "
+                "one",
             )
         fields: list[tuple[str, int]] = []
         for path, direction in key.items():

@@ -34,7 +34,7 @@ from cbdd.storage.directory import EMPTY_REFERENCE, directory_of
 from cbdd.storage.directory import ENTRY as DIRECTORY_ENTRY
 from cbdd.storage.follow import acquire_snapshot, release_snapshot
 from cbdd.storage.io import Io, read_exact, translated, write_all
-from cbdd.storage.meta import Meta
+from cbdd.storage.meta import Meta, require_readable
 from cbdd.storage.node import Node, decode_node
 from cbdd.storage.page import (
     REFERENCE,
@@ -89,6 +89,12 @@ class Backup:
         meta.directory_page = int(directory["page"])
         meta.directory_checksum = int(str(directory["checksum"]), 16)
         meta.directory_count = int(directory["entries"])
+        meta.writer_version = str(self.manifest["writer_version"])
+        # Format 1, where an earlier release has not said it.
+        meta.min_reader = int(self.manifest.get("min_reader", 1))
+        meta.min_writer = int(self.manifest.get("min_writer", 1))
+        meta.must_not_read = int(self.manifest.get("must_not_read", 0))
+        meta.must_not_write = int(self.manifest.get("must_not_write", 0))
         return meta
 
 
@@ -130,7 +136,9 @@ def read_backup(io: Io, path: str) -> Backup:
             )
         if manifest.pop("checksum") != _digest_of(manifest):
             raise ValueError("its checksum is wrong")
-        return Backup(path, manifest)
+        backup = Backup(path, manifest)
+        require_readable(backup.meta(), f"what the backup {path} holds", {"path": path})
+        return backup
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CorruptDataError(
             "BACKUP_DAMAGED",
@@ -442,6 +450,10 @@ class BackupWriter:
             "taken_us": self._state.clock.now_us(),
             "cbdd": VERSION,
             "writer_version": meta.writer_version,
+            "min_reader": meta.min_reader,
+            "min_writer": meta.min_writer,
+            "must_not_read": meta.must_not_read,
+            "must_not_write": meta.must_not_write,
             "files": files,
         }
 

@@ -26,6 +26,7 @@ from cbdd.errors import (
     CbddError,
     CorruptDataError,
     LockedError,
+    NewerFormatError,
     NotADatabaseError,
     ReadOnlyError,
     UsageError,
@@ -41,7 +42,15 @@ from cbdd.storage.follow import adopt, let_go, read_state, refresh
 from cbdd.storage.io import FULL_ERRNOS, Clock, Io, Randomness, register_at_fork, translated
 from cbdd.storage.leftovers import release_leftovers
 from cbdd.storage.locks import ATTACHED, OPEN, SLOT_BASE, FileLocks
-from cbdd.storage.meta import Meta, MetaCopy, choose, read_copies, require_writable
+from cbdd.storage.meta import (
+    Meta,
+    MetaCopy,
+    choose,
+    is_writable,
+    read_copies,
+    refusal_to_write,
+    require_writable,
+)
 from cbdd.storage.options import StorageOptions
 from cbdd.storage.pager import Pager
 from cbdd.storage.read_only import attach_read_only, follow_read_only
@@ -314,6 +323,8 @@ def _open(
     )
     if is_network(kind):
         _warn_of_network(state, kind)
+    if not is_writable(state.meta):
+        _tell_newer_format(state)
     if options.background and not options.read_only:
         engine.start_background()
     return engine
@@ -327,6 +338,14 @@ def _warn_of_network(state: DatabaseState, kind: str) -> None:
     )
     state.report.add(NETWORK_FILE_SYSTEM, "SEV-3", message)
     state.events.record("network_file_system", {"code": NETWORK_FILE_SYSTEM, "file_system": kind})
+
+
+def _tell_newer_format(state: DatabaseState) -> None:
+    """Whoever reads learns that nothing of this release may write here."""
+    written = f"last written by CBDD {state.meta.writer_version or 'of a later version'}"
+    message = f"{refusal_to_write(state.meta, state.path)}; {written}"
+    facts: dict[str, object] = {"min_writer": state.meta.min_writer}
+    state.report.add("NEWER_FORMAT_READ_ONLY", "SEV-3", message, facts)
 
 
 def _record_failure(state: DatabaseState, error: BaseException) -> None:
@@ -440,6 +459,7 @@ def _current_meta(state: DatabaseState) -> list[MetaCopy]:
     """Read the meta pages again, now that nobody can change them."""
     copies = read_copies(state.io, state.fd)
     state.meta = choose(copies, state.path)
+    require_writable(state.meta, state.path)
     require_length(state)
     return copies
 
@@ -535,13 +555,15 @@ def _detach(state: DatabaseState) -> None:
             return
         timeout = state.options.lock_timeout_seconds
         state.locks.acquire(OPEN, True, timeout, "a process that is opening or closing it")
+        is_refused = False
         with state.apply_lock:
             if state.locks.try_lock(ATTACHED, True):
-                _close_clean(state)
+                is_refused = not _close_clean(state)
             elif state.shm is not None and state.slot >= 0:
                 state.shm.write_slot(state.slot, 0, 0, 0, 0)
             state.is_closed = True
-        state.events.record("close", {"lsn": state.tip.lsn, "clean": state.meta.is_clean})
+        is_clean = state.meta.is_clean and not is_refused
+        state.events.record("close", {"lsn": state.tip.lsn, "clean": is_clean})
     except OSError as error:
         raise translated(error, "close the database", state.path) from error
     finally:
@@ -549,17 +571,26 @@ def _detach(state: DatabaseState) -> None:
         _close_descriptors(state)
 
 
-def _close_clean(state: DatabaseState) -> None:
-    """The last process leaves: no log, both meta slots clean, no shared state."""
+def _close_clean(state: DatabaseState) -> bool:
+    """The last process leaves: no log, both meta slots clean, no shared state.
+
+    :returns: False when everything was left as it is.
+    """
     if state.is_poisoned:
-        return
-    refresh(state)
+        return False
+    try:
+        refresh(state)
+    except (NewerFormatError, ReadOnlyError) as error:
+        # A later release has changed the format: it finishes what is in the log.
+        state.events.record("close_refused", {"code": error.code, "message": str(error)})
+        return False
     if state.is_poisoned:
-        return
+        return False
     if not state.meta.is_clean:
         make_clean(state)
     if state.shm is not None:
         state.segments.remove_file(state.shm.path)
+    return True
 
 
 def _close_descriptors(state: DatabaseState) -> None:

@@ -6,7 +6,8 @@ its meta page. Replaying a commit is the same code for following, recovery and a
 base has moved.
 
 Invariants: frames are applied in LSN order, each once; nothing beyond the published end is read;
-the generation in the meta page that is used equals the published one.
+the generation in the meta page that is used equals the published one; a generation that this
+release must not read, or not write where the handle may, is not taken up.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from cbdd.storage.btree import PageLedger, Tree, TreeWriter
 from cbdd.storage.directory import directory_of, load_trees
 from cbdd.storage.frame import COMMIT, FLAG_DURABLE, FRAMES_OFFSET, TreeChanges, decode_commit
 from cbdd.storage.locks import UNREGISTERED
-from cbdd.storage.meta import Meta, read_copies
+from cbdd.storage.meta import Meta, read_copies, require_readable, require_writable
 from cbdd.storage.shm import Published, decode_durable, decode_published, is_poisoned, unreadable
 from cbdd.storage.state import DatabaseState, PendingCommit, Snapshot
 from cbdd.storage.wal import LogReader, Position
@@ -214,9 +215,15 @@ def _catch_up(state: DatabaseState, published: Published) -> bool:
 
 
 def adopt(state: DatabaseState, generation: int) -> bool:
-    """Take up a generation from its meta page; False when it has been overtaken already."""
+    """Take up a generation from its meta page; False when it has been overtaken already.
+
+    :raises NewerFormatError: a later release has changed the format to one that cannot be read.
+    :raises ReadOnlyError: it has changed it to one that this handle, open for writing, must not
+        write.
+    """
     for copy in read_copies(state.io, state.fd):
         if copy.meta is not None and copy.meta.generation == generation:
+            _require_known_format(state, copy.meta)
             pinned = state.pinned_generation
             if pinned == 0 and state.slot >= 0:
                 set_pin(state, generation)
@@ -233,6 +240,13 @@ def adopt(state: DatabaseState, generation: int) -> bool:
         "stop writing, keep every file, run `cbdd check`",
         {"path": state.path, "generation": generation},
     )
+
+
+def _require_known_format(state: DatabaseState, meta: Meta) -> None:
+    """A later release may have changed the format since this handle was opened."""
+    require_readable(meta, state.path)
+    if not state.read_only:
+        require_writable(meta, state.path)
 
 
 # -- pins ------------------------------------------------------------------------------------

@@ -60,7 +60,7 @@ from typing import Final
 
 import xxhash
 
-from cbdd.errors import CorruptDataError
+from cbdd.errors import CorruptDataError, NewerFormatError
 
 SEGMENT_MAGIC: Final = b"CBDDWAL1"
 SEGMENT_FORMAT: Final = 1
@@ -95,6 +95,7 @@ class SegmentHeader:
     """The first 104 bytes of a segment."""
 
     def __init__(self) -> None:
+        self.format = SEGMENT_FORMAT
         self.uuid = bytes(16)
         self.number = 0
         self.salt = 0
@@ -109,7 +110,7 @@ class SegmentHeader:
         """The header with its checksum."""
         body = SEGMENT_HEADER.pack(
             SEGMENT_MAGIC,
-            SEGMENT_FORMAT,
+            self.format,
             0,
             self.uuid,
             self.number,
@@ -139,6 +140,7 @@ def decode_segment_header(data: bytes) -> SegmentHeader | None:
         return None
     fields = SEGMENT_HEADER.unpack(body)
     header = SegmentHeader()
+    header.format = fields[1]
     header.uuid = fields[3]
     header.number = fields[4]
     header.salt = fields[5]
@@ -149,6 +151,18 @@ def decode_segment_header(data: bytes) -> SegmentHeader | None:
     header.previous_chain = fields[10]
     header.created_us = fields[11]
     return header
+
+
+def require_known_log(header: SegmentHeader, path: str) -> None:
+    """Raise `NewerFormatError` when a later release wrote a segment in another format."""
+    if header.format > SEGMENT_FORMAT:
+        raise NewerFormatError(
+            "NEWER_FORMAT",
+            f"{path} has log format {header.format}, this release knows {SEGMENT_FORMAT}",
+            "use the release that last opened the database (`cbdd events` names it), or a later "
+            "one",
+            {"path": path, "segment": header.number, "found": header.format},
+        )
 
 
 def encode_mark(lsn: int, end: int, seed: int) -> bytes:

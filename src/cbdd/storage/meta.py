@@ -33,6 +33,9 @@ A copy is 512 bytes (little-endian), the rest of its 4096-byte block is zero:
     336    168   reserved            0
     504    8     checksum            XXH3-64 of bytes 0 to 503
 
+Flags that may be ignored are kept by a release that writes and does not know them; it does not keep
+reserved bytes, so whatever is put there needs a flag or a format number that forbids writing.
+
 Invariants: the newest valid slot wins; both slots stay readable to their roots and logs until the
 next one is durable, so one slot may be lost; after a clean close both slots are clean and name
 the same root; a clean meta has no log beside it, so a segment with commits next to it is refused.
@@ -230,15 +233,7 @@ def choose(copies: list[MetaCopy], path: str) -> Meta:
             "check the path",
             details,
         )
-    if best.min_reader > FORMAT or best.must_not_read:
-        details["min_reader"] = best.min_reader
-        details["writer_version"] = best.writer_version
-        raise NewerFormatError(
-            "NEWER_FORMAT",
-            f"{path} needs format {best.min_reader} to be read, this release knows {FORMAT}",
-            f"install cbdd {best.writer_version or 'of a later version'} or later",
-            details,
-        )
+    require_readable(best, path, details)
     if not MIN_PAGE_SIZE <= best.page_size <= MAX_PAGE_SIZE:
         raise CorruptDataError(
             "META_MALFORMED", f"page size {best.page_size} in {path}", "report this", details
@@ -246,15 +241,66 @@ def choose(copies: list[MetaCopy], path: str) -> Meta:
     return best
 
 
+def require_readable(meta: Meta, path: str, details: dict[str, object] | None = None) -> None:
+    """Raise `NewerFormatError` when this release must not even read the file.
+
+    :param details: facts for the error; the format and the release that wrote it are added.
+    """
+    if meta.min_reader <= FORMAT and not meta.must_not_read:
+        return
+    raise NewerFormatError(
+        "NEWER_FORMAT",
+        f"{path} {_needs(meta.min_reader, meta.must_not_read)} to be read, this release knows "
+        f"format {FORMAT}",
+        f"install cbdd {_writer_of(meta)} or later",
+        {
+            **(details or {"path": path}),
+            "min_reader": meta.min_reader,
+            "must_not_read": meta.must_not_read,
+            "writer_version": meta.writer_version,
+        },
+    )
+
+
+def is_writable(meta: Meta) -> bool:
+    """Whether this release may write a file that it can read."""
+    return meta.min_writer <= FORMAT and not meta.must_not_write
+
+
 def require_writable(meta: Meta, path: str) -> None:
     """Raise `ReadOnlyError` when this release may read the file but not write it."""
-    if meta.min_writer > FORMAT or meta.must_not_write:
-        raise ReadOnlyError(
-            "NEWER_FORMAT_READ_ONLY",
-            f"{path} needs format {meta.min_writer} to be written, this release knows {FORMAT}",
-            f"open with read_only=True, or install cbdd {meta.writer_version} or later",
-            {"path": path, "min_writer": meta.min_writer},
-        )
+    if is_writable(meta):
+        return
+    raise ReadOnlyError(
+        "NEWER_FORMAT_READ_ONLY",
+        refusal_to_write(meta, path),
+        f"open with read_only=True, or install cbdd {_writer_of(meta)} or later",
+        {
+            "path": path,
+            "min_writer": meta.min_writer,
+            "must_not_write": meta.must_not_write,
+            "writer_version": meta.writer_version,
+        },
+    )
+
+
+def refusal_to_write(meta: Meta, path: str) -> str:
+    """Why this release must not write a file, in words."""
+    return (
+        f"{path} {_needs(meta.min_writer, meta.must_not_write)} to be written, this release knows "
+        f"format {FORMAT}"
+    )
+
+
+def _needs(number: int, flags: int) -> str:
+    """What a release must know."""
+    if number > FORMAT or not flags:
+        return f"needs format {number}"
+    return f"needs the feature with flags {flags:#x}"
+
+
+def _writer_of(meta: Meta) -> str:
+    return meta.writer_version or "of a later version"
 
 
 def write_meta(io: Io, fd: int, meta: Meta) -> None:

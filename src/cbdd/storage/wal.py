@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from cbdd.errors import DurabilityError
+from cbdd.errors import DurabilityError, NewerFormatError
 from cbdd.storage.frame import (
     COMMIT,
     FRAME_HEADER_BYTES,
@@ -34,6 +34,7 @@ from cbdd.storage.frame import (
     encode_frame,
     encode_mark,
     payload_is_valid,
+    require_known_log,
 )
 from cbdd.storage.io import FULL_ERRNOS, UNSUPPORTED_ERRNOS, Io, read_exact, write_all
 
@@ -112,6 +113,11 @@ class SegmentSet:
             self.io.close(fd)
             self.problem = "header" if header is None else "foreign"
             return None
+        try:
+            require_known_log(header, path)
+        except NewerFormatError:
+            self.io.close(fd)
+            raise
         segment = Segment(fd, path, header)
         self._open[number] = segment
         return segment

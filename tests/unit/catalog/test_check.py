@@ -125,3 +125,30 @@ def test_a_record_that_is_no_document_hides_no_wrong_index(shop: Shop) -> None:
         txn.commit()
     codes = [problem.code for problem in shop.read(check_catalog)]
     assert sorted(codes) == ["INDEX_ENTRY_MISSING", "RECORD_INVALID"]
+
+
+def as_of_a_later_release(txn: WriteTransaction, field: str) -> None:
+    """Let the one entry of the catalog ask for more than this release knows."""
+    cursor = txn.cursor(CATALOG_TREE)
+    cursor.first()
+    key, entry = cursor.key, bson.decode(cursor.value)
+    if field == "format":
+        entry["format"] = 99
+    else:
+        entry["indexes"][0]["keyString"] = 99
+    txn.put(CATALOG_TREE, key, bson.encode(entry))
+
+
+@pytest.mark.parametrize(
+    ("field", "code"), [("format", "CATALOG_FORMAT"), ("keyString", "KEY_STRING_VERSION")]
+)
+def test_what_a_later_release_made_is_told_as_such_and_not_as_damage(
+    shop: Shop, field: str, code: str
+) -> None:
+    with shop.engine.begin_write("later") as txn:
+        as_of_a_later_release(txn, field)
+        txn.commit()
+    with shop.engine.begin_read() as read:
+        [problem] = check_catalog(read)
+    assert problem.code == code
+    assert "this release" in problem.message

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from cbdd.storage.freelist import Allocator, FreeRun, decode_runs, encode_runs, merged_runs
+import pytest
+
+from cbdd.storage.freelist import (
+    Allocator,
+    FreeRun,
+    decode_runs,
+    encode_runs,
+    malformed_runs,
+    merged_runs,
+    unreached_runs,
+)
 
 
 def plain(runs: list[FreeRun]) -> list[tuple[int, int, int]]:
@@ -48,3 +58,28 @@ def test_nothing_is_reused_when_an_unknown_reader_is_there() -> None:
     allocator = Allocator([FreeRun(0, 10, 2)], -1, 100)
     assert allocator.page() == 100
     assert plain(allocator.left()) == [(0, 10, 2)]
+
+
+@pytest.mark.parametrize(
+    ("runs", "fault"),
+    [
+        ([], ""),
+        ([FreeRun(1, 8, 2), FreeRun(3, 10, 5)], ""),
+        ([FreeRun(1, 7, 1)], "pages 7 to 7 overlap or do not exist"),
+        ([FreeRun(1, 10, 2), FreeRun(1, 8, 3)], "pages 10 to 11 overlap or do not exist"),
+        ([FreeRun(1, 18, 3)], "pages 18 to 20 overlap or do not exist"),
+        ([FreeRun(5, 8, 1)], "pages 8 and on were freed by generation 5"),
+    ],
+)
+def test_a_list_that_makes_no_sense_is_told(runs: list[FreeRun], fault: str) -> None:
+    assert malformed_runs(runs, first=8, page_count=20, generation=4) == fault
+
+
+def test_pages_that_nothing_reaches_are_runs() -> None:
+    found = unreached_runs(bytearray([1, 0, 0, 1, 0, 1, 1, 0]), 9)
+    assert [(run.generation, run.start, run.count) for run in found] == [
+        (9, 1, 2),
+        (9, 4, 1),
+        (9, 7, 1),
+    ]
+    assert unreached_runs(bytearray([1, 1]), 9) == []

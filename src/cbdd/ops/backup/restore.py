@@ -23,7 +23,7 @@ from cbdd.storage.btree import Tree
 from cbdd.storage.bulk import BulkFile
 from cbdd.storage.cursor import Cursor
 from cbdd.storage.io import Io, translated
-from cbdd.storage.meta import Meta
+from cbdd.storage.meta import Meta, is_writable
 from cbdd.storage.pager import OnePass, Pager
 from cbdd.storage.version import VERSION
 
@@ -177,7 +177,12 @@ def _new_meta(old: Meta, replay: LogReplay, clock: Clock, randomness: Randomness
     meta.checkpoint_lsn = replay.last_lsn
     meta.created_us = clock.now_us()
     meta.written_us = meta.created_us
-    meta.writer_version = VERSION
+    # What its pages hold asks as much of a release as it did in the file that was backed up.
+    meta.min_reader = old.min_reader
+    meta.min_writer = old.min_writer
+    meta.must_not_read = old.must_not_read
+    meta.must_not_write = old.must_not_write
+    meta.writer_version = old.writer_version if not is_writable(old) else VERSION
     return meta
 
 

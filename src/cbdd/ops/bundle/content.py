@@ -46,6 +46,7 @@ EVENTS: Final = frozenset(
         "checkpoint",
         "clock_leapt",
         "close",
+        "close_refused",
         "damage",
         "expiry_error",
         "freelist_rebuilt",

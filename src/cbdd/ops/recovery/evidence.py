@@ -16,20 +16,13 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from cbdd.errors import (
-    CbddError,
-    CorruptDataError,
-    LockedError,
-    NewerFormatError,
-    NotADatabaseError,
-)
+from cbdd.errors import CbddError, CorruptDataError, LockedError, NotADatabaseError
 from cbdd.ops.recovery.patient_io import PatientIo
 from cbdd.storage.events import read_events
 from cbdd.storage.frame import SEGMENT_HEADER_BYTES, decode_segment_header
 from cbdd.storage.io import Clock, Io, read_exact, translated
 from cbdd.storage.locks import OPEN, SLOT_BASE, FileLocks
 from cbdd.storage.meta import (
-    FORMAT,
     HEADER_REGION_BYTES,
     MAGIC,
     META_BYTES,
@@ -38,6 +31,7 @@ from cbdd.storage.meta import (
     Meta,
     MetaCopy,
     read_copies,
+    require_readable,
 )
 from cbdd.storage.page import (
     MAX_PAGE_SIZE,
@@ -188,14 +182,7 @@ class Evidence:
             meta = copy.meta
             if meta is None or (self.uuid and meta.uuid != self.uuid):
                 continue
-            if meta.min_reader > FORMAT or meta.must_not_read:
-                raise NewerFormatError(
-                    "NEWER_FORMAT",
-                    f"{self.path} needs format {meta.min_reader} to be read, this release knows "
-                    f"{FORMAT}",
-                    f"install cbdd {meta.writer_version or 'of a later version'} or later",
-                    {"path": self.path, "min_reader": meta.min_reader},
-                )
+            require_readable(meta, self.path)
             if MIN_PAGE_SIZE <= meta.page_size <= MAX_PAGE_SIZE:
                 by_generation.setdefault(meta.generation, meta)
         self.metas = [by_generation[each] for each in sorted(by_generation, reverse=True)]

@@ -25,6 +25,7 @@ from cbdd.storage.frame import (
     decode_mark,
     decode_segment_header,
     payload_is_valid,
+    require_known_log,
 )
 from cbdd.storage.io import Io, read_exact
 from cbdd.storage.meta import Meta
@@ -134,6 +135,7 @@ class LogScan:
             if header.uuid != self._source.uuid or header.number != number:
                 self.notes.append(f"{path} belongs to another database and was left out")
                 return None
+            require_known_log(header, path)
             self.previous_lsns[number] = header.previous_lsn
             return header.seed()
         salt = self._salts.get(number)

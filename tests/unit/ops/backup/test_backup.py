@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import threading
 from pathlib import Path
@@ -10,10 +11,18 @@ from typing import Any
 import pytest
 
 import cbdd
-from cbdd.errors import CbddError, CorruptDataError, ReadOnlyError, UsageError
+from cbdd.errors import (
+    CbddError,
+    CorruptDataError,
+    NewerFormatError,
+    ReadOnlyError,
+    UsageError,
+)
 from cbdd.ops.backup import RestoreReport, restore_backup, verify_backup
 from cbdd.ops.compact import compact_file
 from cbdd.ops.inspection import compare_files
+from cbdd.storage.backup import MANIFEST, _digest_of
+from cbdd.storage.version import VERSION
 from cbdd.testing import SeededRandomness, TickingClock
 from cbdd.testing.databases import PATH, AnyClient, connect_on
 from cbdd.testing.memory_disk import MemoryDisk, MemoryIo
@@ -401,3 +410,60 @@ def test_a_reader_backs_up_what_others_have_written_since_it_opened() -> None:
         writer.close()
     assert len(restored(disk, "/backups/b")[1]) == 2
     assert len(restored(disk, "/backups/d")[1]) == 3
+
+
+def newer(disk: MemoryDisk, **fields: int) -> None:
+    """Let a later release have written the database, which asks for more."""
+    with connect_on(MemoryIo(disk), 3) as client:
+        meta = client._store.engine._state.meta
+        for name, value in fields.items():
+            setattr(meta, name, value)
+        client.shop.things.insert_one({"_id": "newer"})
+
+
+@pytest.mark.parametrize("field", [{"min_writer": 2}, {"must_not_write": 4}], ids=str)
+def test_what_must_not_be_written_is_not_written_after_a_backup_and_a_restore(
+    field: dict[str, int],
+) -> None:
+    disk = MemoryDisk()
+    newer(disk, **field)
+    with connect_on(MemoryIo(disk), 4, read_only=True) as client:
+        client.backup("/backup")
+    restore_backup("/backup", NEW, io=MemoryIo(disk))
+    with pytest.raises(ReadOnlyError) as caught, connect_on(MemoryIo(disk), 5, path=NEW):
+        pass
+    assert caught.value.code == "NEWER_FORMAT_READ_ONLY"
+    with connect_on(MemoryIo(disk), 5, path=NEW, read_only=True) as client:
+        assert client.shop.things.find_one() == {"_id": "newer"}
+
+
+@pytest.mark.parametrize("field", ["min_reader", "must_not_read"])
+def test_a_backup_of_what_must_not_be_read_is_not_restored(field: str) -> None:
+    disk = MemoryDisk()
+    with connect_on(MemoryIo(disk), 3) as client:
+        meta = client._store.engine._state.meta
+        setattr(meta, field, 2)
+        client.shop.things.insert_one({"_id": 1})
+        client.backup("/backup")
+    with pytest.raises(NewerFormatError) as caught:
+        restore_backup("/backup", NEW, io=MemoryIo(disk))
+    assert f"cbdd {VERSION} or later" in str(caught.value)
+    with pytest.raises(NewerFormatError):
+        verify_backup("/backup", io=MemoryIo(disk))
+
+
+def test_a_backup_of_an_earlier_release_says_nothing_of_formats_and_is_restored(
+    tmp_path: Path,
+) -> None:
+    with cbdd.connect(tmp_path / "shop.cbdd") as client:
+        client.shop.things.insert_one({"_id": 1})
+        client.backup(str(tmp_path / "backup"))
+    path = tmp_path / "backup" / MANIFEST
+    manifest = json.loads(path.read_text())
+    for name in ("checksum", "min_reader", "min_writer", "must_not_read", "must_not_write"):
+        del manifest[name]
+    path.write_text(json.dumps({**manifest, "checksum": _digest_of(manifest)}))
+    restore_backup(str(tmp_path / "backup"), str(tmp_path / "new.cbdd"))
+    with cbdd.connect(tmp_path / "new.cbdd") as client:
+        client.shop.things.insert_one({"_id": 2})
+        assert client.statistics()["min_writer"] == 1
