@@ -20,6 +20,7 @@
 #   make isolation      random transactions, their history checked for anomalies  (SECONDS=)
 #   make fuzz           every decoder and parser, coverage-guided (FUZZ_SECONDS= for each)
 #   make soak           all of it at random by seed              (MINUTES=)
+#   make drills         every kind of failure, from alert to review, by a script  (SEED=)
 #   make clean          removes all of it
 
 PYTHON ?= python3
@@ -53,7 +54,8 @@ SOURCES := $(shell find src -name '*.py') pyproject.toml
 .DEFAULT_GOAL := check
 .DELETE_ON_ERROR:
 .PHONY: demo test test-compiled test-planner-off check lint format format-check types crash property damage bench \
-	test-crash damage-matrix kills power-cuts interrupts isolation fuzz soak codes venv compiled clean coverage release
+	test-crash damage-matrix kills power-cuts interrupts isolation fuzz soak codes venv compiled clean coverage release \
+	test-rest drills
 
 venv: $(VENV)/.stamp
 compiled: $(COMPILED)/.stamp
@@ -83,8 +85,17 @@ $(COMPILED)/.stamp: $(SOURCES)
 	$(COMPILED)/bin/python -m cbdd.build_info --require compiled
 	@touch $@
 
+# With COVERAGE=1 what the gate measures runs once, under it.
+ifdef COVERAGE
+test: coverage test-rest
+else
 test: venv
 	$(VENV)/bin/$(PYTEST) tests
+endif
+
+test-rest: venv
+	$(VENV)/bin/$(PYTEST) $(addprefix --ignore=,$(COVERED)) tests
+	$(VENV)/bin/$(PYTEST) $(NOT_COVERED)
 
 test-compiled: compiled
 	CBDD_REQUIRE_COMPILED=1 $(COMPILED)/bin/$(PYTEST) tests
@@ -155,6 +166,9 @@ fuzz: venv
 soak: compiled
 	CBDD_SOAK=1 CBDD_REQUIRE_COMPILED=1 $(COMPILED)/bin/python -m pytest -m soak tests
 	$(COMPILED)/bin/python -m tests.soak.soak --minutes $(MINUTES) --seed $(SEED)
+
+drills: venv
+	$(VENV)/bin/cbdd drill run --all --seed $(SEED)
 
 codes: venv
 	$(VENV)/bin/python scripts/runbook_tables.py
