@@ -113,10 +113,20 @@ def test_a_regression_is_found_contained_and_repaired(
     with cbdd.connect("shop.cbdd") as client:
         client.shop.orders.insert_one({"_id": 1})
     made = maintainer.json(
-        "mitigate", "1", "--wheels", str(wheels), "--offline", "--output", "pins"
+        "mitigate",
+        "1",
+        "--wheels",
+        str(wheels),
+        "--offline",
+        "--output",
+        "pins",
+        "--db",
+        "shop.cbdd",
     )
     assert (made["last_good"], made["first_bad"]) == ("1.0.0", "1.1.0")
     assert made["bad"] == ["1.1.0", "1.2.0"]
+    assert (made["file"]["reads"], made["file"]["writes"]) == (True, True)
+    assert made["file"]["version"] == "1.0.0"
     assert "cbdd==1.0.0" in (tmp_path / "pins" / "constraints.txt").read_text()
     assert 'cbdd = "1.0.0"' in (tmp_path / "pins" / "poetry.toml.txt").read_text()
     assert "SEV-2 incident 1" in (tmp_path / "pins" / "YANK.txt").read_text()

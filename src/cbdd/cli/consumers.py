@@ -165,7 +165,7 @@ def show_list(
     stdout_console().print(made)
 
 
-def _open_incidents(report: Report, path: str, tracker: str) -> None:
+def _open_incidents(report: Report, path: str, tracker: str | None) -> None:
     """Open an incident for each cause, or let it join the open one."""
     from cbdd.ops.incident.from_consumers import signals_from_consumers
 

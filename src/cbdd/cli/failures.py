@@ -99,7 +99,7 @@ class CommandError(Exception):
         self.code = code
 
 
-EXTRA: Final = frozenset(("defusedxml", "httpx", "packaging"))
+EXTRA: Final = frozenset(("defusedxml", "httpx", "markdown_it", "packaging"))
 """Packages of the extra ``incident``."""
 
 

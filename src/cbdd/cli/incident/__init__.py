@@ -14,6 +14,7 @@ from cbdd.cli.incident.people import assign, classify, context
 from cbdd.cli.incident.report import report
 from cbdd.cli.incident.reproduce import reproduce
 from cbdd.cli.incident.show import show
+from cbdd.cli.incident.status import status
 from cbdd.cli.incident.sync import sync
 from cbdd.cli.incident.timeline import timeline
 from cbdd.cli.incident.validate import validate
@@ -32,6 +33,7 @@ incident.command("assign")(assign)
 incident.command("classify")(classify)
 incident.command("context")(context)
 incident.command("reproduce")(reproduce)
+incident.command("status")(status)
 incident.command("milestone")(milestone)
 incident.command("mitigate")(mitigate)
 incident.command("validate")(validate)

@@ -8,7 +8,7 @@ import typer
 
 from cbdd.cli.arguments import JsonOption
 from cbdd.cli.failures import OVERDUE
-from cbdd.cli.incident.options import DEFAULT_STORE, StoreOption, store_at
+from cbdd.cli.incident.options import DEFAULT_STORE, StoreOption, records_at
 from cbdd.cli.output import print_json, printable, stdout_console, table, time_text
 from cbdd.ops.incident.milestones import duration_text
 from cbdd.ops.incident.publication import status_of
@@ -24,7 +24,7 @@ def list_incidents(
 
     Exit code 8 when a milestone is overdue or a SEV-1 has no owner, so that cron can call it.
     """
-    with store_at(store) as records:
+    with records_at(store) as records:
         found = records.all(None if all else True)
         now = records.now_us()
     late = [each for each in found if each.overdue(now)]

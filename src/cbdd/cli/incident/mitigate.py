@@ -57,6 +57,12 @@ RepairedOption = Annotated[
         "--repaired", metavar="FILE", help="The file that was repaired, or restored from a backup."
     ),
 ]
+DbOption = Annotated[
+    str | None,
+    typer.Option(
+        "--db", metavar="FILE", help="A file that the good release has to read; tried on a copy."
+    ),
+]
 OutputOption = Annotated[
     str | None,
     typer.Option("--output", metavar="FOLDER", help="Write pins and steps into a new folder."),
@@ -69,6 +75,7 @@ def mitigate(
     release: VersionsOption = None,
     recover: RecoverOption = None,
     repaired: RepairedOption = None,
+    db: DbOption = None,
     output: OutputOption = None,
     tests: FolderOption = ".",
     offline: OfflineOption = False,
@@ -103,7 +110,9 @@ def mitigate(
             source = source_of(offline, index_url, [wheels] if wheels else [])
             regression = regression_of(records, incident)
             with found:
-                made = find_good_release(incident, regression, found.wheels, source, tests, say)
+                made = find_good_release(
+                    incident, regression, found.wheels, source, tests, say, db or ""
+                )
         if output is not None:
             _write(output, made)
         now = records.now_us()

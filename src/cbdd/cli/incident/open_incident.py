@@ -106,7 +106,7 @@ def open_incident(
     with store_at(store, tracker, must_exist=False) as records:
         if from_issue is not None:
             _require_one(named)
-            signals = [signal_from_issue(records.tracker().fetch(from_issue), tracker)]
+            signals = [signal_from_issue(records.tracker().fetch(from_issue), records.tracker_name)]
         opened = [records.open(each, person(by), apply) for each in signals]
         if from_issue is not None and opened[0].is_new:
             records.outbox.adopt(opened[0].incident.number, records.tracker().name, from_issue)

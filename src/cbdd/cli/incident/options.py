@@ -39,25 +39,48 @@ DEFAULT_STORE = DEFAULT_PATH
 
 
 TrackerOption = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--tracker",
         metavar="TRACKER",
         envvar="CBDD_TRACKER",
-        help="Where others see it: local, github:OWNER/NAME, gitea:https://HOST/OWNER/NAME.",
+        help="Where others see it: local, github:OWNER/NAME, gitea:https://HOST/OWNER/NAME; "
+        "remembered with the records.",
+        show_default=False,
     ),
 ]
-DEFAULT_TRACKER = NAME
+DEFAULT_TRACKER = None
+_SETTING = "tracker"
+_NO_TOKEN_NEEDED = {"CBDD_TRACKER_TOKEN": "none: only the name is looked at"}
 
 
 class TrackedStore(IncidentStore):
-    """Records that tell a tracker what has changed when they are closed."""
+    """Records that tell a tracker what has changed when they are closed.
 
-    def __init__(self, path: str, tracker: str, must_exist: bool) -> None:
+    Records belong to one tracker: the one that was named last.
+
+    :param tracker: its specification; None for the one that is remembered, else the local one.
+    """
+
+    def __init__(self, path: str, tracker: str | None, must_exist: bool) -> None:
         self._publication = TrackerPublication(self.now_us)
-        self.tracker_name = tracker
         self.delivery: Delivery | None = None
         super().__init__(path, self._publication, must_exist=must_exist)
+        try:
+            self.tracker_name = self._remembered(tracker)
+        except BaseException:
+            self.close()
+            raise
+
+    def _remembered(self, tracker: str | None) -> str:
+        settings = self.database["settings"]
+        known = settings.find_one({"_id": _SETTING})
+        if tracker is None:
+            return str(known["value"]) if known is not None else NAME
+        if known is None or known["value"] != tracker:
+            tracker_of(tracker, self.database, _NO_TOKEN_NEEDED)
+            settings.replace_one({"_id": _SETTING}, {"value": tracker}, upsert=True)
+        return tracker
 
     @property
     def outbox(self) -> Outbox:
@@ -95,9 +118,14 @@ def _say(text: str) -> None:
     sys.stderr.write(f"{printable(text)}\n")
 
 
-def store_at(path: str, tracker: str = DEFAULT_TRACKER, must_exist: bool = True) -> TrackedStore:
-    """The records at a path."""
+def store_at(path: str, tracker: str | None, must_exist: bool = True) -> TrackedStore:
+    """The records at a path, to be changed."""
     return TrackedStore(path, tracker, must_exist)
+
+
+def records_at(path: str) -> IncidentStore:
+    """The records at a path, to be read."""
+    return IncidentStore(path, must_exist=True)
 
 
 def person(by: str | None) -> str:

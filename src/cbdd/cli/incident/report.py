@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from cbdd.cli.failures import CommandError
-from cbdd.cli.incident.options import DEFAULT_STORE, NumberArgument, StoreOption, store_at
+from cbdd.cli.incident.options import DEFAULT_STORE, NumberArgument, StoreOption, records_at
 from cbdd.ops.incident.report import to_html, to_markdown
 
 HtmlOption = Annotated[bool, typer.Option("--html", help="HTML in the place of Markdown.")]
@@ -25,7 +25,7 @@ def report(
     store: StoreOption = DEFAULT_STORE,
 ) -> None:
     """Write what is known of an incident as Markdown, or HTML."""
-    with store_at(store) as records:
+    with records_at(store) as records:
         incident = records.get(number)
         evidence = records.evidence(number)
     text = to_html(incident, evidence) if html else to_markdown(incident, evidence)

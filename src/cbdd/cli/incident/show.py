@@ -10,7 +10,7 @@ from rich.console import Console
 
 from cbdd.cli.arguments import JsonOption
 from cbdd.cli.failures import CommandError
-from cbdd.cli.incident.options import DEFAULT_STORE, NumberArgument, StoreOption, store_at
+from cbdd.cli.incident.options import DEFAULT_STORE, NumberArgument, StoreOption, records_at
 from cbdd.cli.output import (
     facts_table,
     print_json,
@@ -39,7 +39,7 @@ def show(
     json: JsonOption = False,
 ) -> None:
     """Show an incident: signals, context, milestones, timeline, evidence, and what to type next."""
-    with store_at(store) as records:
+    with records_at(store) as records:
         incident = records.get(number)
         if save is not None:
             _save(records, number, save)

@@ -171,6 +171,18 @@ def annotate(at_us: int, text: str, by: str = "") -> Change:
     return change
 
 
+def tell_status(now_us: int, text: str, by: str = "") -> Change:
+    """Tell how it stands between two milestones."""
+    if not text.strip():
+        raise _refused("the status says nothing", "say how it stands")
+
+    def change(incident: Incident) -> str:
+        incident.note(now_us, "status", text, by)
+        return f"Status: {text}"
+
+    return change
+
+
 def edit_timeline(index: int, text: str) -> Change:
     """Change the text of a line of the timeline; an empty text takes a note away.
 

@@ -60,12 +60,14 @@ def find_good_release(
     source: Source,
     folder: str | None = None,
     say: Say | None = None,
+    database: str = "",
 ) -> Mitigation:
     """Bisect releases with the incident's test, and prove that the good one reads its file.
 
     :param wheels: oldest first.
     :param folder: the checkout, for tests by their names.
     :param say: told what is being tried.
+    :param database: a file to prove it with; default: that of the incident.
     :raises UsageError: NO_GOOD_RELEASE; ENVIRONMENT_FAILED.
     """
     with tempfile.TemporaryDirectory(prefix="cbdd-bisect-") as scratch:
@@ -108,7 +110,7 @@ def find_good_release(
         bad_at = found.candidates.index(found.first_bad)
         facts["bad"] = [str(each.version) for each in found.candidates[bad_at:]]
         facts["wheel_sha256"] = found.last_good.sha256
-        file = file_of(incident)
+        file = database or file_of(incident)
         if file:
             facts["file"] = read_with(environment_of(found.last_good), file)
     return Mitigation(facts, _files(incident, facts, file))
@@ -126,9 +128,9 @@ def read_with(environment: Environment, path: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="cbdd-copy-") as scratch:
         source = Path(path)
         copy = Path(scratch) / source.name
-        for each in source.parent.glob(f"{source.name}*"):
+        for each in source.parent.iterdir():
             rest = each.name.removeprefix(source.name)
-            if rest == "" or rest.startswith("-wal-"):
+            if each.name.startswith(source.name) and (not rest or rest.startswith("-wal-")):
                 shutil.copyfile(each, Path(scratch) / each.name)
         done = environment.run(["python", "-c", _READING, str(copy)], Path(scratch))
     try:

@@ -12,8 +12,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from markdown_it import MarkdownIt
-
 from cbdd.ops.incident.lifecycle import blast_radius
 from cbdd.ops.incident.milestones import MILESTONES, duration_text
 from cbdd.ops.incident.publication import status_of
@@ -59,6 +57,8 @@ def to_markdown(incident: Incident, evidence: list[dict[str, Any]] | None = None
 
 def to_html(incident: Incident, evidence: list[dict[str, Any]] | None = None) -> str:
     """The review as one HTML page without scripts or anything from elsewhere."""
+    from markdown_it import MarkdownIt
+
     body = (
         MarkdownIt("commonmark", {"html": False})
         .enable("table")

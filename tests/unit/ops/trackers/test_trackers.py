@@ -258,10 +258,15 @@ def test_an_incident_is_told_while_the_service_is_there_and_later_when_not(
     setting.server.forge.to_come.extend(["500"] * 40)
     output = run("assign", "1", "ada")
     assert "1 messages wait" in output
+    monkeypatch.delenv("CBDD_TRACKER")  # it is remembered, and looking at records sends nothing
+    run("show", "1")
+    run("list")
     setting.server.forge.to_come.clear()
     assert "1 messages sent, 0 wait" in run("sync")
     assert "| owner | ada |" in issue["body"]
     assert issue["comments"][-1].startswith("Owner: ada.")
+    run("status", "1", "all writers are stopped")
+    assert issue["comments"][-1].startswith("Status: all writers are stopped")
     run("milestone", "1", "triage-complete", "--text", "a hole")
     assert "triage-complete" in issue["comments"][-1]
 
