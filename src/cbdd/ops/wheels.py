@@ -84,6 +84,34 @@ def read_wheel(path: str | Path, name: str | None = None) -> Wheel:
     return Wheel(path, named, version, sha256_of(path), requires)
 
 
+def requirements_of_extra(wheel: Wheel, extra: str) -> list[str]:
+    """What a wheel needs in addition for one of its extras, e.g. ``test``; nothing if it has none.
+
+    An extra that names others of the same package needs what those need.
+    """
+    found: list[str] = []
+    waiting = [extra]
+    seen: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        for text in wheel.requires:
+            requirement = Requirement(text)
+            marker = requirement.marker
+            if marker is None or marker.evaluate({"extra": ""}):
+                continue  # needed in any case
+            if not marker.evaluate({"extra": name}):
+                continue
+            if canonicalize_name(requirement.name) == wheel.name:
+                waiting += requirement.extras
+            else:
+                requirement.marker = None
+                found.append(str(requirement))
+    return list(dict.fromkeys(found))
+
+
 def list_wheels(folder: str | Path, name: str = OURS) -> list[Wheel]:
     """Every wheel of a package in a folder, the oldest version first.
 

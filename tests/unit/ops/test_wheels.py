@@ -6,9 +6,10 @@ import hashlib
 from pathlib import Path
 
 import pytest
+from packaging.version import Version
 
 from cbdd.errors import UsageError
-from cbdd.ops.wheels import list_wheels, read_wheel
+from cbdd.ops.wheels import Wheel, list_wheels, read_wheel, requirements_of_extra
 from tests.unit.ops.small_wheels import small_wheel
 
 
@@ -98,3 +99,22 @@ def test_what_is_no_wheel_of_cbdd_is_refused(tmp_path: Path, make, words: str) -
     with pytest.raises(UsageError, match=words) as caught:
         read_wheel(make(tmp_path), "cbdd")
     assert caught.value.code == "WHEEL_INVALID"
+
+
+def test_what_an_extra_needs_is_read_through_extras_it_names(tmp_path: Path) -> None:
+    wheel = Wheel(
+        tmp_path / "a.whl",
+        "cbdd",
+        Version("1.0"),
+        "",
+        [
+            "rich>=13",
+            'httpx<1,>=0.27; extra == "incident"',
+            'cbdd[incident]; extra == "test"',
+            'pytest>=8; extra == "test"',
+            'nothing; extra == "test" and python_version < "3"',
+        ],
+    )
+    assert sorted(requirements_of_extra(wheel, "test")) == ["httpx<1,>=0.27", "pytest>=8"]
+    assert requirements_of_extra(wheel, "incident") == ["httpx<1,>=0.27"]
+    assert requirements_of_extra(wheel, "unheard-of") == []

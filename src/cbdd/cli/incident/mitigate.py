@@ -20,6 +20,7 @@ from cbdd.cli.incident.options import (
     store_at,
 )
 from cbdd.cli.incident.wheels import (
+    ExtraOption,
     FolderOption,
     IndexOption,
     OfflineOption,
@@ -76,6 +77,7 @@ def mitigate(
     recover: RecoverOption = None,
     repaired: RepairedOption = None,
     db: DbOption = None,
+    extra: ExtraOption = None,
     output: OutputOption = None,
     tests: FolderOption = ".",
     offline: OfflineOption = False,
@@ -111,7 +113,7 @@ def mitigate(
             regression = regression_of(records, incident)
             with found:
                 made = find_good_release(
-                    incident, regression, found.wheels, source, tests, say, db or ""
+                    incident, regression, found.wheels, source, tests, say, db or "", extra
                 )
         if output is not None:
             _write(output, made)

@@ -21,14 +21,22 @@ from cbdd.cli.incident.options import (
     person,
     store_at,
 )
-from cbdd.cli.incident.wheels import FolderOption, IndexOption, OfflineOption, say, source_of
+from cbdd.cli.incident.wheels import (
+    ExtraOption,
+    FolderOption,
+    IndexOption,
+    OfflineOption,
+    needed,
+    say,
+    source_of,
+)
 from cbdd.cli.output import print_json, printable, stdout_console
 from cbdd.cli.progress import DocumentBar
 from cbdd.ops.incident.next_steps import file_of
 from cbdd.ops.incident.record import Incident
 
 if TYPE_CHECKING:
-    from cbdd.ops.environments import Environment
+    from cbdd.ops.environments import Environment, Source
     from cbdd.ops.incident.reproduce import Reproduced
 
 DbOption = Annotated[
@@ -72,6 +80,7 @@ def reproduce(
     output: OutputOption = None,
     keep_values: ValuesOption = False,
     workers: WorkersOption = 0,
+    extra: ExtraOption = None,
     tests: FolderOption = ".",
     offline: OfflineOption = False,
     index_url: IndexOption = None,
@@ -95,7 +104,7 @@ def reproduce(
 
     with store_at(store, tracker) as records, ExitStack() as stack:
         incident = records.get(number)
-        environment = _environment(stack, wheel, offline, index_url)
+        environment = _environment(stack, wheel, source_of(offline, index_url), extra)
         path = db if db is not None else file_of(incident)
         if test is not None:
             made = reproduce_by_own_test(test, environment, os.path.realpath(path) if path else "")
@@ -124,7 +133,7 @@ def reproduce(
 
 
 def _environment(
-    stack: ExitStack, wheel: str | None, offline: bool, index_url: str | None
+    stack: ExitStack, wheel: str | None, source: Source, extra: list[str] | None
 ) -> Environment | None:
     if wheel is None:
         return None
@@ -132,8 +141,7 @@ def _environment(
 
     scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="cbdd-reproduce-"))
     place = os.path.join(scratch, "environment")
-    source = source_of(offline, index_url)
-    return build_environment(place, [os.path.abspath(wheel), "pytest>=8"], source)
+    return build_environment(place, [os.path.abspath(wheel), *needed(wheel, extra)], source)
 
 
 def _write(path: str, made: Reproduced) -> None:

@@ -21,9 +21,11 @@ from cbdd.cli.incident.options import (
     store_at,
 )
 from cbdd.cli.incident.wheels import (
+    ExtraOption,
     FolderOption,
     IndexOption,
     OfflineOption,
+    needed,
     regression_of,
     say,
     source_of,
@@ -56,6 +58,7 @@ def validate(
     db: DbOption = None,
     targeted_only: QuickOption = False,
     workers: WorkersOption = 0,
+    extra: ExtraOption = None,
     tests: FolderOption = ".",
     offline: OfflineOption = False,
     index_url: IndexOption = None,
@@ -78,7 +81,15 @@ def validate(
         regression = regression_of(records, incident)
         options = ["-n", str(workers), "--dist", "loadgroup"] if workers else []
         facts = _run(
-            incident, regression, wheel, db, tests, options, not targeted_only, (offline, index_url)
+            incident,
+            regression,
+            wheel,
+            db,
+            tests,
+            options,
+            not targeted_only,
+            (offline, index_url),
+            extra,
         )
         now = records.now_us()
 
@@ -103,6 +114,7 @@ def _run(
     options: list[str],
     is_full: bool,
     where: tuple[bool, str | None],
+    extra: list[str] | None,
 ) -> dict[str, Any]:
     from cbdd.ops.environments import build_environment
     from cbdd.ops.incident.validate import Validation
@@ -112,8 +124,8 @@ def _run(
         return Validation(incident, regression, None, tests, database, options, say).run(is_full)
     with tempfile.TemporaryDirectory(prefix="cbdd-validate-") as scratch:
         place = os.path.join(scratch, "environment")
-        extra = ["pytest>=8", "hypothesis>=6", *(["pytest-xdist>=3"] if options else [])]
-        environment = build_environment(place, [os.path.abspath(wheel), *extra], source_of(*where))
+        more = needed(wheel, extra)
+        environment = build_environment(place, [os.path.abspath(wheel), *more], source_of(*where))
         validation = Validation(incident, regression, environment, tests, database, options, say)
         return validation.run(is_full)
 

@@ -25,6 +25,15 @@ OfflineOption = Annotated[
 IndexOption = Annotated[
     str | None, typer.Option("--index-url", metavar="URL", help="An index to install from.")
 ]
+ExtraOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--extra",
+        metavar="NAME",
+        help="An extra of the wheel that the tests need, e.g. test; may be repeated.",
+        show_default=False,
+    ),
+]
 FolderOption = Annotated[
     str, typer.Option("--tests", metavar="FOLDER", help="The checkout that has the tests.")
 ]
@@ -35,6 +44,15 @@ def source_of(offline: bool, index_url: str | None, find_links: list[str] | None
     from cbdd.ops.environments import Source
 
     return Source(offline=offline, index_url=index_url, find_links=find_links or [])
+
+
+def needed(wheel: str, extras: list[str] | None) -> list[str]:
+    """What tests need beside the wheel."""
+    from cbdd.ops.wheels import read_wheel, requirements_of_extra
+
+    found = read_wheel(wheel)
+    more = [each for name in extras or [] for each in requirements_of_extra(found, name)]
+    return ["pytest>=8", *more]
 
 
 def regression_of(records: IncidentStore, incident: Incident) -> Regression:

@@ -81,7 +81,8 @@ def grade(scenario: Scenario) -> Grade:
         Check(
             "escalated",
             not incident.needs_release_maintainer,
-            incident.release_maintainer or "the release maintainer was not told",
+            incident.release_maintainer
+            or ("nobody was told" if incident.needs_release_maintainer else "not needed"),
         ),
         Check(
             "reproduced",

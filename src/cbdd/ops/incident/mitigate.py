@@ -24,7 +24,7 @@ from cbdd.ops.incident.pins import pins, rollback_steps, yank_reason
 from cbdd.ops.incident.record import Incident
 from cbdd.ops.incident.regression import Regression
 from cbdd.ops.recovery import RecoverReport
-from cbdd.ops.wheels import Wheel
+from cbdd.ops.wheels import Wheel, requirements_of_extra
 
 Say = Callable[[str], None]
 
@@ -61,6 +61,7 @@ def find_good_release(
     folder: str | None = None,
     say: Say | None = None,
     database: str = "",
+    extras: Sequence[str] | None = None,
 ) -> Mitigation:
     """Bisect releases with the incident's test, and prove that the good one reads its file.
 
@@ -68,6 +69,7 @@ def find_good_release(
     :param folder: the checkout, for tests by their names.
     :param say: told what is being tried.
     :param database: a file to prove it with; default: that of the incident.
+    :param extras: of the wheels, which the test needs.
     :raises UsageError: NO_GOOD_RELEASE; ENVIRONMENT_FAILED.
     """
     with tempfile.TemporaryDirectory(prefix="cbdd-bisect-") as scratch:
@@ -78,6 +80,8 @@ def find_good_release(
             if version not in environments:
                 place = Path(scratch) / version
                 requirements: list[str | Path] = [wheel.path, "pytest>=8"]
+                for name in extras or ():
+                    requirements += requirements_of_extra(wheel, name)
                 environments[version] = build_environment(place, requirements, source)
             return environments[version]
 
