@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import shlex
-import subprocess
 import sys
 import tempfile
 from typing import Annotated, Any
@@ -144,21 +145,25 @@ def _type(command: str, scenario: Scenario, is_told: bool) -> None:
     words = shlex.split(command)
     for index, word in enumerate(words):
         words[index] = filled.get(word, filled.get(f"'{word}'", word).strip("'"))
+    if words[1] == "incident" and "--store" not in words:
+        words += ["--store", str(scenario.store)]
     if is_told:
         sys.stderr.write(f"$ {printable(shlex.join(words))}\n")
-    code = "from cbdd.cli.app import main; main()"
-    done = subprocess.run(
-        [sys.executable, "-c", code, *words[1:]],
-        env={**os.environ, "CBDD_INCIDENTS": str(scenario.store)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
+    exit_code, said = _run(words[1:])
+    if exit_code:
         raise CommandError(
-            f"`{shlex.join(words)}` ended with {done.returncode}: {done.stderr.strip()[-500:]}",
-            BAD_INPUT,
+            f"`{shlex.join(words)}` ended with {exit_code}: {said.strip()[-500:]}", BAD_INPUT
         )
+
+
+def _run(words: list[str]) -> tuple[int, str]:
+    """Run a command of this program here; returns its exit code and what it said."""
+    from cbdd.cli.app import app
+
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        ended = app(words, prog_name="cbdd", standalone_mode=False)
+    return ended if isinstance(ended, int) else 0, said.getvalue()
 
 
 def _show(grades: list[Grade], json: bool) -> None:

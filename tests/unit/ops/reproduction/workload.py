@@ -95,9 +95,10 @@ def killed(folder: Path, seed: int, steps: int) -> str:
     """A database whose process died: its log has everything since the last checkpoint."""
     source = folder / "alive"
     source.mkdir(parents=True)
-    client = cbdd.connect(str(source / "a.cbdd"), checkpoint_log_bytes=200_000)
+    client = cbdd.connect(str(source / "a.cbdd"), checkpoint_log_bytes=200_000, background=False)
     try:
         fill(client, seed, steps)
+        client["shop"]["last"].insert_one({"_id": seed})
         shutil.copytree(source, folder / "killed")
     finally:
         client.close()
