@@ -7,10 +7,11 @@ repaired one.
 import os
 
 import pytest
+
 from cbdd.errors import CbddError
+from cbdd.ops import diagnose
 from cbdd.ops.recovery import recover_file
 from cbdd.testing.damage import PATH, damages, specimens
-from cbdd.ops import diagnose
 
 
 def test_the_file_is_sound():

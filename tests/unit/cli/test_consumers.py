@@ -136,7 +136,7 @@ def test_a_cancelled_run_ends_what_it_has_started(market: Shop) -> None:
         assert reader.readline() == "begun\n"
         process.terminate()
         assert reader.read() == ""  # whoever had the other end open has ended
-    _, errors = process.communicate(timeout=300)
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert errors == "cbdd: stopped\n"
 

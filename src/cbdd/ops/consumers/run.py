@@ -11,8 +11,9 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from pathlib import Path
+from typing import Final
 
 from cbdd.ops.consumers.comparison import compare
 from cbdd.ops.consumers.definition import Consumer
@@ -49,6 +50,10 @@ def run(
         found = everything.all(consumers, jobs)
     seconds = time.perf_counter() - started
     return Report(wheels[0].to_dict(), wheels[1].to_dict(), found, started_us, seconds)
+
+
+_LOOK_SECONDS: Final = 0.2
+"""A signal may interrupt another thread than this one, which has to look to see it."""
 
 
 class _Steps:
@@ -92,8 +97,12 @@ class _Run:
         with ThreadPoolExecutor(max_workers=max(jobs, 1), thread_name_prefix="consumer") as pool:
             futures = [pool.submit(self.one, each) for each in consumers]
             try:
-                for each in wait(futures, return_when=FIRST_EXCEPTION).done:
-                    each.result()  # raises what it raised, while others may still run
+                pending: set[Future[ConsumerReport]] = set(futures)
+                while pending:
+                    ended = wait(pending, _LOOK_SECONDS, FIRST_EXCEPTION)
+                    for each in ended.done:
+                        each.result()  # raises what it raised, while others may still run
+                    pending = ended.not_done
                 return [each.result() for each in futures]
             except BaseException:
                 for each in futures:
