@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
 import typer
 
 from cbdd.cli.arguments import JsonOption
-from cbdd.cli.failures import BAD_USAGE, CommandError
+from cbdd.cli.failures import BAD_USAGE, CANNOT_OPEN, CommandError
 from cbdd.cli.incident.options import (
     DEFAULT_STORE,
     DEFAULT_TRACKER,
@@ -137,6 +138,7 @@ def _signals(given: dict[str, str]) -> list[Signal]:
     if kind == "db":
         if "://" in value:
             raise CommandError("the command line works on files, not on servers", BAD_USAGE, "FILE")
+        _require_something(value)
         with DocumentBar() as bar:
             return [signal_from_file(value, bar.show)]
     if kind == "bundle":
@@ -149,6 +151,19 @@ def _signals(given: dict[str, str]) -> list[Signal]:
     from cbdd.ops.incident.from_consumers import signals_from_consumers
 
     return signals_from_consumers(read_report(value))
+
+
+def _require_something(path: str) -> None:
+    """A file that is gone leaves its log or its flight recorder; else the path is mistyped."""
+    found = os.path.realpath(path)
+    folder, name = os.path.split(found)
+    there = os.listdir(folder) if os.path.isdir(folder) else []
+    if not any(each == name or each.startswith(f"{name}-") for each in there):
+        raise CommandError(
+            f"{path}: there is no such file, and nothing that belongs to it; check the path",
+            CANNOT_OPEN,
+            "NOT_FOUND",
+        )
 
 
 def _text(path: str) -> str:

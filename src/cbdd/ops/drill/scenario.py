@@ -110,7 +110,7 @@ def start_drill(
             _write(place / "damaged", files)
             diagnosis = diagnose(str(place / "damaged" / NAME))
             codes = [each.code for each in diagnosis.findings if each.severity != INFO]
-            if codes:
+            if codes and any((place / "damaged").iterdir()):
                 _take_backup(place)
                 sealed = {
                     "kind": chosen,
