@@ -34,6 +34,7 @@ SDIST: Final = (
     r"tests/compat/(golden\.jsonl|files/[a-z0-9.-]+)\.gz",
     r"tests/format/\d[^/]*/(expected\.json|[a-z-]+\.zip)",
     r"tests/fuzz/corpus/[a-z_]+/[A-Za-z0-9_.-]+",
+    r"tests/unit/ops/trackers/(README\.md|github_api\.json\.gz|gitea_api\.json)",
     r"\.github/ISSUE_TEMPLATE/[a-z]+\.yml",
     r"\.ci/run",
 )
