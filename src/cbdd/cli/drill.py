@@ -147,6 +147,8 @@ def _type(command: str, scenario: Scenario, is_told: bool) -> None:
         words[index] = filled.get(word, filled.get(f"'{word}'", word).strip("'"))
     if words[1] == "incident" and "--store" not in words:
         words += ["--store", str(scenario.store)]
+    if words[1:3] == ["incident", "close"]:
+        words += ["--corpus", str(scenario.folder)]  # not among the tests of a checkout
     if is_told:
         sys.stderr.write(f"$ {printable(shlex.join(words))}\n")
     exit_code, said = _run(words[1:])

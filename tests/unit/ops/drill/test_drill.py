@@ -16,6 +16,7 @@ from cbdd.ops.drill import KINDS, Scenario, grade, load_scenario, start_drill
 from cbdd.ops.drill.scenario import hashes_of
 from cbdd.ops.incident import IncidentStore, override_severity
 
+CORPUS = Path(__file__).parents[3] / "incidents"
 SCALE = int(os.environ.get("CBDD_CRASH_SCALE", "1"))
 WALKED = list(KINDS) if SCALE > 1 else ["page-zeroed", "bit-flipped-in-a-meta-page", "file-cut"]
 
@@ -41,6 +42,8 @@ def test_who_types_what_the_screen_says_gets_the_data_back(kind: str, tmp_path: 
     scenario = start_drill(str(tmp_path / "drill"), 2, kind)
     walk(scenario, is_told=False)
     assert failed(scenario) == []
+    assert list((tmp_path / "drill").glob("test_incident_1_*.py"))
+    assert [each.name for each in CORPUS.glob("*.py")] == ["__init__.py"]
 
 
 def test_what_was_left_out_or_done_wrong_is_noticed(tmp_path: Path) -> None:
