@@ -103,7 +103,7 @@ class TrackedStore(IncidentStore):
         try:
             self.delivery = self.outbox.deliver(self.tracker())
         except TrackerRefusedError as error:
-            _say(f"cbdd: {error}; what was to be told is kept")
+            _say(f"cbdd: {error}; {self.outbox.waiting()} messages wait")
             return
         found = self.delivery
         for number, why in found.refused.items():

@@ -1,16 +1,16 @@
 """GitHub and Gitea: what is common to both, and what is not.
 
-Both make issues at ``/repos/OWNER/NAME/issues``. Gitea wants labels by their numbers, and has
-another word for how many are on a page. Its lists may have fewer than asked for, so pages end with
-the first that is empty.
+Both make issues at ``/repos/OWNER/NAME/issues``. Gitea wants labels by their numbers, has another
+word for how many are on a page, and lists the comments of an issue all at once. Lists may have
+fewer than asked for, so pages end with the first that has nothing new. GitHub lists pull requests
+among the issues.
 
 Source: the services' published API descriptions.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, cast
 
 from cbdd.ops.trackers.service import ATTEMPTS, Service, Unclear
@@ -21,11 +21,11 @@ from cbdd.ops.trackers.tracker import (
     TrackerUnavailableError,
     has_marker,
     marked,
+    number_of,
 )
 
 COLORS: Final = {LABEL: "b60205", "SEV-1": "d73a4a", "SEV-2": "fbca04", "SEV-3": "0e8a16"}
 OTHER_COLOR: Final = "ededed"
-_NUMBER: Final = re.compile(r"[1-9][0-9]{0,9}")
 _RECENT: Final = 200
 
 
@@ -47,10 +47,10 @@ class _Forge:
         """See `Tracker.create`."""
         sent = {"title": title, "body": marked(body, marker), "labels": self._labels(labels)}
         for attempt in range(ATTEMPTS):
-            if attempt:
-                found = self._find_issue(marker)
-                if found:
-                    return found
+            self._service.rest(attempt)
+            found = self._find_issue(marker)  # an earlier process may have made it
+            if found:
+                return found
             try:
                 made = self._service.send("POST", f"{self._root}/issues", sent, is_repeatable=False)
             except Unclear:
@@ -78,7 +78,8 @@ class _Forge:
         """See `Tracker.comment`."""
         path = f"{self._issue_path(reference)}/comments"
         for attempt in range(ATTEMPTS):
-            if attempt and self._has_comment(path, marker):
+            self._service.rest(attempt)
+            if self._has_comment(path, marker):
                 return
             try:
                 self._service.send(
@@ -97,9 +98,12 @@ class _Forge:
         """See `Tracker.list_open`."""
         return [self._issue(each) for each in self._issues("open")]
 
-    def _issues(self, state: str) -> Any:
+    def _issues(self, state: str) -> Iterator[dict[str, Any]]:
         query = {"state": state, "labels": LABEL, self.page_size_name: self.page_size}
-        return self._service.pages(f"{self._root}/issues", {**query, **self._more_of_list()})
+        path = f"{self._root}/issues"
+        for each in self._service.pages(path, {**query, **self._more_of_list()}):
+            if "pull_request" not in each or each["pull_request"] is None:
+                yield each
 
     def _find_issue(self, marker: str) -> str:
         for index, each in enumerate(self._issues("all")):
@@ -110,21 +114,14 @@ class _Forge:
         return ""
 
     def _has_comment(self, path: str, marker: str) -> bool:
-        return any(
-            has_marker(each.get("body"), marker)
-            for each in self._service.pages(path, {self.page_size_name: self.page_size})
-        )
+        return any(has_marker(each.get("body"), marker) for each in self._comments(path))
 
     def _issue_path(self, reference: str) -> str:
-        if not _NUMBER.fullmatch(reference):
-            raise TrackerRefusedError(
-                "TRACKER_REFUSED", f"{reference!r} is no number of an issue", "give its number"
-            )
-        return f"{self._root}/issues/{reference}"
+        return f"{self._root}/issues/{number_of(reference)}"
 
     def _issue(self, found: object) -> TrackedIssue:
         """An issue as the service tells it, whatever that is."""
-        if not isinstance(found, dict) or not isinstance(found.get("number"), int):
+        if not isinstance(found, dict) or not _is_number(found.get("number")):
             raise TrackerRefusedError(
                 "TRACKER_REFUSED",
                 f"{self.name} answers with something that is no issue",
@@ -160,6 +157,9 @@ class _Forge:
     def _more_of_list(self) -> dict[str, str]:
         raise NotImplementedError
 
+    def _comments(self, path: str) -> Iterable[dict[str, Any]]:
+        raise NotImplementedError
+
 
 class GitHub(_Forge):
     """Issues of a GitHub repository."""
@@ -169,6 +169,9 @@ class GitHub(_Forge):
 
     def _more_of_list(self) -> dict[str, str]:
         return {"sort": "created", "direction": "desc"}
+
+    def _comments(self, path: str) -> Iterable[dict[str, Any]]:
+        return self._service.pages(path, {self.page_size_name: self.page_size})
 
     def _labels(self, labels: Sequence[str]) -> list[Any]:
         """The labels, made where the repository does not have them."""
@@ -207,6 +210,9 @@ class Gitea(_Forge):
     def _more_of_list(self) -> dict[str, str]:
         return {"type": "issues"}
 
+    def _comments(self, path: str) -> Iterable[dict[str, Any]]:
+        return self._service.listed(path)
+
     def _labels(self, labels: Sequence[str]) -> list[Any]:
         """The numbers of the labels, made where the repository does not have them."""
         query = {self.page_size_name: self.page_size}
@@ -217,7 +223,7 @@ class Gitea(_Forge):
         numbers: list[Any] = []
         for name in labels:
             number = known.get(name)
-            if number is None:
+            if not _is_number(number):
                 color = f"#{COLORS.get(name, OTHER_COLOR)}"
                 number = self._make_label({"name": name, "color": color})
             numbers.append(number)
@@ -228,7 +234,7 @@ class Gitea(_Forge):
             found = self._service.send("POST", f"{self._root}/labels", made, is_repeatable=False)
         except Unclear as error:
             raise self._unclear("a label") from error
-        if not isinstance(found, dict) or not isinstance(found.get("id"), int):
+        if not isinstance(found, dict) or not _is_number(found.get("id")):
             raise TrackerRefusedError(
                 "TRACKER_REFUSED",
                 f"{self.name} makes a label without a number",
@@ -240,3 +246,8 @@ class Gitea(_Forge):
         path = self._issue_path(reference)
         self._service.send("PATCH", path, sent)
         self._service.send("PUT", f"{path}/labels", {"labels": self._labels(labels)})
+
+
+def _is_number(value: object) -> bool:
+    """Whether a value of an answer is what numbers an issue or a label."""
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0

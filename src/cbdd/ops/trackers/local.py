@@ -6,7 +6,13 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from cbdd.client import Database
-from cbdd.ops.trackers.tracker import TrackedIssue, TrackerRefusedError, has_marker, marked
+from cbdd.ops.trackers.tracker import (
+    TrackedIssue,
+    TrackerRefusedError,
+    has_marker,
+    marked,
+    number_of,
+)
 
 NAME: Final = "local"
 
@@ -60,19 +66,15 @@ class LocalTracker:
         return [_issue(each) for each in self._issues.find({"open": True}).sort("_id", 1)]
 
     def _found(self, reference: str) -> dict[str, Any]:
-        found = self._issues.find_one({"_id": _number(reference)})
+        found = self._issues.find_one({"_id": number_of(reference)})
         if found is None:
             raise _missing(reference)
         return found
 
     def _change(self, reference: str, change: dict[str, Any]) -> None:
-        done = self._issues.update_one({"_id": _number(reference)}, change)
+        done = self._issues.update_one({"_id": number_of(reference)}, change)
         if not done.matched_count:
             raise _missing(reference)
-
-
-def _number(reference: str) -> int:
-    return int(reference) if reference.isdigit() else 0
 
 
 def _missing(reference: str) -> TrackerRefusedError:

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from cbdd.client import Database
 from cbdd.ops.trackers.forge import Gitea, GitHub
@@ -43,20 +44,38 @@ def tracker_of(
             "X-GitHub-Api-Version": "2022-11-28",
             "Authorization": f"Bearer {_token(variables, 'GITHUB_TOKEN')}",
         }
-        base = (github[2] or GITHUB_API).rstrip("/")
-        return GitHub(Service(base, headers, f"github:{github[1]}"), github[1])
+        base = _address(github[2] or GITHUB_API)
+        name = f"github:{github[1]}" + ("" if base == GITHUB_API else f"@{base}")
+        return GitHub(Service(base, headers, name), github[1])
     gitea = _GITEA.fullmatch(specification)
     if gitea is not None:
         headers = {
             "Accept": "application/json",
             "Authorization": f"token {_token(variables, 'GITEA_TOKEN')}",
         }
-        return Gitea(Service(f"{gitea[1]}/api/v1", headers, f"gitea:{gitea[2]}"), gitea[2])
+        base = _address(gitea[1])
+        return Gitea(Service(f"{base}/api/v1", headers, f"gitea:{base}/{gitea[2]}"), gitea[2])
     raise TrackerRefusedError(
         "TRACKER_CONFIG",
         f"{specification!r} names no tracker",
         "local, github:OWNER/NAME, or gitea:https://HOST/OWNER/NAME",
     )
+
+
+def _address(url: str) -> str:
+    """A server as one name of it: hosts are the same in capitals, and with a slash at the end."""
+    try:
+        parts = urlsplit(url.rstrip("/"))
+        is_address = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_address = False
+    if not is_address:
+        raise TrackerRefusedError(
+            "TRACKER_CONFIG",
+            f"{url!r} is no address of a server",
+            "https://HOST, with :PORT or not",
+        )
+    return parts._replace(netloc=parts.netloc.lower()).geturl()
 
 
 def _token(variables: Mapping[str, str], name: str) -> str:

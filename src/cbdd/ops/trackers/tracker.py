@@ -1,19 +1,21 @@
 """What a tracker does: issues with a title, a text, labels and comments.
 
 Every issue and comment that is made has a *marker*, a short unique text hidden in an HTML comment.
-When it is unknown whether a request was carried out, the marker is looked for before it is sent
-again: nothing is made twice and nothing is lost.
+It is looked for before anything is made: whether a request was carried out may be unknown, and
+whoever sent it may be gone. Nothing is made twice and nothing is lost.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from cbdd.errors import UsageError
 
 LABEL = "incident"
+_NUMBER: Final = re.compile(r"[1-9][0-9]{0,9}")
 
 
 class TrackerUnavailableError(UsageError):
@@ -63,6 +65,18 @@ class Tracker(Protocol):
 
     def list_open(self) -> list[TrackedIssue]:
         """The open issues with the label `incident`."""
+
+
+def number_of(reference: str) -> int:
+    """The number of an issue.
+
+    :raises TrackerRefusedError: it is none.
+    """
+    if not _NUMBER.fullmatch(reference):
+        raise TrackerRefusedError(
+            "TRACKER_REFUSED", f"{reference[:40]!r} is no number of an issue", "give its number"
+        )
+    return int(reference)
 
 
 def marked(text: str, marker: str) -> str:

@@ -95,10 +95,21 @@ class Forge:
         self.issues: dict[int, dict[str, Any]] = {}
         self.labels: dict[str, int] = {}
         self.to_come: deque[str] = deque()
+        self.failing = ""
+        """The method whose requests fail as told; empty for all."""
+        self.away_after_fault = False
+        """After the next fault every request is answered with 503."""
+        self.is_away = False
+        self.headers: list[dict[str, str]] = []
         self.faults: list[str] = []
         self.requests: list[tuple[str, str]] = []
         self.lock = threading.Lock()
         self.prefix = "" if kind == "github" else "/api/v1"
+
+    def come_back(self) -> None:
+        """No more faults."""
+        self.is_away = self.away_after_fault = False
+        self.to_come.clear()
 
     # -- what the service does ---------------------------------------------------------------
 
@@ -140,6 +151,7 @@ class Forge:
             each
             for each in reversed(self.issues.values())
             if query.get("state") in ("all", each["state"])
+            and (self.kind == "github" or not each.get("is_pull"))  # Gitea is asked for issues
             and set(query.get("labels", "").split(",")) <= {*each["labels"], ""}
         ]
         return 200, [self._issue(each) for each in self._page(found, query)]
@@ -151,7 +163,8 @@ class Forge:
             issue["comments"].append(body["body"])
             return 201, self._comment(len(issue["comments"]), body["body"])
         listed = list(enumerate(issue["comments"], 1))
-        return 200, [self._comment(*each) for each in self._page(listed, query)]
+        shown = self._page(listed, query) if self.kind == "github" else listed
+        return 200, [self._comment(*each) for each in shown]
 
     def _labels(
         self, method: str, rest: list[str], query: dict[str, str], body: Any
@@ -220,6 +233,10 @@ class Forge:
             made |= dict.fromkeys(names, "http://x/u") | {"node_id": "n", "locked": False}
             made |= {"assignee": None, "closed_at": None, "milestone": None, "user": None}
             made |= {"author_association": "OWNER"}
+            if issue.get("is_pull"):
+                made["pull_request"] = dict.fromkeys(
+                    ("diff_url", "html_url", "patch_url", "url"), "http://x/p"
+                )
         return made
 
 
@@ -251,6 +268,7 @@ class ForgeServer:
 def _handler_of(forge: Forge) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = 1 << 16  # an answer in one piece: none waits for the acknowledgement of its head
 
         def handle_any(self) -> None:
             with forge.lock:
@@ -272,7 +290,13 @@ def _serve(forge: Forge, handler: BaseHTTPRequestHandler) -> None:
     body = json.loads(data) if data else None
     method = handler.command
     forge.requests.append((method, path))
-    fault = forge.to_come.popleft() if forge.to_come else ""
+    forge.headers.append({name.lower(): value for name, value in handler.headers.items()})
+    is_failing = forge.to_come and forge.failing in ("", method)
+    fault = forge.to_come.popleft() if is_failing else ""
+    if forge.is_away:
+        _send(handler, 503, {})
+        return
+    forge.is_away = bool(fault) and forge.away_after_fault
     if TOKEN not in handler.headers.get("Authorization", ""):
         _send(handler, 401, {"message": "Bad credentials"})
         return

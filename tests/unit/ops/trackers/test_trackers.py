@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import random
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,47 +15,15 @@ import cbdd
 from cbdd.cli.app import app
 from cbdd.ops.trackers import (
     Outbox,
-    Tracker,
     TrackerRefusedError,
     TrackerUnavailableError,
     tracker_of,
 )
-from cbdd.ops.trackers.forge import Gitea, GitHub
-from cbdd.ops.trackers.service import ATTEMPTS, Service
-from tests.unit.ops.trackers.forge_server import TOKEN, ForgeServer
+from cbdd.ops.trackers.service import ATTEMPTS
+from tests.unit.ops.trackers.forge_server import TOKEN
+from tests.unit.ops.trackers.setting import ENVIRONMENT, PASSING, Setting
 
-ENVIRONMENT = {"CBDD_TRACKER_TOKEN": TOKEN}
-PASSING = ["500", "502", "429", "secondary limit", "drop before", "drop after", "500 after"]
 UNREADABLE = ["cut", "no json"]
-
-
-class Setting:
-    """A server, a tracker that talks to it, and how long it waited between attempts."""
-
-    def __init__(self, server: ForgeServer) -> None:
-        self.server = server
-        self.waited: list[float] = []
-        kind = GitHub if server.forge.kind == "github" else Gitea
-        scheme = "Bearer" if server.forge.kind == "github" else "token"
-        service = Service(
-            f"http://127.0.0.1:{server.port}{server.forge.prefix}",
-            {"Authorization": f"{scheme} {TOKEN}"},
-            f"{server.forge.kind}:o/r",
-            self.waited.append,
-            5.0,
-        )
-        self.tracker: Tracker = kind(service, "o/r")
-
-    @property
-    def issues(self) -> list[dict[str, Any]]:
-        return list(self.server.forge.issues.values())
-
-
-@pytest.fixture(params=["github", "gitea"])
-def setting(request: pytest.FixtureRequest) -> Iterator[Setting]:
-    with ForgeServer(request.param) as server:
-        yield Setting(server)
-        assert server.forge.faults == []
 
 
 def test_an_issue_is_made_changed_commented_closed_and_listed(setting: Setting) -> None:
@@ -80,14 +47,13 @@ def test_an_issue_is_made_changed_commented_closed_and_listed(setting: Setting) 
 def test_what_passes_is_tried_again_and_nothing_is_made_twice(setting: Setting, fault: str) -> None:
     tracker = setting.tracker
     reference = tracker.create("m-0", "zero", "", ["incident"])
-    setting.server.forge.to_come.extend([fault])
-    if setting.server.forge.kind == "gitea":
-        setting.server.forge.to_come.appendleft("")  # its labels are listed first
-        setting.server.forge.to_come.appendleft("")
+    setting.server.forge.failing = "POST"
+    setting.server.forge.to_come.append(fault)
     assert tracker.create("m-1", "one", "", ["incident"]) == "2"
-    setting.server.forge.to_come.clear()
+    assert not setting.server.forge.to_come
     setting.server.forge.to_come.append(fault)
     tracker.comment(reference, "c-1", "said")
+    assert not setting.server.forge.to_come
     assert [each["title"] for each in setting.issues] == ["zero", "one"]
     assert len(setting.issues[0]["comments"]) == 1
 
