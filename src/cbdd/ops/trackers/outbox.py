@@ -4,8 +4,10 @@ A message is written in the transaction that changes the incident. Delivery goes
 incident: the issue is made, or brought up to date with the newest message, then the comments follow
 in order. What was told is removed only then; a kill in between is made good by markers.
 
-Collections: ``outbox`` (messages, in order), ``references`` (incident to issue), ``leases`` (who
-delivers now: one process at a time).
+Collections: ``outbox`` (messages; ``order`` is theirs within an incident, for the identities that
+several processes give out within a second have none), ``references`` (incident to issue),
+``leases`` (who delivers now: one process at a time, which renews its lease before each step and
+stops where another has taken it).
 
 Invariants: of each incident at most one issue is made by all processes together; comments come in
 the order of their messages, each once.
@@ -20,7 +22,12 @@ from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
 from cbdd.client import ClientSession, Database
-from cbdd.ops.trackers.tracker import Tracker, TrackerRefusedError, TrackerUnavailableError
+from cbdd.ops.trackers.tracker import (
+    Tracker,
+    TrackerRefusedError,
+    TrackerUnavailableError,
+    marked,
+)
 
 LEASE_US: Final = 10 * 60 * 1_000_000
 """A process that delivers and dies keeps others from it for so long."""
@@ -64,8 +71,12 @@ class Outbox:
         :param state: title, body, labels and is_open of its issue.
         :param comment: empty for none.
         """
-        message = {"_id": ObjectId(), "incident": incident, "state": state, "comment": comment}
-        self._messages.insert_one(message, session=session)
+        last = self._messages.find_one(
+            {"incident": incident}, sort=[("order", -1)], session=session
+        )
+        order = 1 if last is None else int(last.get("order", 0)) + 1
+        message = {"_id": ObjectId(), "incident": incident, "order": order, "state": state}
+        self._messages.insert_one({**message, "comment": comment}, session=session)
 
     def adopt(self, incident: int, tracker: str, reference: str) -> None:
         """Tell an incident in an issue that is there already; its title and text stay."""
@@ -90,11 +101,14 @@ class Outbox:
         try:
             for number in self._messages.distinct("incident"):
                 try:
-                    self._deliver(number, tracker, found)
+                    self._deliver(number, tracker, found, holder)
                 except TrackerRefusedError as error:
                     found.refused[number] = str(error)
                 except TrackerUnavailableError as error:
                     found.unavailable = str(error)
+                    break
+                except _LeaseLostError:
+                    found.is_busy = True
                     break
         finally:
             self._leases.delete_one({"_id": "delivery", "holder": holder})
@@ -113,39 +127,59 @@ class Outbox:
             return False  # somebody has it
         return True
 
-    def _deliver(self, number: int, tracker: Tracker, found: Delivery) -> None:
-        messages = list(self._messages.find({"incident": number}).sort("_id", 1))
-        state = messages[-1]["state"]
-        reference = self._told_state(number, state, tracker)
+    def _keep_lease(self, holder: ObjectId) -> None:
+        """Renew the lease before a step that others would see twice."""
+        kept = self._leases.update_one(
+            {"_id": "delivery", "holder": holder},
+            {"$set": {"until_us": self._now_us() + LEASE_US}},
+        )
+        if not kept.matched_count:
+            raise _LeaseLostError
+
+    def _deliver(self, number: int, tracker: Tracker, found: Delivery, holder: ObjectId) -> None:
+        self._keep_lease(holder)
+        messages = list(self._messages.find({"incident": number}).sort([("order", 1), ("_id", 1)]))
+        reference = self._reference(number, messages[-1]["state"], tracker)
+        self._keep_lease(holder)
+        self._tell_state(number, reference, messages[-1]["state"], tracker)
         for each in messages:
             if each["comment"]:
+                self._keep_lease(holder)
                 tracker.comment(reference, f"cbdd-note-{each['_id']}", each["comment"])
             self._messages.delete_one({"_id": each["_id"]})
             found.sent += 1
 
-    def _told_state(self, number: int, state: dict[str, Any], tracker: Tracker) -> str:
-        """Make the issue or bring it up to date; returns its reference."""
+    def _reference(self, number: int, state: dict[str, Any], tracker: Tracker) -> str:
+        """The reference of the issue, which is made when there is none."""
         key = _key(number, tracker.name)
         known = self._references.find_one({"_id": key})
-        if known is None:
-            marker = f"cbdd-incident-{self._identity()}-{number}"
-            reference = tracker.create(marker, state["title"], state["body"], state["labels"])
-            self._references.insert_one(
-                {"_id": key, "incident": number, "reference": reference, "is_adopted": False}
-            )
-            if state["is_open"]:
-                return reference
-            known = {"reference": reference, "is_adopted": False}
-        reference = str(known["reference"])
-        if known["is_adopted"]:
+        if known is not None:
+            return str(known["reference"])
+        reference = tracker.create(
+            self._marker(number), state["title"], state["body"], state["labels"]
+        )
+        self._references.replace_one(
+            {"_id": key},
+            {"incident": number, "reference": reference, "is_adopted": False},
+            upsert=True,  # who stood still meanwhile finds what another has remembered
+        )
+        return reference
+
+    def _tell_state(
+        self, number: int, reference: str, state: dict[str, Any], tracker: Tracker
+    ) -> None:
+        """Bring the issue up to date, also a new one: an earlier process may have made it."""
+        known = self._references.find_one({"_id": _key(number, tracker.name)})
+        if known is not None and known["is_adopted"]:
             there = tracker.fetch(reference).labels
             labels = list(dict.fromkeys([*there, *state["labels"]]))
             tracker.update(reference, None, None, labels, state["is_open"])
-        else:
-            marker = f"cbdd-incident-{self._identity()}-{number}"
-            body = f"{state['body']}\n\n<!-- {marker} -->\n"
-            tracker.update(reference, state["title"], body, state["labels"], state["is_open"])
-        return reference
+            return
+        body = marked(state["body"], self._marker(number))
+        tracker.update(reference, state["title"], body, state["labels"], state["is_open"])
+
+    def _marker(self, number: int) -> str:
+        return f"cbdd-incident-{self._identity()}-{number}"
 
     def _identity(self) -> str:
         """What tells the markers of these records from those of others."""
@@ -154,6 +188,10 @@ class Outbox:
             found = {"_id": "identity", "value": str(ObjectId())}
             self._references.insert_one(found)
         return str(found["value"])
+
+
+class _LeaseLostError(Exception):
+    """Another process delivers now."""
 
 
 def _key(incident: int, tracker: str) -> str:
