@@ -102,13 +102,17 @@ class PageLedger:
 
     ``superseded`` holds nodes that were not on disk when they were copied, but that a checkpoint
     which is under way may be writing; whether they cost a page is known when it has finished.
+
+    ``new_nodes`` and ``new_run_pages`` are what checkpoints will have to write, that one included,
+    so it gives nothing back for what may be written already: nodes of an owner below
+    ``written_below``.
     """
 
     def __init__(self) -> None:
         self.pages: list[tuple[int, int]] = []
         self.superseded: list[Node] = []
         self.dropped: list[Tree] = []
-        self.is_checkpoint_active = False
+        self.written_below = 0
         self.new_nodes = 0
         self.new_bytes = 0
         self.new_run_pages = 0
@@ -215,8 +219,6 @@ class TreeWriter:
             return node
         self._forget(node)
         self._ledger.new_nodes += 1
-        for run in node.key_runs or []:  # the copy's long keys are written anew
-            self._ledger.new_run_pages += run_page_count(run.length, self._limits.page_size)
         copy = node.copy(self._owner)
         if copy.level > 0:
             for i in range(len(copy.children)):
@@ -230,13 +232,20 @@ class TreeWriter:
         ledger = self._ledger
         if node.ref is not None:
             ledger.pages.append((reference_page(node.ref), 1))
-            if node.key_runs is not None:
-                for run in node.key_runs:
-                    self._forget_run(run)
+            for run in node.key_runs or []:  # whoever has the long keys now writes them anew
+                ledger.new_run_pages += run_page_count(run.length, self._limits.page_size)
+                self._forget_run(run)
             return
-        ledger.new_nodes -= 1
-        if ledger.is_checkpoint_active and node.owner != self._owner:
-            ledger.superseded.append(node)
+        if node.owner >= ledger.written_below:
+            ledger.new_nodes -= 1
+            return
+        ledger.superseded.append(node)
+        for key in node.keys:
+            if len(key) > self._limits.max_key:
+                ledger.new_run_pages += run_page_count(len(key), self._limits.page_size)
+        for value in node.values:
+            if isinstance(value, bytes) and len(value) > self._limits.max_value:
+                ledger.new_run_pages += run_page_count(len(value), self._limits.page_size)
 
     def _forget_run(self, run: Run) -> None:
         pages = run_page_count(run.length, self._limits.page_size)

@@ -33,7 +33,7 @@ from cbdd.errors import CbddError, DiskFullError, DurabilityError, LockedError
 from cbdd.storage.archive import may_remove
 from cbdd.storage.btree import PageLedger, Tree, TreeWriter
 from cbdd.storage.directory import directory_of, encode_entry, set_directory, tree_key
-from cbdd.storage.follow import new_ledger, raise_pin, refresh
+from cbdd.storage.follow import new_ledger, note_rotation, raise_pin, refresh
 from cbdd.storage.frame import FRAMES_OFFSET, SegmentHeader
 from cbdd.storage.free_pages import collect_dropped, usable_freelist
 from cbdd.storage.freelist import (
@@ -106,14 +106,15 @@ def relieve_disk(state: DatabaseState) -> bool:
     """Free what checkpoints can free; returns whether there was anything to free.
 
     What one checkpoint frees can be used after the next: until then the older meta page needs it.
+    One that is under way is waited for. The caller does not hold the writer lock.
     """
     if state.tip.lsn == state.relieved_lsn or state.meta.is_clean:
         return False
     state.relieved_lsn = state.tip.lsn
     note_tight(state)
     try:
-        is_done = run_checkpoint(state, False, True)
-        return is_done and run_checkpoint(state, False, True)
+        is_done = run_checkpoint(state, True, True)
+        return is_done and run_checkpoint(state, True, True)
     except CbddError as error:
         state.events.record("relief_failed", {"code": error.code, "error": str(error)})
         return False
@@ -206,6 +207,7 @@ def _begin_attempt(state: DatabaseState, attempts: list[Attempt], is_forced: boo
         attempts.append(attempt)
         state.ledger = PageLedger()
         state.is_checkpoint_active = True
+        note_rotation(state)
 
 
 def _abandon(state: DatabaseState, attempt: Attempt, is_interrupted: bool) -> None:
@@ -220,11 +222,11 @@ def _abandon(state: DatabaseState, attempt: Attempt, is_interrupted: bool) -> No
             state.is_tainted = True
             return
         ledger = attempt.ledger
+        state.dirty_nodes -= len(state.ledger.superseded)  # they are not written after all
         ledger.absorb(state.ledger)
         ledger.superseded = []
-        ledger.new_nodes = 0
-        ledger.new_bytes = 0
         state.ledger = ledger
+        state.writing_below = 0
         state.epoch += 1
 
 
@@ -530,12 +532,16 @@ def _publish_generation(
             return
         superseded = state.ledger.superseded
         state.ledger.superseded = []
+        for node in superseded:
+            if not writer.has_written(node):  # committed between snapshot and rotation
+                state.dirty_nodes -= 1
         state.ledger.pages.extend(writer.settle(superseded))
         state.meta = meta
         state.directory_tree = directory_of(meta)
         state.base_trees = trees
         _restamp(state, meta.generation)
         state.is_checkpoint_active = False
+        state.writing_below = 0
         state.epoch += 1
         state.dirty_nodes = max(0, state.dirty_nodes - attempt.dirty_nodes)
         left = state.dirty_large_bytes - attempt.dirty_large_bytes

@@ -28,8 +28,16 @@ STATE_READ_ATTEMPTS = 10_000
 def new_ledger(state: DatabaseState) -> PageLedger:
     """A ledger for changes that start now."""
     ledger = PageLedger()
-    ledger.is_checkpoint_active = state.is_checkpoint_active
+    ledger.written_below = state.writing_below
     return ledger
+
+
+def note_rotation(state: DatabaseState) -> None:
+    """The log goes on in a new segment: a checkpoint, here or elsewhere, writes what came before.
+
+    The caller holds ``apply_lock``.
+    """
+    state.writing_below = state.next_owner()
 
 
 def replay(
@@ -104,6 +112,7 @@ def take_base(state: DatabaseState, meta: Meta) -> None:
     state.pager.dirty_bytes = 0
     state.log_bytes = 0
     state.epoch += 1
+    state.writing_below = 0
     offset = FRAMES_OFFSET if meta.first_segment else 0
     state.tip_position = Position(meta.first_segment, offset, meta.checkpoint_lsn, meta.chain)
 
@@ -130,6 +139,8 @@ def apply_frames(state: DatabaseState, end_segment: int, end_offset: int) -> str
             payload = b"".join(parts)
             parts = []
         _operation, changes = decode_commit(payload)
+        if reader.position.segment != state.tip_position.segment:
+            note_rotation(state)
         ledger = new_ledger(state)
         trees = replay(state, state.tip.trees, changes, ledger)
         advance_tip(state, trees, reader.position, frame.flags, ledger)
@@ -191,6 +202,7 @@ def _catch_up(state: DatabaseState, published: Published) -> bool:
         # whoever appends must not do so behind the seal.
         if state.tip_position.segment != published.segment:
             state.log_bytes = 0
+            note_rotation(state)
         state.tip_position = Position(
             published.segment, published.end, published.lsn, published.chain
         )

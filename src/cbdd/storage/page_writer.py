@@ -85,6 +85,10 @@ class PageWriter:
             self._gathered = []
             self._gathered_bytes = 0
 
+    def has_written(self, node: Node) -> bool:
+        """Whether the node was among those of the snapshot."""
+        return id(node) in self._by_node
+
     def settle(self, superseded: list[Node]) -> list[tuple[int, int]]:
         """Tell the nodes where they are and give them to the cache.
 

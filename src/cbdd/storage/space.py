@@ -35,6 +35,7 @@ from cbdd.errors import CorruptDataError
 from cbdd.storage.btree import PageLedger
 from cbdd.storage.frame import FRAMES_OFFSET
 from cbdd.storage.free_pages import read_freelist
+from cbdd.storage.freelist import ENTRY
 from cbdd.storage.io import FULL_ERRNOS, UNSUPPORTED_ERRNOS
 from cbdd.storage.meta import read_copies
 from cbdd.storage.state import DatabaseState
@@ -44,7 +45,8 @@ LOG_RESERVE_BYTES: Final = 32 << 10
 SEAL_ROOM_BYTES: Final = 256
 BLOCK_BYTES: Final = 4096  # of the file system: files take whole ones
 ROTATIONS_BYTES: Final = 2 * (FRAMES_OFFSET + BLOCK_BYTES) + 4 * BLOCK_BYTES
-CHECKPOINT_PAGES: Final = 6  # directory and freelist, beside the changed nodes
+CHECKPOINT_PAGES: Final = 6  # directory and freelist of a small file, beside the changed nodes
+DIRECTORY_ENTRY_BYTES: Final = 96  # in a page that is half full
 
 
 def reserve_pages(state: DatabaseState) -> int:
@@ -65,10 +67,12 @@ def make_room(state: DatabaseState, ledger: PageLedger, keeps_reserve: bool, own
         return True
     _open_books(state, own)
     rotation = min(reserve_pages(state) // 2, ROTATIONS_BYTES // state.pager.page_size)
-    nodes = ledger.new_nodes + ((len(state.ledger.pages) + len(ledger.pages)) >> 8)
-    if keeps_reserve:
-        nodes += reserve_pages(state) - rotation
-    needed = _needed_tail(state, nodes, ledger.new_run_pages)
+    needed = _needed_tail(
+        state,
+        ledger.new_nodes + (reserve_pages(state) - rotation if keeps_reserve else 0),
+        ledger.new_run_pages,
+        len(ledger.pages),
+    )
     short = needed + rotation - state.room_pages
     refusal = _grow(state, short) if short > 0 else 0
     if refusal == errno.EFBIG and not keeps_reserve:
@@ -92,14 +96,21 @@ def _open_books(state: DatabaseState, own: int) -> None:
     state.room_reusable = _reusable_pages(state, own)
 
 
-def _needed_tail(state: DatabaseState, nodes: int, runs: int) -> int:
+def _needed_tail(state: DatabaseState, nodes: int, runs: int, freed: int) -> int:
     """Pages of the tail that the next checkpoint needs, with so many nodes and run pages more.
 
     Nodes go to free pages first. The part of the tail that another meta page still counts as its
-    own can be written to, but not cut off.
+    own can be written to, but not cut off. While a checkpoint is under way, this is what it needs
+    and what the one after it does.
+
+    :param freed: runs of pages that are freed, beside those already on the books.
     """
+    size = state.pager.page_size
     nodes += max(0, state.dirty_nodes) + CHECKPOINT_PAGES - state.room_reusable
-    return max(state.room_uncut, max(0, nodes) + state.dirty_run_pages + runs)
+    nodes += len(state.base_trees) * DIRECTORY_ENTRY_BYTES // size
+    listed = state.meta.freelist_length + (len(state.ledger.pages) + freed) * ENTRY.size
+    runs += state.dirty_run_pages + listed // size
+    return max(state.room_uncut, max(0, nodes) + runs)
 
 
 def _reusable_pages(state: DatabaseState, own: int) -> int:
@@ -111,6 +122,10 @@ def _reusable_pages(state: DatabaseState, own: int) -> int:
     pins = list(state.pins.values())
     if own in pins:
         pins.remove(own)
+    if state.shm is not None:
+        for slot in state.shm.slots():
+            if slot.number != state.slot and slot.pinned_generation:
+                pins.append(slot.pinned_generation)
     for generation in pins:
         limit = min(limit, generation)
     try:
@@ -197,7 +212,7 @@ def _spare_bytes(state: DatabaseState, kept_bytes: int) -> int:
     state.room_generation = -1
     _open_books(state, -1)
     size = state.pager.page_size
-    return (state.room_pages - _needed_tail(state, 0, 0)) * size - kept_bytes
+    return (state.room_pages - _needed_tail(state, 0, 0, 0)) * size - kept_bytes
 
 
 def settle_length(state: DatabaseState) -> None:

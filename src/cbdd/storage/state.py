@@ -111,6 +111,7 @@ class DatabaseState:
         self.log_bytes = 0
         self.epoch = 0
         self.is_checkpoint_active = False
+        self.writing_below = 0  # nodes of older owners: a checkpoint may be writing them
         self.owner_counter = 0
         self.raw_state = b""
         self.raw_meta = b""  # of readers that write nothing
