@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -23,22 +25,38 @@ Mount = Callable[[int], Path]
 DOCUMENT = {"pad": "x" * 300}
 
 
+@contextlib.contextmanager
+def disk(point: Path, kibibytes: int) -> Iterator[Path]:
+    """A tmpfs of so many KiB."""
+    point.mkdir()
+    options = f"size={kibibytes}k"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(point)], check=True)
+    try:
+        yield point
+    finally:
+        subprocess.run(["umount", "-l", str(point)], check=True)
+
+
 @pytest.fixture
 def mount(tmp_path: Path) -> Iterator[Mount]:
     """Mounts a tmpfs of so many KiB."""
-    points: list[Path] = []
+    with contextlib.ExitStack() as mounted:
 
-    def mounted(kibibytes: int) -> Path:
-        point = tmp_path / f"disk-{len(points)}"
-        point.mkdir()
-        options = f"size={kibibytes}k"
-        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(point)], check=True)
-        points.append(point)
-        return point
+        def another(kibibytes: int) -> Path:
+            point = tmp_path / f"disk-{len(os.listdir(tmp_path))}"
+            return mounted.enter_context(disk(point, kibibytes))
 
-    yield mounted
-    for point in points:
-        subprocess.run(["umount", "-l", str(point)], check=True)
+        yield another
+
+
+def take_all(folder: Path) -> None:
+    """Somebody else fills the disk."""
+    with open(folder / "other", "wb", buffering=0) as other:
+        try:
+            while True:
+                other.write(bytes(4096))
+        except OSError:
+            return
 
 
 def fill(client: cbdd.Client[dict[str, object]], first: int) -> int:
@@ -123,25 +141,87 @@ def test_a_killed_process_leaves_a_full_disk_that_recovers(mount: Mount, kibibyt
         assert client.shop.things.delete_many({"kind": 1}).deleted_count > 3
 
 
+@pytest.mark.parametrize("has_reader", [False, True], ids=["alone", "reader"])
+def test_no_history_on_a_full_disk_keeps_it_from_being_opened(
+    tmp_path: Path, has_reader: bool
+) -> None:
+    """Deletes may use up what is kept for checkpoints; never so that close and open fail."""
+    for seed in range(30):
+        rng = random.Random(seed)
+        with disk(tmp_path / f"disk-{seed}", (1024, 2048, 3072)[seed % 3]) as folder:
+            try:
+                live_on_a_full_disk(folder / "a.cbdd", rng, has_reader)
+            except DiskFullError as error:
+                raise AssertionError(f"seed {seed}") from error
+
+
+def live_on_a_full_disk(path: Path, rng: random.Random, has_reader: bool) -> None:
+    """Fill it, remove and change, close; open and close again, three times."""
+    small = {"checkpoint_log_bytes": 128 << 10, "cache_size_bytes": 1 << 20}
+    reader = None
+    with cbdd.connect(path, **small) as client:  # type: ignore[arg-type]
+        things = client.shop.things
+        things.create_index("k")
+        number = 0
+        with contextlib.suppress(DiskFullError):
+            while True:
+                pad = "x" * rng.randrange(10, 3000)
+                things.insert_one({"_id": number, "k": number % 7, "pad": pad})
+                number += 1
+        if has_reader:
+            reader = cbdd.connect(path, read_only=True)
+            assert reader.shop.things.count_documents({}) == number
+        for k in range(rng.randrange(4)):
+            for _ in range(rng.randrange(1, 4)):
+                with contextlib.suppress(DiskFullError):
+                    things.delete_many({"k": k})
+                with contextlib.suppress(DiskFullError):
+                    things.update_many({"k": 6}, {"$set": {"z": "y" * rng.randrange(300)}})
+            if reader is not None and rng.random() < 0.3:
+                assert reader.shop.things.count_documents({}) <= number
+        left = things.count_documents({})
+    for _ in range(3):
+        with cbdd.connect(path, **small) as client:  # type: ignore[arg-type]
+            assert client.shop.things.count_documents({"k": {"$exists": True}}) == left
+            if rng.random() < 0.5:
+                with contextlib.suppress(DiskFullError):
+                    client.shop.things.insert_one({"pad": "z" * 9000})
+    if reader is not None:
+        assert reader.shop.things.count_documents({"k": {"$exists": True}}) == left
+        reader.close()
+
+
+def test_an_idle_reader_keeps_nobody_from_opening(mount: Mount) -> None:
+    """It has what the last process to close removes open, and there is no other space."""
+    folder = mount(4096)
+    path = folder / "a.cbdd"
+    with cbdd.connect(path, reserve_bytes=0) as client:
+        things = client.shop.things
+        things.insert_many([{"_id": n, "pad": "x" * 300} for n in range(1000)])
+        client.checkpoint()
+        things.delete_many({"_id": {"$gte": 10}})  # the file has free pages from now on
+    client = cbdd.connect(path, reserve_bytes=0)
+    client.shop.things.update_one({"_id": 1}, {"$set": {"pad": "y"}})
+    with cbdd.connect(path, read_only=True) as reader:
+        assert reader.shop.things.count_documents({}) == 10
+        take_all(folder)
+        client.close()
+        with cbdd.connect(path, reserve_bytes=0) as again:
+            assert again.shop.things.find_one(1) == {"_id": 1, "pad": "y"}
+        assert reader.shop.things.count_documents({}) == 10
+
+
 @pytest.mark.parametrize("is_open", [True, False], ids=["open", "closed"])
 def test_somebody_else_may_fill_the_disk(mount: Mount, is_open: bool) -> None:
     folder = mount(4096)
     path = folder / "a.cbdd"
-
-    def take_all() -> None:
-        with open(folder / "other", "wb", buffering=0) as other:
-            try:
-                while True:
-                    other.write(bytes(4096))
-            except OSError:
-                return
 
     client = cbdd.connect(path, page_size_bytes=4096)
     documents = [{"_id": n, "kind": n % 5, **DOCUMENT} for n in range(500)]
     client.shop.things.insert_many(documents)
     if not is_open:
         client.close()
-    take_all()
+    take_all(folder)
     if not is_open:
         client = cbdd.connect(path)
     things = client.shop.things

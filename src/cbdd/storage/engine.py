@@ -589,8 +589,21 @@ def _close_clean(state: DatabaseState) -> bool:
     if not state.meta.is_clean:
         make_clean(state)
     if state.shm is not None:
-        state.segments.remove_file(state.shm.path)
+        _remove_shared_state(state)
     return True
+
+
+def _remove_shared_state(state: DatabaseState) -> None:
+    """Cut it first: a reader that writes nothing may have it open, and on a full disk what the next
+    to open needs must not stay in use. Left behind, it is harmless.
+    """
+    shm = state.shm
+    assert shm is not None
+    try:
+        state.io.truncate(shm.fd, 0)
+    except OSError as error:
+        state.events.record("shm_not_cut", {"error": str(error)})
+    state.segments.remove_file(shm.path)
 
 
 def _close_descriptors(state: DatabaseState) -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from cbdd.errors import CbddError, DiskFullError, LockedError
+from cbdd.errors import CbddError, CorruptDataError, DiskFullError, LockedError
 from cbdd.storage import ReadTransaction, StorageEngine, StorageOptions
 from cbdd.storage.locks import UNREGISTERED
-from cbdd.testing import MemoryIo, TickingClock
+from cbdd.testing import KilledError, MemoryIo, TickingClock
 from tests.unit.storage.conftest import PATH, Bench, content, fill
 
 TREE = 10
@@ -201,3 +201,78 @@ def test_recovery_on_a_full_disk_waits_for_a_reader(bench: Bench) -> None:
     assert content(engine, TREE)[b"0500"] == b"new" * 16
     assert content(reader, TREE)[b"0500"] == b"new" * 16
     engine.close()
+
+
+def test_an_idle_reader_holds_no_space(bench: Bench) -> None:
+    """What the last writer removes must be free for whoever opens next, on a full disk too."""
+    writer = bench.open(pid=1)
+    reader = bench.open(pid=2, read_only=True)
+    for number in range(3):
+        fill(writer, TREE, {b"a": b"%d" % number})
+        assert content(reader, TREE) == {b"a": b"%d" % number}
+        writer.checkpoint()
+    writer.close()
+    bench.opened.remove(writer)
+    io = reader._state.io
+    assert isinstance(io, MemoryIo)
+    held = [inode for inode in io.fds.values() if inode not in bench.disk.names.values()]
+    assert [len(inode.data) for inode in held] == [0]  # the shared state, to notice the end
+    assert content(reader, TREE) == {b"a": b"2"}
+
+
+@pytest.mark.parametrize("is_opening", [False, True], ids=["closing", "opening"])
+def test_a_reader_sees_everything_wherever_the_last_writer_was_killed(
+    bench: Bench, is_opening: bool
+) -> None:
+    """It may still follow a shared state whose log and generation are gone."""
+    number = 0
+    while True:
+        entries = {b"%04d" % i: b"%d" % number for i in range(300)}
+        writer = bench.open(pid=10 + 2 * number)
+        fill(writer, TREE, {b"0000": b"before"})
+        reader = bench.open(pid=2, read_only=True)
+        assert content(reader, TREE)[b"0000"] == b"before"
+        fill(writer, TREE, entries)  # the reader does not look
+        io = writer._state.io
+        assert isinstance(io, MemoryIo)
+        if is_opening:
+            io.die()
+            io = MemoryIo(bench.disk, 11 + 2 * number)
+        io.calls_to_live = number
+        is_done = False
+        try:
+            if is_opening:
+                options = StorageOptions(background=False, lock_timeout_seconds=0.01)
+                StorageEngine.open(PATH, options, io, TickingClock())
+            else:
+                writer.close()
+            is_done = True
+        except KilledError:
+            pass
+        io.calls_to_live = None
+        io.die()
+        bench.opened.remove(writer)
+        assert content(reader, TREE) == entries, number
+        reader.close()
+        bench.opened.remove(reader)
+        if is_done:
+            break
+        number += 1
+    assert number > 30
+
+
+def test_damage_behind_a_dead_writer_is_reported_each_time(bench: Bench) -> None:
+    writer = bench.open(pid=1)
+    fill(writer, TREE, {b"a": b"1"})
+    reader = bench.open(pid=2, read_only=True)
+    assert content(reader, TREE) == {b"a": b"1"}
+    end = writer._state.tip_position.offset
+    fill(writer, TREE, {b"a": b"2"})
+    fill(writer, TREE, {b"a": b"3"})
+    writer._state.io.die()  # type: ignore[attr-defined]
+    bench.opened.remove(writer)
+    log = next(name for name in bench.disk.names if "-wal-" in name)
+    bench.disk.names[log].data[end + 30] ^= 1
+    for _ in range(3):
+        with pytest.raises(CorruptDataError, match="WAL"):
+            reader.begin_read()
