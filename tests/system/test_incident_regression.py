@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 import cbdd
 from cbdd.cli.app import app
+from tests.package_index import PackageIndex, pack_installed, required_by
 from tests.wheels import build_wheel
 
 DEFECT = {
@@ -157,3 +158,39 @@ def test_a_regression_is_found_contained_and_repaired(
     for told in ("the operand was dropped", "1.0.0", "1.3.0", "ada", "2027-01-31"):
         assert told in report.replace("\\", "")
     assert maintainer.run("list") == "no incidents\n"
+
+
+def test_releases_are_fetched_from_an_index(
+    wheels: Path, maintainer: Maintainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With all they depend on; nothing but the index is asked, and its login is told to nobody."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("PIP_NO_CACHE_DIR", "1")
+    folder = tmp_path / "index"
+    folder.mkdir()
+    for name in required_by("cbdd") | required_by("pytest") | {"pytest"}:
+        pack_installed(name, folder)
+    for wheel in wheels.glob("*.whl"):
+        (folder / wheel.name).symlink_to(wheel)
+    maintainer.json("open", "--from-ci", "junit.xml")
+    with PackageIndex(folder) as index:
+        address = index.url.replace("http://", "http://ada:s3cr3t@")
+        bad = str(wheels / "cbdd-1.2.0-py3-none-any.whl")
+        found = maintainer.json(
+            *("reproduce", "1", "--test", "tests/test_inc.py", "--wheel", bad),
+            *("--index-url", address),
+        )
+        assert found["failed"]
+        asked = ["--release", "1.2.0", "--release", "1.0.0"]
+        made = maintainer.json("mitigate", "1", *asked, "--index-url", address)
+        assert (made["last_good"], made["first_bad"]) == ("1.0.0", "1.2.0")
+        refused = maintainer.run(
+            *("mitigate", "1", "--release", "9.9.9", "--index-url", address), exit_code=2
+        )
+        assert "9.9.9" in refused
+    assert {"/files/cbdd-1.0.0-py3-none-any.whl", "/files/cbdd-1.2.0-py3-none-any.whl"} <= set(
+        index.asked
+    )
+    assert "s3cr3t" not in refused + json.dumps([found, made])
+    assert "s3cr3t" not in maintainer.run("report", "1") + maintainer.run("timeline", "1")

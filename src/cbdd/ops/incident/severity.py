@@ -91,7 +91,13 @@ _TABLE: Final = (
         r"unit[./]cli|[./]cli[./]",
         ("tests/unit/cli",),
     ),
-    Area("consumer", SEV_2, "the tests of a consumer's own", r"consumer", ()),
+    Area(
+        "consumer",
+        SEV_2,
+        "the tests of a consumer's own; of ours, those of what consumers see",
+        r"consumer",
+        ("tests/unit/client", "tests/compat"),
+    ),
     Area(
         "documents",
         SEV_3,
@@ -162,6 +168,5 @@ def to_markdown() -> str:
     lines = ["| area of a failing test | severity | covers | its tests |", "|---|---|---|---|"]
     for area in AREAS.values():
         command = " ".join(f'"{each}"' if " " in each else each for each in area.selection)
-        tests = f"`pytest {command}`" if command else "the consumer's own"
-        lines.append(f"| {area.name} | {area.severity} | {area.covers} | {tests} |")
+        lines.append(f"| {area.name} | {area.severity} | {area.covers} | `pytest {command}` |")
     return "\n".join(lines) + "\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cbdd.ops.incident.severity import AREAS, area_of, judge
+from cbdd.ops.incident.validate import selections_of
 
 
 @pytest.mark.parametrize(
@@ -51,3 +52,17 @@ def test_the_worst_counts_and_unknown_is_the_worst(
 def test_a_test_belongs_to_an_area(name: str, area: str) -> None:
     assert area_of(name) == area
     assert not area or area in AREAS
+
+
+@pytest.mark.parametrize("name", sorted(AREAS))
+def test_every_area_has_tests_that_validation_can_run(
+    name: str, pytestconfig: pytest.Config
+) -> None:
+    [selection] = selections_of([name])
+    if selection[0] == "-m":
+        marks = set(selection[1].split(" or "))
+        assert marks <= {line.split(":")[0] for line in pytestconfig.getini("markers")}
+        return
+    assert selection
+    for path in selection:
+        assert (pytestconfig.rootpath / path).exists()
