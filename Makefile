@@ -42,11 +42,11 @@ FUZZ_SECONDS ?= 60
 STEP ?= 7
 QUERYING := tests/unit/query tests/unit/client tests/compat tests/property
 # What the coverage gate measures: the unit tests, and what reaches the rest of the core quickly. Not
-# tests that trace bytecodes themselves, and none whose worth is in repeating.
-COVERED := tests/unit tests/crash tests/reliability tests/format \
+# tests that trace bytecodes themselves or let memory run out, and none whose worth is in repeating.
+COVERED := tests/unit tests/crash tests/format \
 	tests/damage/test_dropped.py tests/damage/test_hostile.py tests/damage/test_meta.py \
 	tests/damage/test_pages.py tests/damage/test_recover.py
-NOT_COVERED := tests/unit/client/test_interrupts.py tests/crash/test_crash_states.py tests/crash/test_full_disk.py
+NOT_COVERED := tests/unit/client/test_interrupts.py tests/crash/test_crash_states.py
 RELEASE ?=
 CODE := src tests benchmarks examples scripts
 SOURCES := $(shell find src -name '*.py') pyproject.toml
