@@ -14,7 +14,7 @@ import typer
 from rich.markup import escape
 
 from cbdd.cli.arguments import JsonOption
-from cbdd.cli.failures import BAD_USAGE, DIFFERENT, REGRESSED, CommandError
+from cbdd.cli.failures import BAD_INPUT, BAD_USAGE, DIFFERENT, REGRESSED, CommandError
 from cbdd.cli.incident.options import (
     DEFAULT_STORE,
     DEFAULT_TRACKER,
@@ -29,7 +29,12 @@ from cbdd.cli.progress import StepBar
 if TYPE_CHECKING:
     from cbdd.ops.consumers import Consumer, ConsumerReport, Difference, Report
 
-_EXIT_CODES: Final = {"regressed": REGRESSED, "other differences": DIFFERENT, "no difference": 0}
+_EXIT_CODES: Final = {
+    "regressed": REGRESSED,
+    "not judged": BAD_INPUT,
+    "other differences": DIFFERENT,
+    "no difference": 0,
+}
 _WIDTH_OF_FILES: Final = 240
 """A table in a file or a log has lines that are as long as they need be, to be searched."""
 
@@ -118,8 +123,9 @@ def run(
 ) -> None:
     """Run the consumers' own tests with the old and the new wheel, and show what differs.
 
-    What differs is run once more, which tells flaky tests apart. Exit code: 0 no difference, 6 a
-    test fails that did not before, 7 something else differs.
+    What differs is run once more, which tells flaky tests apart. Exit code: 0 no difference, 1 a
+    consumer could be installed with neither wheel, 6 a test fails that did not before, 7 something
+    else differs.
     """
     found = _read(file, only)
     from cbdd.ops.consumers import run as run_consumers

@@ -331,7 +331,9 @@ def run_pip(arguments: Sequence[str], source: Source, stop: Stop | None = None) 
 
 def _failed(what: str, done: Completed) -> UsageError:
     lines = [line for line in without_logins(done.output).splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith("ERROR")] or lines
+    errors = [line for line in lines if line.startswith("ERROR")]
+    if not errors or errors == ["ERROR: Exception:"]:  # the reason is at the end of a traceback
+        errors = lines[-_ERROR_LINES:] if not errors else lines[-1:]
     how = "took too long" if done.is_timed_out else f"exit code {done.exit_code}"
     return UsageError(
         "ENVIRONMENT_FAILED",

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from cbdd.errors import UsageError
 from cbdd.ops.consumers.comparison import REGRESSED, Difference
+from cbdd.ops.consumers.outcome import NOT_INSTALLED
 
 FORMAT: Final = 1
 KIND: Final = "cbdd consumers"
@@ -21,6 +22,8 @@ _SIDE_FACTS: Final = ("file", "name", "version", "sha256")
 SAME: Final = "no difference"
 HAS_REGRESSED: Final = "regressed"
 DIFFERENT: Final = "other differences"
+NOT_JUDGED: Final = "not judged"
+"""It could be installed with neither wheel, which says nothing about them."""
 
 
 class ConsumerReport:
@@ -51,10 +54,12 @@ class ConsumerReport:
 
     @property
     def verdict(self) -> str:
-        """`SAME`, `HAS_REGRESSED` or `DIFFERENT`."""
+        """`SAME`, `HAS_REGRESSED`, `DIFFERENT` or `NOT_JUDGED`."""
         if any(each.kind == REGRESSED for each in self.differences):
             return HAS_REGRESSED
-        return DIFFERENT if self.differences else SAME
+        if self.differences:
+            return DIFFERENT
+        return NOT_JUDGED if NOT_INSTALLED in self.new_counts else SAME
 
     def of_kind(self, kind: str) -> list[Difference]:
         """The differences of one kind."""
@@ -112,7 +117,8 @@ class Report:
     def verdict(self) -> str:
         """The worst of the consumers' verdicts."""
         verdicts = {each.verdict for each in self.consumers}
-        return next((each for each in (HAS_REGRESSED, DIFFERENT) if each in verdicts), SAME)
+        order = (HAS_REGRESSED, NOT_JUDGED, DIFFERENT)
+        return next((each for each in order if each in verdicts), SAME)
 
     def regressed(self) -> list[tuple[str, Difference]]:
         """Every regressed test, with the name of its consumer."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from cbdd.ops.consumers.comparison import OTHER_FAILURE, REGRESSED, Difference
-from cbdd.ops.consumers.report import Report
+from cbdd.ops.consumers.comparison import OTHER_FAILURE, REGRESSED, VANISHED, Difference
+from cbdd.ops.consumers.report import NOT_JUDGED, Report
 from cbdd.ops.incident.from_error import code_in
 from cbdd.ops.incident.record import Context, FirstFailure, Incident, Signal
 
@@ -63,32 +63,46 @@ def _signal(code: str, found: list[tuple[str, Difference]], report: Report) -> S
 def recovery_of(incident: Incident, report: Report) -> dict[str, Any]:
     """Whether the consumers of an incident have recovered with the new wheel of a report.
 
-    They have when each test that an incident's signal names ran again and does not fail, and
-    nothing else has regressed. ``unseen`` are consumers that the report does not have.
+    They have when each test that an incident's signal names ran again and does not fail, nothing
+    else has regressed, and every consumer could be run. ``unseen`` are consumers, and tests of
+    theirs, that did not run with the new wheel.
     """
     wanted = {
         (str(name), str(test))
         for each in incident.signals
         for name, test in each.facts.get(TESTS, [])
     }
-    failing = {
+    failing: set[tuple[str, str]] = set()
+    unseen = {name for name, _ in wanted} - {consumer.name for consumer in report.consumers}
+    for consumer in report.consumers:
+        affected = any(name == consumer.name for name, _ in wanted)
+        failing |= {(consumer.name, test) for test in consumer.same_failures}
+        if consumer.verdict == NOT_JUDGED or ("" in consumer.same_failures and affected):
+            unseen.add(consumer.name)
+        for each in consumer.differences:
+            test = (consumer.name, each.test)
+            if each.kind in (REGRESSED, OTHER_FAILURE) or _fails(each):
+                failing.add(test)
+            elif each.kind == VANISHED and test in wanted:
+                unseen.add(f"{consumer.name}: {each.test}")
+    new = {
         (consumer.name, each.test)
         for consumer in report.consumers
         for each in consumer.differences
         if each.kind in (REGRESSED, OTHER_FAILURE)
     }
-    same = {
-        (consumer.name, test) for consumer in report.consumers for test in consumer.same_failures
-    }
-    seen = {consumer.name for consumer in report.consumers}
-    unseen = sorted({name for name, _ in wanted} - seen)
-    regressed = sorted(f"{name}: {test}" for name, test in failing if (name, test) not in wanted)
-    still = sorted(f"{name}: {test}" for name, test in wanted & (failing | same))
+    regressed = sorted(f"{name}: {test}" for name, test in new - wanted)
+    still = sorted(f"{name}: {test}" for name, test in wanted & failing)
     return {
         "old": report.old,
         "new": report.new,
         "still_failing": still,
         "regressed": regressed,
-        "unseen": unseen,
-        "recovered": bool(seen) and not (still or regressed or unseen),
+        "unseen": sorted(unseen),
+        "recovered": bool(report.consumers) and not (still or regressed or unseen),
     }
+
+
+def _fails(difference: Difference) -> bool:
+    """Whether the test failed in some run with the new wheel."""
+    return any(each.is_bad for each in difference.new)

@@ -151,10 +151,14 @@ def _follow_ups(incident: Incident) -> str:
 
 
 def _plain(facts: Mapping[str, Any]) -> dict[str, str]:
-    return {
-        name.replace("_", " "): value if isinstance(value, str) else json.dumps(value, default=str)
-        for name, value in facts.items()
-    }
+    found: dict[str, str] = {}
+    for name, value in facts.items():
+        if name.endswith("_us") and isinstance(value, int):
+            found[name.removesuffix("_us").replace("_", " ")] = _moment(value)
+        else:
+            text = value if isinstance(value, str) else json.dumps(value, default=str)
+            found[name.replace("_", " ")] = text
+    return found
 
 
 def _table(rows: Mapping[str, str]) -> str:

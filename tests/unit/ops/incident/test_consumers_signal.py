@@ -18,7 +18,12 @@ def outcome(status: str, line: str = "") -> dict[str, Any]:
 
 def difference(test: str, kind: str, line: str = "AssertionError") -> dict[str, Any]:
     passed, failed = [outcome("passed")], [outcome("failed", line)]
-    before, after = {"regressed": (passed, failed), "repaired": (failed, passed)}[kind]
+    before, after = {
+        "regressed": (passed, failed),
+        "repaired": (failed, passed),
+        "vanished": (failed, [outcome("absent")]),
+        "flaky": (passed + failed, passed + failed),
+    }[kind]
     return {"test": test, "kind": kind, "old": before, "new": after}
 
 
@@ -83,6 +88,9 @@ def test_a_report_without_regressions_is_no_signal() -> None:
         ({"service": []}, True),  # compared with the good release
         ({"service": [difference("test_a", "regressed")]}, False),
         ({"service": [difference("test_new", "regressed")]}, False),
+        ({"service": [difference("test_a", "vanished")]}, False),
+        ({"service": [difference("test_other", "vanished")]}, True),
+        ({"service": [difference("test_a", "flaky")]}, False),
         ({"other": []}, False),
         ({}, False),
     ],
@@ -97,3 +105,21 @@ def test_consumers_have_recovered_when_their_tests_pass_again(
     opened.incident.consumers = facts
     missing = missing_for_close(opened.incident, Review("x", []))
     assert ("consumers were not seen to recover (consumers)" in missing) is not is_recovered
+
+
+def test_what_could_not_be_run_has_not_recovered(store: IncidentStore) -> None:
+    told = {"service": REGRESSED["service"]}
+    incident = store.open(signals_from_consumers(report(told, "1.0.0", "1.1.0"))[0]).incident
+    found = report({"service": [], "quiet": []}, "1.1.0", "1.1.1")
+    assert recovery_of(incident, found)["recovered"]
+    service, quiet = found.consumers
+    quiet.same_failures = [""]  # has always failed, and nobody has asked about it
+    assert recovery_of(incident, found)["recovered"]
+    service.same_failures = [""]
+    facts = recovery_of(incident, found)
+    assert (facts["recovered"], facts["unseen"]) == (False, ["service"])
+    service.same_failures = []
+    quiet.old_counts = quiet.new_counts = {"not installed": 1}
+    assert (quiet.verdict, found.verdict) == ("not judged", "not judged")
+    facts = recovery_of(incident, found)
+    assert (facts["recovered"], facts["unseen"]) == (False, ["quiet"])
