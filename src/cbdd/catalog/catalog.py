@@ -71,7 +71,10 @@ class Catalog:
 
     def find(self, txn: ReadTransaction, database: str, name: str) -> CollectionEntry | None:
         """Return the collection as the transaction sees it, or None."""
-        key = catalog_key(database, name)
+        return self.find_key(txn, catalog_key(database, name))
+
+    def find_key(self, txn: ReadTransaction, key: bytes) -> CollectionEntry | None:
+        """Return the collection of a key of `catalog_key`, or None."""
         record = txn.get(CATALOG_TREE, key)
         return None if record is None else self._decode(key, record)
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar, cast
 
 import bson
+from bson.errors import BSONError
+from bson.objectid import ObjectId
 from pymongo.cursor import CursorType
 from pymongo.errors import ConfigurationError
 
@@ -14,16 +17,22 @@ from cbdd.catalog.refusal import refusal
 from cbdd.client.arguments import IndexKeys, check_collation, check_mapping, hint_of
 from cbdd.client.core import CollectionCore
 from cbdd.client.cursor import Cursor, RawBatchCursor
-from cbdd.client.session import ClientSession
+from cbdd.client.session import ClientSession, is_unbound
 from cbdd.client.unsupported import refuse_arguments, unsupported
+from cbdd.index.key_string import encode_python
 from cbdd.query.executor import Query, count, distinct
 from cbdd.query.explain import explain
+from cbdd.query.planner import is_planner_on
+from cbdd.query.point import find_by_id
 from cbdd.storage import ReadTransaction
 
 if TYPE_CHECKING:
     from cbdd.client.collection import Collection
 
 DocumentT = TypeVar("DocumentT", bound=Mapping[str, Any])
+
+_PLAIN_IDS: Final = frozenset((int, str, ObjectId))
+"""Types of `_id` that are looked up without compiling a query, which takes most of its time."""
 
 
 class CollectionReads(CollectionCore[DocumentT]):
@@ -114,12 +123,38 @@ class CollectionReads(CollectionCore[DocumentT]):
 
         :param filter: as in `find`; anything but a mapping is looked up as ``_id``.
         """
+        if not args and not kwargs:
+            value = filter
+            if type(filter) is dict and len(filter) == 1:
+                value = filter.get("_id")
+            if type(value) in _PLAIN_IDS and self._is_plain_reader():
+                id_key = _id_key(value)
+                if id_key:
+                    return self._find_by_id(id_key)
         if filter is not None and not isinstance(filter, Mapping):
             filter = {"_id": filter}
         cursor = self.find(filter, *args, **kwargs)
         for document in cursor.limit(-1):
             return document
         return None
+
+    def _is_plain_reader(self) -> bool:
+        """Whether a read needs neither a session nor to be told of."""
+        client = self._database.client
+        return client._monitor is None and is_unbound() and is_planner_on()
+
+    def _find_by_id(self, id_key: bytes) -> DocumentT | None:
+        store = self._store
+        started = perf_counter()
+        failed = True
+        try:
+            store.require_open()
+            document = find_by_id(store.engine, store.catalog, self._catalog_key, id_key)
+            found = None if document is None else bson.decode(document, self.codec_options)
+            failed = False
+        finally:
+            store.operations.note("query", self.full_name, started, failed)
+        return cast("DocumentT | None", found)
 
     def find_raw_batches(self, *args: Any, **kwargs: Any) -> RawBatchCursor:
         """Return a cursor over batches of BSON bytes, documents one after another.
@@ -257,6 +292,14 @@ class CollectionReads(CollectionCore[DocumentT]):
             "explain",
             self.full_name,
         )
+
+
+def _id_key(value: object) -> bytes:
+    """Return the key string of an `_id`; empty for what is no BSON, so that `find` refuses it."""
+    try:
+        return encode_python(value)
+    except (OverflowError, UnicodeError, BSONError):
+        return b""
 
 
 def _count_bound(option: str, value: object, least: int, code: int) -> int:

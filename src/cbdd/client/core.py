@@ -9,7 +9,7 @@ from bson.codec_options import CodecOptions
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
-from cbdd.catalog.namespace import check_collection_name
+from cbdd.catalog.namespace import catalog_key, check_collection_name
 from cbdd.catalog.refusal import NOT_IN_TRANSACTION, refusal
 from cbdd.client.session import ClientSession, session_for
 from cbdd.client.settings import ReadPreferenceMode, Settings, durability_of
@@ -44,6 +44,7 @@ class CollectionCore(Settings, Generic[DocumentT]):
         check_collection_name(name)
         self._database = database
         self._name = name
+        self._catalog_key = catalog_key(database.name, name)
 
     @property
     def database(self) -> Database[DocumentT]:

@@ -432,6 +432,11 @@ class BoundSession:
             self._session.end_session()
 
 
+def is_unbound() -> bool:
+    """Whether no session is bound around the statements that run now."""
+    return _bound.get() is None
+
+
 def session_for(client: Client[Any], session: ClientSession | None) -> ClientSession | None:
     """Check the session a statement was given, or return the one bound around it.
 

@@ -1,0 +1,92 @@
+"""`find_one` by `_id` takes a short way; what it answers is what `find` answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from bson.codec_options import CodecOptions
+from bson.decimal128 import Decimal128
+from bson.int64 import Int64
+from bson.objectid import ObjectId
+from bson.raw_bson import RawBSONDocument
+from pymongo.errors import InvalidOperation
+from pymongo.monitoring import CommandListener
+
+import cbdd
+
+OID = ObjectId("65a1b2c3d4e5f60718293a4b")
+STORED: list[Any] = [0, 1.0, Int64(2), Decimal128("3"), -5, 2**40, "", "a", "a\0b", "é", OID, None]
+ASKED: list[Any] = [
+    *STORED, *(1, 2.0, 3, True, False, b"a", "A", "missing", -(2**63), 2**63 - 1, ObjectId()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("as_filter", [False, True])
+def test_it_answers_as_find_does(shop: Any, as_filter: bool) -> None:
+    shop.things.insert_many([{"_id": each, "at": n} for n, each in enumerate(STORED)])
+    for each in ASKED:
+        if each is None and not as_filter:
+            continue  # find_one(None) is the first of all
+        expected = list(shop.things.find({"_id": each}))
+        found = shop.things.find_one({"_id": each} if as_filter else each)
+        assert found == (expected[0] if expected else None), each
+
+
+@pytest.mark.parametrize("value", [2**63, "\ud800"])
+def test_what_is_no_bson_is_refused_as_find_refuses_it(shop: Any, value: Any) -> None:
+    shop.things.insert_one({"_id": 1})
+    with pytest.raises(Exception) as refused:
+        list(shop.things.find({"_id": value}))
+    with pytest.raises(type(refused.value)):
+        shop.things.find_one(value)
+
+
+def test_a_collection_that_is_not_there_or_empty_has_none(shop: Any) -> None:
+    assert shop.nothing.find_one(1) is None
+    shop.create_collection("empty")
+    assert shop.empty.find_one({"_id": 1}) is None
+
+
+def test_it_sees_the_transaction_that_is_bound_around_it(shop: Any) -> None:
+    client = shop.client
+    shop.things.insert_one({"_id": 1, "n": 1})
+    with client.start_session() as session, session.start_transaction(), session.bind():
+        shop.things.update_one({"_id": 1}, {"$inc": {"n": 1}})
+        assert shop.things.find_one(1) == {"_id": 1, "n": 2}
+        session.abort_transaction()
+    assert shop.things.find_one(1) == {"_id": 1, "n": 1}
+
+
+def test_codec_options_are_kept_to(shop: Any) -> None:
+    shop.things.insert_one({"_id": 1, "n": 1})
+    raw = shop.get_collection("things", CodecOptions(RawBSONDocument)).find_one(1)
+    assert isinstance(raw, RawBSONDocument)
+    assert raw["n"] == 1
+
+
+def test_it_is_counted_told_and_refused_after_close(path: str) -> None:
+    told: list[str] = []
+
+    class Listener(CommandListener):
+        def started(self, event: Any) -> None:
+            told.append(event.command_name)
+
+        def succeeded(self, event: Any) -> None:
+            """Nothing."""
+
+        def failed(self, event: Any) -> None:
+            """Nothing."""
+
+    with cbdd.connect(path, event_listeners=[Listener()]) as client:
+        client.shop.things.insert_one({"_id": 1})
+        told.clear()
+        assert client.shop.things.find_one(1)
+        assert told == ["find"]
+    with cbdd.connect(path) as client:
+        assert client.shop.things.find_one(1)
+        counted = client.counters()["operations"]
+        assert counted["query"] == 1  # type: ignore[index]
+        things = client.shop.things
+    with pytest.raises(InvalidOperation):
+        things.find_one(1)
