@@ -1,0 +1,1 @@
+"""CBDD beside what a Python developer would use instead; see `__main__`."""
