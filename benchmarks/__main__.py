@@ -41,8 +41,9 @@ ROWS: Final = (*SEQUENTIAL, *TOGETHER)
 class Runner:
     """Runs rows; one workload for each number of documents."""
 
-    def __init__(self, kind: str, documents: int, rounds: int) -> None:
+    def __init__(self, kind: str, documents: int, rounds: int, is_tiny: bool = False) -> None:
         self.kind = kind
+        self.is_tiny = is_tiny
         self.documents = documents
         self.rounds = rounds
         self._workloads: dict[int, Workload] = {}
@@ -87,6 +88,8 @@ class Runner:
     def _once(self, row: Row, kind: type[Contestant]) -> float:
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
             bench = Bench(kind, Path(folder), self.workload(kind), row.durability, row.indexes)
+            if self.is_tiny:
+                bench.seconds, bench.log_bytes = 0.05, 64 << 10
             try:
                 return row.work(bench)
             finally:
@@ -144,6 +147,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--documents", type=int, help="default: 50,000; 10,000 nested ones")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--rivals", nargs="*", help="default: all that are installed")
+    parser.add_argument("--tiny", action="store_true", help="only to see that everything runs")
     parser.add_argument("--rows", default="", help="only rows whose name has this text in it")
     parser.add_argument("--json", type=Path, help="write the results to this file")
     parser.add_argument("--plots", type=Path, help="draw into this folder; needs matplotlib")
@@ -159,7 +163,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"{told}; Python {report['machine']['python']}", flush=True)
     kinds = list(KINDS) if options.kind == "all" else [options.kind]
     for kind in kinds:
-        runner = Runner(kind, options.documents or KINDS[kind], options.rounds)
+        runner = Runner(kind, options.documents or KINDS[kind], options.rounds, options.tiny)
         few = [
             f"{each.name} {each.largest:,}"
             for each in contestants

@@ -53,6 +53,10 @@ class Bench:
     workload: Workload
     durability: str
     indexes: tuple[str, ...] = ()
+    seconds: float = 1.0
+    """How long rows run that are measured for a time."""
+    log_bytes: int = 32 << 20
+    """How full the log is that is recovered."""
     opened: list[Contestant] = field(default_factory=list)
 
     @property

@@ -21,8 +21,6 @@ from benchmarks.rows import Bench, Row
 
 WRITERS: Final = 8
 READERS: Final = 4
-MIXED_SECONDS: Final = 1.0
-LOG_BYTES: Final = 32 << 20
 _SPAWN: Final = multiprocessing.get_context("spawn")
 
 
@@ -79,7 +77,7 @@ def mixed_threads(bench: Bench) -> float:
     shared = bench.filled()
     fresh = bench.workload.more(100_000)
     ids = [each["_id"] for each in bench.workload.some(5000)]
-    until = perf_counter() + MIXED_SECONDS
+    until = perf_counter() + bench.seconds
     done = [0] * (READERS + 1)
 
     def read(number: int) -> None:
@@ -107,14 +105,16 @@ def mixed_threads(bench: Bench) -> float:
         for number in range(READERS)
     ]
     in_threads([*works, write])
-    return MIXED_SECONDS / sum(done)
+    return bench.seconds / sum(done)
 
 
-def _read_process(kind: type[Contestant], path: str, ids: list[int], report: Any) -> None:
+def _read_process(
+    kind: type[Contestant], path: str, ids: list[int], seconds: float, report: Any
+) -> None:
     contestant = kind(path, "normal")
     source = random.Random(os.getpid())
     report.put("ready")
-    until = perf_counter() + MIXED_SECONDS
+    until = perf_counter() + seconds
     done = 0
     while perf_counter() < until:
         contestant.get(source.choice(ids))
@@ -123,10 +123,12 @@ def _read_process(kind: type[Contestant], path: str, ids: list[int], report: Any
     report.put(done)
 
 
-def _write_process(kind: type[Contestant], path: str, fresh: list[Document], report: Any) -> None:
+def _write_process(
+    kind: type[Contestant], path: str, fresh: list[Document], seconds: float, report: Any
+) -> None:
     contestant = kind(path, "normal")
     report.put("ready")
-    until = perf_counter() + MIXED_SECONDS
+    until = perf_counter() + seconds
     done = 0
     for document in fresh:
         if perf_counter() >= until:
@@ -144,22 +146,26 @@ def mixed_processes(bench: Bench) -> float:
     ids = [each["_id"] for each in bench.workload.some(5000)]
     report = _SPAWN.Queue()
     works = [
-        _SPAWN.Process(target=_read_process, args=(bench.kind, bench.path, ids, report))
+        _SPAWN.Process(
+            target=_read_process, args=(bench.kind, bench.path, ids, bench.seconds, report)
+        )
         for _ in range(READERS)
     ]
     fresh = bench.workload.more(20_000)
     works.append(
-        _SPAWN.Process(target=_write_process, args=(bench.kind, bench.path, fresh, report))
+        _SPAWN.Process(
+            target=_write_process, args=(bench.kind, bench.path, fresh, bench.seconds, report)
+        )
     )
     for work in works:
         work.start()
     answers = [report.get(timeout=120) for _ in range(2 * len(works))]
     for work in works:
         work.join()
-    return MIXED_SECONDS / max(1, sum(int(each) for each in answers if each != "ready"))
+    return bench.seconds / max(1, sum(int(each) for each in answers if each != "ready"))
 
 
-def _fill_log(kind: type[Contestant], path: str, documents: list[Document]) -> None:
+def _fill_log(kind: type[Contestant], path: str, documents: list[Document], log_bytes: int) -> None:
     """Commit without a checkpoint, then die."""
     if kind.name == "cbdd":
         import cbdd
@@ -169,7 +175,7 @@ def _fill_log(kind: type[Contestant], path: str, documents: list[Document]) -> N
         )
         table = client["bench"]["documents"]
         number, written = 0, 0
-        while written < LOG_BYTES:
+        while written < log_bytes:
             batch = [{**documents[i % len(documents)], "_id": number + i} for i in range(500)]
             table.insert_many(batch)
             number += len(batch)
@@ -178,7 +184,7 @@ def _fill_log(kind: type[Contestant], path: str, documents: list[Document]) -> N
         contestant: Any = kind(path, "normal")
         contestant.connection.execute("PRAGMA wal_autocheckpoint=0")
         number = 0
-        while os.path.getsize(f"{path}-wal") < LOG_BYTES:
+        while os.path.getsize(f"{path}-wal") < log_bytes:
             contestant.insert_many(
                 [{**documents[i % len(documents)], "_id": number + i} for i in range(500)]
             )
@@ -189,7 +195,8 @@ def _fill_log(kind: type[Contestant], path: str, documents: list[Document]) -> N
 def recovery(bench: Bench) -> float:
     """Open a file whose process was killed with a log of 32 MiB; seconds, not per document."""
     dying = _SPAWN.Process(
-        target=_fill_log, args=(bench.kind, bench.path, bench.workload.documents[:2000])
+        target=_fill_log,
+        args=(bench.kind, bench.path, bench.workload.documents[:2000], bench.log_bytes),
     )
     dying.start()
     dying.join()
@@ -218,7 +225,7 @@ def pauses(quantile: float) -> Callable[[Bench], float]:
 
         def inserts() -> None:
             mine = handle(bench, contestant)
-            until = perf_counter() + MIXED_SECONDS
+            until = perf_counter() + bench.seconds
             for document in fresh:
                 started = perf_counter()
                 mine.insert_one(document)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 import bson
-from bson.errors import BSONError
-from bson.objectid import ObjectId
 from pymongo.cursor import CursorType
 from pymongo.errors import ConfigurationError
 
@@ -18,8 +16,9 @@ from cbdd.client.arguments import IndexKeys, check_collation, check_mapping, hin
 from cbdd.client.core import CollectionCore
 from cbdd.client.cursor import Cursor, RawBatchCursor
 from cbdd.client.session import ClientSession, is_unbound
+from cbdd.client.store import Store
 from cbdd.client.unsupported import refuse_arguments, unsupported
-from cbdd.index.key_string import encode_python
+from cbdd.index.key_string import encode_plain
 from cbdd.query.executor import Query, count, distinct
 from cbdd.query.explain import explain
 from cbdd.query.planner import is_planner_on
@@ -30,9 +29,6 @@ if TYPE_CHECKING:
     from cbdd.client.collection import Collection
 
 DocumentT = TypeVar("DocumentT", bound=Mapping[str, Any])
-
-_PLAIN_IDS: Final = frozenset((int, str, ObjectId))
-"""Types of `_id` that are looked up without compiling a query, which takes most of its time."""
 
 
 class CollectionReads(CollectionCore[DocumentT]):
@@ -127,10 +123,11 @@ class CollectionReads(CollectionCore[DocumentT]):
             value = filter
             if type(filter) is dict and len(filter) == 1:
                 value = filter.get("_id")
-            if type(value) in _PLAIN_IDS and self._is_plain_reader():
-                id_key = _id_key(value)
-                if id_key:
-                    return self._find_by_id(id_key)
+            id_key = encode_plain(value)
+            if id_key is not None:
+                client = self._database.client
+                if client._monitor is None and is_unbound() and is_planner_on():
+                    return self._find_by_id(client._store, id_key)
         if filter is not None and not isinstance(filter, Mapping):
             filter = {"_id": filter}
         cursor = self.find(filter, *args, **kwargs)
@@ -138,19 +135,14 @@ class CollectionReads(CollectionCore[DocumentT]):
             return document
         return None
 
-    def _is_plain_reader(self) -> bool:
-        """Whether a read needs neither a session nor to be told of."""
-        client = self._database.client
-        return client._monitor is None and is_unbound() and is_planner_on()
-
-    def _find_by_id(self, id_key: bytes) -> DocumentT | None:
-        store = self._store
+    def _find_by_id(self, store: Store, id_key: bytes) -> DocumentT | None:
+        """Take the short way: no cursor, and no query that would have to be compiled."""
         started = perf_counter()
         failed = True
         try:
             store.require_open()
             document = find_by_id(store.engine, store.catalog, self._catalog_key, id_key)
-            found = None if document is None else bson.decode(document, self.codec_options)
+            found = None if document is None else bson.decode(document, self._codec_options)
             failed = False
         finally:
             store.operations.note("query", self.full_name, started, failed)
@@ -292,14 +284,6 @@ class CollectionReads(CollectionCore[DocumentT]):
             "explain",
             self.full_name,
         )
-
-
-def _id_key(value: object) -> bytes:
-    """Return the key string of an `_id`; empty for what is no BSON, so that `find` refuses it."""
-    try:
-        return encode_python(value)
-    except (OverflowError, UnicodeError, BSONError):
-        return b""
 
 
 def _count_bound(option: str, value: object, least: int, code: int) -> int:

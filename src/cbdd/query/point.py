@@ -16,7 +16,7 @@ def find_by_id(engine: StorageEngine, catalog: Catalog, key: bytes, id_key: byte
     """Return the document as stored, or None.
 
     :param key: the collection's, of `catalog_key`.
-    :param id_key: key string of the value.
+    :param id_key: key string of the value, see `encode_plain`.
     """
     txn = engine.begin_read()
     try:

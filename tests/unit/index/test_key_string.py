@@ -20,6 +20,7 @@ from cbdd.index.key_string import (
     UNDEFINED_KEY,
     bracket_end,
     bracket_of_key,
+    encode_plain,
     encode_python,
     encode_value,
     invert,
@@ -205,3 +206,22 @@ def test_byte_table_in_the_docstring_names_the_classes() -> None:
     for name in dir(key_string):
         if name.startswith("CLASS_"):
             assert f"\n    {getattr(key_string, name):02X}" in table, name
+
+
+PLAIN: list[Any] = [
+    *(0, 1, -1, 127, 128, -128, 255, 256, 2**31, -(2**31) - 1, 2**62, 2**63 - 1, -(2**63)),
+    *("", "a", "\0", "\1", "a\0b\1c", "é", "\U0001f600", "x" * 300),
+    ObjectId("5f0000000000000000000001"),
+]
+
+
+@pytest.mark.parametrize("value", PLAIN)
+def test_plain_values_have_the_same_key_without_bson(value: Any) -> None:
+    assert encode_plain(value) == encode_python(value)
+
+
+@pytest.mark.parametrize(
+    "value", [None, True, 1.0, b"a", Int64(1), 2**63, -(2**63) - 1, "\ud800", [1], {"a": 1}]
+)
+def test_what_is_not_plain_or_no_bson_is_none(value: Any) -> None:
+    assert encode_plain(value) is None
