@@ -46,8 +46,20 @@ from cbdd.query.update_parser import parse_array_filters, parse_update
 from cbdd.query.update_tree import ID, ObjectNode, UpdateContext, create_path, new_value
 
 _TOO_LARGE: Final = 17419
+_MOST_REMEMBERED: Final = 256
+_MOST_REMEMBERED_BYTES: Final = 512
 
 UpdateSpec = Mapping[str, Any] | Sequence[Mapping[str, Any]] | bytes
+
+_ROOTS: Final[dict[bytes, ObjectNode]] = {}
+"""What updates were compiled to, by their bytes: a program repeats few."""
+
+
+def _remember(spec: bytes, root: ObjectNode) -> None:
+    if len(spec) <= _MOST_REMEMBERED_BYTES:
+        if len(_ROOTS) >= _MOST_REMEMBERED:
+            _ROOTS.clear()
+        _ROOTS[spec] = root
 
 
 class Update:
@@ -71,14 +83,18 @@ class Update:
         """
         if not isinstance(spec, (bytes, Mapping)):
             raise not_supported(FAILED_TO_PARSE, "an aggregation pipeline", "as an update")
+        known = _ROOTS.get(spec) if isinstance(spec, bytes) and not array_filters else None
         try:
-            filters = parse_array_filters(array_filters, codec_options)
-            root = parse_update(document_value(encode_document(spec, codec_options)), filters)
+            if known is None:
+                filters = parse_array_filters(array_filters, codec_options)
+                known = parse_update(document_value(encode_document(spec, codec_options)), filters)
+                if isinstance(spec, bytes) and not array_filters:
+                    _remember(spec, known)
         except InvalidBSON as error:
             raise refusal(OVERFLOW, f"update is nested too deeply: {error}") from error
         if now_milliseconds is None:
             now_milliseconds = int(time.time() * 1000)
-        return Update(root, b"", now_milliseconds)
+        return Update(known, b"", now_milliseconds)
 
     @staticmethod
     def compile_replacement(

@@ -126,8 +126,8 @@ class SharedState:
             )
         return data
 
-    def publish(self, published: Published) -> None:
-        """Say where the log ends. The caller holds the writer lock."""
+    def publish(self, published: Published) -> bytes:
+        """Say where the log ends; returns what was written. The caller holds the writer lock."""
         body = PUBLISHED.pack(
             published.generation,
             published.segment,
@@ -137,7 +137,9 @@ class SharedState:
             published.counter,
         )
         check = xxhash.xxh3_64_intdigest(body).to_bytes(8, "little")
-        write_all(self._io, self.fd, body + check, STATE_OFFSET)
+        data = body + check
+        write_all(self._io, self.fd, data, STATE_OFFSET)
+        return data
 
     def set_durable(self, lsn: int) -> None:
         """Say what a sync that has returned made durable. The caller holds the sync lock."""

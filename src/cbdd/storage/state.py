@@ -81,6 +81,7 @@ class DatabaseState:
         self.directory = path[:cut] if cut > 0 else "/"
         self.name = path[cut + 1 :]
         self.fd = fd
+        self.place = ""  # what `Io.place` said when the path named the open file
         self.meta = meta
         self.pager = pager
         self.segments = segments
@@ -195,6 +196,9 @@ class DatabaseState:
 
 def require_same_file(state: DatabaseState) -> None:
     """Raise when the path no longer names the open file: writes would go to a dead inode."""
+    place = state.io.place(state.fd)
+    if place and place == state.place:
+        return
     named = state.io.path_identity(state.path)
     opened = state.io.identity(state.fd)
     if named is None or named[0] != opened[0] or named[1] != opened[1]:
@@ -205,6 +209,7 @@ def require_same_file(state: DatabaseState) -> None:
             "put it back, or close the database and open the right file",
             {"path": state.path},
         )
+    state.place = place
 
 
 def poisoned(path: str) -> DurabilityError:

@@ -57,7 +57,7 @@ from cbdd.storage.frame import FLAG_DURABLE, TreeChanges, encode_commit
 from cbdd.storage.io import FULL_ERRNOS, disk_full, translated
 from cbdd.storage.options import DURABILITIES, FULL, NORMAL
 from cbdd.storage.pager import OnePass
-from cbdd.storage.shm import Published
+from cbdd.storage.shm import PUBLISHED_BYTES, STATE_BYTES, Published
 from cbdd.storage.space import log_reserve, make_room
 from cbdd.storage.state import DatabaseState, require_same_file
 from cbdd.storage.sync import poison, sync_to
@@ -475,7 +475,7 @@ class WriteTransaction(ReadTransaction):
             advance_tip(state, trees, state.log.position(), flags, ledger)
             state.counter += 1
             position = state.tip_position
-            shm.publish(
+            written = shm.publish(
                 Published(
                     state.meta.generation,
                     position.segment,
@@ -485,6 +485,9 @@ class WriteTransaction(ReadTransaction):
                     state.counter,
                 )
             )
+            # Nobody else has published meanwhile: what is there now has been taken in already.
+            if len(state.raw_state) == STATE_BYTES:
+                state.raw_state = written + state.raw_state[PUBLISHED_BYTES:]
             state.is_tainted = False
             state.advance_visible()
             return position.lsn

@@ -165,6 +165,10 @@ class FaultyIo(Io):
         self._check("path_identity")
         return self.inner.path_identity(path)
 
+    def place(self, fd: int) -> str:
+        """Where an open file is named."""
+        return self.inner.place(fd)
+
     def identity(self, fd: int) -> tuple[int, int, int, int]:
         """Identity of an open file."""
         self._check("identity")

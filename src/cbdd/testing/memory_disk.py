@@ -342,6 +342,9 @@ class MemoryIo(Io):
             return (self.disk.device, 0, 1, 0)
         return None
 
+    def place(self, fd: int) -> str:
+        return ""
+
     def identity(self, fd: int) -> tuple[int, int, int, int]:
         self._fault("identity")
         return self._identity(self.fds[fd])

@@ -229,6 +229,10 @@ class RecordingIo(Io):
         """Identity of a path."""
         return self.inner.path_identity(path)
 
+    def place(self, fd: int) -> str:
+        """Where an open file is named."""
+        return self.inner.place(fd)
+
     def identity(self, fd: int) -> tuple[int, int, int, int]:
         """Identity of an open file."""
         return self.inner.identity(fd)

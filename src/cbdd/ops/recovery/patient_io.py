@@ -56,6 +56,10 @@ class PatientIo(Io):
         """What a path names."""
         return self.inner.path_identity(path)
 
+    def place(self, fd: int) -> str:
+        """Where an open file is named."""
+        return self.inner.place(fd)
+
     def identity(self, fd: int) -> tuple[int, int, int, int]:
         """What a descriptor is of."""
         return self.inner.identity(fd)
