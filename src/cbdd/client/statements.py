@@ -14,10 +14,9 @@ import bson
 from bson.codec_options import CodecOptions
 from pymongo.errors import OperationFailure
 
-from cbdd.catalog import CollectionWriter, CollectionWriters, read_record
-from cbdd.catalog.stored_document import TimestampSource, stored_document, with_timestamps
+from cbdd.catalog import CollectionWriter, CollectionWriters, InsertRun, read_record
+from cbdd.catalog.stored_document import TimestampSource, with_timestamps
 from cbdd.client.store import Store
-from cbdd.document.validate import check_document_id
 from cbdd.expression.value import id_element
 from cbdd.query.executor import Execution, Query
 from cbdd.query.update import Update
@@ -57,6 +56,10 @@ class WriteTarget:
         """Run `work` in one transaction, see `Store.write`."""
         return self._store.write(self._session, operation, self._durability, work, self)
 
+    def insert(self, writers: CollectionWriters, run: InsertRun) -> None:
+        """Insert the documents of a run from its position on, see `InsertRun.run`."""
+        run.run(writers, self.database, self.name, self._bypass)
+
     def find(self, writers: CollectionWriters) -> CollectionWriter | None:
         """Return the writer of the collection, None when there is no such collection."""
         writer = writers.find(self.database, self.name)
@@ -82,9 +85,7 @@ class InsertStatement:
 
         :raises WriteError: its `_id` is not allowed, or a unique index holds one of its keys.
         """
-        check_document_id(self.document)
-        document = stored_document(self.document, writers.catalog.timestamps)
-        target.find_or_create(writers).insert(document)
+        target.insert(writers, InsertRun([self.document]))
 
 
 class UpdateCounts:

@@ -1,0 +1,36 @@
+"""Inserting many documents in a row: one call for all, and its place when one is refused."""
+
+from __future__ import annotations
+
+from cbdd.catalog.collection_writers import CollectionWriters
+from cbdd.catalog.stored_document import stored_document
+from cbdd.catalog.writer import CollectionWriter
+from cbdd.document.validate import check_document_id
+
+
+class InsertRun:
+    """Documents to insert one after the other, encoded and validated."""
+
+    def __init__(self, documents: list[bytes]) -> None:
+        self.documents = documents
+        self.position = 0
+        """The next one; where `run` has raised, the one that was refused."""
+
+    def run(self, writers: CollectionWriters, database: str, name: str, bypass: bool) -> None:
+        """Insert those from the position on; the collection is made by the first that is allowed.
+
+        :param bypass: whether they need not match the validator of the collection.
+        :raises OperationFailure: one is refused; those before it are in, and it is as if it had
+            not been tried.
+        """
+        writer: CollectionWriter | None = None
+        timestamps = writers.catalog.timestamps
+        documents = self.documents
+        while self.position < len(documents):
+            document = documents[self.position]
+            check_document_id(document)
+            if writer is None:
+                writer = writers.find_or_create(database, name)
+                writer.skips_validation = bypass
+            writer.insert(stored_document(document, timestamps))
+            self.position += 1
