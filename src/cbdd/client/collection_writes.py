@@ -42,7 +42,7 @@ from cbdd.client.arguments import (
 )
 from cbdd.client.bulk import BulkWrite
 from cbdd.client.core import CollectionCore
-from cbdd.client.session import TRANSIENT, ClientSession
+from cbdd.client.session import TRANSIENT, ClientSession, is_unbound
 from cbdd.client.settings import durability_of
 from cbdd.client.statements import (
     DeleteStatement,
@@ -96,6 +96,9 @@ def _delete_in_pieces(delete: Callable[[int], int]) -> int:
 
 class CollectionWrites(CollectionCore[DocumentT]):
     """Inserting, replacing, updating and deleting documents."""
+
+    _plain_target: WriteTarget | None = None
+    """That of statements without a session, which nearly all are."""
 
     def insert_one(
         self,
@@ -416,9 +419,17 @@ class CollectionWrites(CollectionCore[DocumentT]):
     # -- inside ----------------------------------------------------------------------------
 
     def _is_acknowledged(self, session: ClientSession | None) -> bool:
+        if session is None and is_unbound():
+            return self._write_concern.acknowledged
         return self._write_concern_for(self._session(session)).acknowledged
 
     def _target(self, session: ClientSession | None, bypass: bool | None = None) -> WriteTarget:
+        if session is None and not bypass and is_unbound():
+            if self._plain_target is None:
+                durability = durability_of(self._write_concern)
+                names = self._database.name, self._name
+                self._plain_target = WriteTarget(self._store, None, durability, *names)
+            return self._plain_target
         session = self._session(session)
         write_concern = self._write_concern_for(session)
         if session is not None and not write_concern.acknowledged:

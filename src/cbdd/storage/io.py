@@ -20,6 +20,7 @@ import struct
 import sys
 import time
 from collections.abc import Callable
+from typing import Final
 
 from mypy_extensions import mypyc_attr
 
@@ -31,6 +32,10 @@ FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 UNSUPPORTED_ERRNOS = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 READ_ONLY_ERRNOS = (errno.EROFS, errno.EACCES, errno.EPERM)
 UNKNOWN_MACHINE = bytes(16)
+
+_SET_LOCK: Final[int] = getattr(fcntl, "F_OFD_SETLK", 0)
+_LOCK_REQUESTS: Final[dict[tuple[int, int], bytes]] = {}
+"""Requests by kind and byte, of which there are few hundred: packing one costs as much as asking."""
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -173,15 +178,18 @@ class Io:
         self._set_lock(fd, fcntl.F_UNLCK, offset)
 
     def _set_lock(self, fd: int, kind: int, offset: int) -> bool:
-        if not hasattr(fcntl, "F_OFD_SETLK"):
+        if not _SET_LOCK:
             raise UsageError(
                 "PLATFORM",
                 "this platform has no open-file-description locks",
                 "run on Linux 3.15 or later",
             )
-        request = struct.pack("hhqqi4x", kind, os.SEEK_SET, offset, 1, 0)
+        request = _LOCK_REQUESTS.get((kind, offset))
+        if request is None:
+            request = struct.pack("hhqqi4x", kind, os.SEEK_SET, offset, 1, 0)
+            _LOCK_REQUESTS[(kind, offset)] = request
         try:
-            fcntl.fcntl(fd, fcntl.F_OFD_SETLK, request)
+            fcntl.fcntl(fd, _SET_LOCK, request)
         except OSError as error:
             if error.errno in (errno.EAGAIN, errno.EACCES):
                 return False
