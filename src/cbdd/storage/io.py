@@ -35,7 +35,7 @@ UNKNOWN_MACHINE = bytes(16)
 
 _SET_LOCK: Final[int] = getattr(fcntl, "F_OFD_SETLK", 0)
 _LOCK_REQUESTS: Final[dict[tuple[int, int], bytes]] = {}
-"""Requests by kind and byte, of which there are few hundred: packing one costs as much as asking."""
+"""Requests by kind and byte, a few hundred: packing one costs as much as asking."""
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
