@@ -31,6 +31,7 @@ from benchmarks.documents import Workload
 from benchmarks.rivals import available
 from benchmarks.rivals.base import Contestant
 from benchmarks.rows import SEQUENTIAL, Bench, Row
+from benchmarks.tables import to_markdown
 from benchmarks.together import ONLY, TOGETHER
 from cbdd.build_info import build_kind
 
@@ -150,6 +151,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--tiny", action="store_true", help="only to see that everything runs")
     parser.add_argument("--rows", default="", help="only rows whose name has this text in it")
     parser.add_argument("--json", type=Path, help="write the results to this file")
+    parser.add_argument("--markdown", type=Path, help="write the tables as Markdown to this file")
     parser.add_argument("--plots", type=Path, help="draw into this folder; needs matplotlib")
     return parser.parse_args(arguments)
 
@@ -189,6 +191,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"behind on: {', '.join(behind) or 'nothing'}")
     if options.json:
         options.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    if options.markdown:
+        options.markdown.write_text(to_markdown(report), encoding="utf-8")
     if options.plots:
         from benchmarks.plots import draw
 

@@ -19,7 +19,10 @@ from benchmarks.rivals import CONTESTANTS
 def test_every_row_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "bench.json"
     asked = ["--kind", "small", "--documents", "40", "--rounds", "1", "--rivals", "sqlite3"]
-    assert main([*asked, "--tiny", "--json", str(path)]) == 0
+    markdown = tmp_path / "bench.md"
+    asked += ["--tiny", "--json", str(path), "--markdown", str(markdown)]
+    assert main(asked) == 0
+    assert "| get by `_id` | " in markdown.read_text()
     report = json.loads(path.read_text())
     rows = report["kinds"]["small"]["rows"]
     assert [each["row"] for each in rows] == [row.name for row in ROWS]
