@@ -26,6 +26,7 @@ from cbdd.storage.page import (
 from cbdd.storage.pager import Pager
 
 GATHER_BYTES: Final = 1 << 20
+NODES_IN_A_ROW: Final = 8  # half a millisecond
 
 
 class WrittenNode:
@@ -151,6 +152,8 @@ class PageWriter:
         record.ref = reference(page, checksum)
         self._by_node[id(node)] = record
         self.written.append(record)
+        if len(self.written) % NODES_IN_A_ROW == 0:
+            self._io.let_others_run()
         return record.ref
 
     def _write_values(
