@@ -78,12 +78,14 @@ class Cbdd(MongoLike):
 
 
 class Mongomock(MongoLike):
-    """Everything in memory, no file: nothing survives the process."""
+    """Everything in memory, no file: nothing survives the process. It looks for duplicates of a
+    unique index by reading all documents.
+    """
 
     name = "mongomock"
     package = "mongomock"
     durabilities = ("normal", "off")
-    largest = 20_000
+    largest = 2_000
     is_file = False
     has_processes = False
 
