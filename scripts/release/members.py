@@ -29,7 +29,9 @@ SDIST: Final = (
     r"(README|CHANGELOG|CONTRIBUTING)\.md",
     rf"src/cbdd(_pytest)?/({_MODULE}|py\.typed)",
     r"docs/[a-z-]+(\.md|\.schema\.json)",
+    r"docs/plots/[a-z]+\.png",
     rf"(tests|scripts|examples|benchmarks)/({_MODULE})",
+    r"benchmarks/(requirements\.txt|instructions\.json)",
     r"examples/([a-z][a-z0-9_-]*/)+[A-Za-z0-9_.-]+\.(md|toml|txt|yml|json|jsonl|html)",
     r"tests/compat/(golden\.jsonl|files/[a-z0-9.-]+)\.gz",
     r"tests/format/\d[^/]*/(expected\.json|[a-z-]+\.zip)",
@@ -38,7 +40,7 @@ SDIST: Final = (
     r"\.github/ISSUE_TEMPLATE/[a-z]+\.yml",
     r"\.ci/run",
 )
-BINARY: Final = re.compile(r".*\.(so|gz|zip)|tests/fuzz/corpus/.*")
+BINARY: Final = re.compile(r".*\.(so|gz|zip|png)|tests/fuzz/corpus/.*")
 """Members that are no text."""
 
 
