@@ -46,7 +46,7 @@ def count(name: str, times: int) -> int:
         done = subprocess.run(
             [
                 *("valgrind", "--tool=callgrind", f"--callgrind-out-file={scratch}/out"),
-                *(sys.executable, "-I", str(_PROGRAM), name, str(times)),
+                *(sys.executable, "-P", "-s", str(_PROGRAM), name, str(times)),
             ],
             capture_output=True,
             text=True,
