@@ -30,6 +30,7 @@ class Tenant:
         self.disk.capacity = capacity
         self.source = random.Random(seed)
         self.options = {"reserve_bytes": 192 << 10, "checkpoint_log_bytes": 1 << 16, **options}
+        self.options.setdefault("durability", "off" if seed % 2 else "full")  # in place, in copies
         self.model: dict[bytes, bytes] = {}
         self.engine = self.open(1)
 

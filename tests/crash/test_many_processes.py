@@ -58,6 +58,7 @@ class World:
         self.disk = MemoryDisk()
         self.model: dict[bytes, bytes] = {}
         self.uncertain: dict[bytes, bytes] | None = None
+        self.durabilities = ["full"] if seed % 2 else ["off", "off", "full"]
         self.processes: list[Process] = []
         self.next_pid = 1
         self.conflicts = 0
@@ -137,7 +138,7 @@ class World:
                 assert txn.get(TREE, key) == self.model.get(key), f"seed {self.seed}: stale read"
                 txn.put(TREE, key, value)
             self.uncertain = {**self.model, **changes}
-            txn.commit()
+            txn.commit(self.source.choice(self.durabilities))
         self._committed()
 
     def _committed(self) -> None:

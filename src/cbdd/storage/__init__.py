@@ -8,7 +8,8 @@ from cbdd.storage.cursor import Cursor
 from cbdd.storage.engine import StorageEngine
 from cbdd.storage.io import Clock, Io, Randomness
 from cbdd.storage.options import StorageOptions
-from cbdd.storage.transaction import ReadTransaction, WriteTransaction
+from cbdd.storage.read_transaction import ReadTransaction
+from cbdd.storage.transaction import WriteTransaction
 
 __all__ = [
     "Clock",

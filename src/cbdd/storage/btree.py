@@ -8,8 +8,9 @@ makes the next one, copying each node on the path of a change once:
                   A    C            D           root' --- B' --- D'   (copied)
 
 so a snapshot is a set of roots, readers take no lock, and what only an old version reached goes
-with its last reader. Branches carry the number of entries below each child, which makes rank and
-select O(log n).
+with its last reader. Where the caller knows that nobody reads a version, those of its nodes that
+are not on disk yet can be changed in place instead. Branches carry the number of entries below each
+child, which makes rank and select O(log n).
 
 Splits keep the left node full when keys arrive in order at the right edge of the tree, and halve
 by bytes otherwise. A node under a quarter full is merged with a neighbour when both fit in half
@@ -26,6 +27,7 @@ Source: Comer, "The Ubiquitous B-Tree" (1979); Rodeh, "B-trees, Shadowing, and C
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from typing import Final
 
 from cbdd.storage.node import (
     BRANCH_SLOT_BYTES,
@@ -38,6 +40,8 @@ from cbdd.storage.node import (
     measured,
 )
 from cbdd.storage.page import Run, reference_page, run_page_count
+
+NOT_IN_PLACE: Final = 1 << 62  # no owner is that high
 
 
 class Tree:
@@ -67,6 +71,12 @@ def value_of(value: object, source: NodeSource) -> bytes:
 
 def tree_get(tree: Tree, key: bytes, source: NodeSource) -> bytes | None:
     """The value of a key, or None."""
+    slot = tree_slot(tree, key, source)
+    return None if slot is None else value_of(slot, source)
+
+
+def tree_slot(tree: Tree, key: bytes, source: NodeSource) -> object | None:
+    """The value of a key as its leaf has it, `bytes` or `Run`, or None."""
     if tree.root is None:
         return None
     node = resolve(tree.root, source)
@@ -74,7 +84,7 @@ def tree_get(tree: Tree, key: bytes, source: NodeSource) -> bytes | None:
         node = resolve(node.children[bisect_right(node.keys, key)], source)
     i = bisect_left(node.keys, key)
     if i < len(node.keys) and node.keys[i] == key:
-        return value_of(node.values[i], source)
+        return node.values[i]
     return None
 
 
@@ -130,7 +140,19 @@ class PageLedger:
 class TreeWriter:
     """The next version of one tree, private to one transaction until it is taken with `tree`."""
 
-    def __init__(self, tree: Tree, owner: int, source: NodeSource, ledger: PageLedger) -> None:
+    def __init__(
+        self,
+        tree: Tree,
+        owner: int,
+        source: NodeSource,
+        ledger: PageLedger,
+        in_place_from: int = NOT_IN_PLACE,
+    ) -> None:
+        """
+        :param in_place_from: nodes that are not on disk and whose owner is not below this are
+            changed in place: the caller sees to it that nobody reads them.
+        """
+        self._in_place_from = in_place_from
         self._root = tree.root
         self._count = tree.count
         self._large = tree.large
@@ -180,7 +202,7 @@ class TreeWriter:
 
     def delete(self, key: bytes) -> bool:
         """Remove a key; returns whether it was there."""
-        if self._root is None or self.get_slot(key) is None:
+        if tree_slot(self.tree(), key, self._source) is None:
             return False
         self._tail = []
         root = self._own(resolve(self._root, self._source))
@@ -196,18 +218,6 @@ class TreeWriter:
             self._root = None
         return True
 
-    def get_slot(self, key: bytes) -> object | None:
-        """The stored slot of a key, `bytes` or `Run`, without fetching a run."""
-        if self._root is None:
-            return None
-        node = resolve(self._root, self._source)
-        while node.level > 0:
-            node = resolve(node.children[bisect_right(node.keys, key)], self._source)
-        i = bisect_left(node.keys, key)
-        if i < len(node.keys) and node.keys[i] == key:
-            return node.values[i]
-        return None
-
     # -- copying ---------------------------------------------------------------------------
 
     def _new_node(self, level: int) -> Node:
@@ -215,7 +225,7 @@ class TreeWriter:
         return Node(level, self._owner)
 
     def _own(self, node: Node) -> Node:
-        if node.owner == self._owner:
+        if node.owner == self._owner or (node.owner >= self._in_place_from and node.ref is None):
             return node
         self._forget(node)
         self._ledger.new_nodes += 1

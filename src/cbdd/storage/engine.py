@@ -54,13 +54,14 @@ from cbdd.storage.meta import (
 from cbdd.storage.options import StorageOptions
 from cbdd.storage.pager import Pager
 from cbdd.storage.read_only import attach_read_only, follow_read_only
+from cbdd.storage.read_transaction import ReadTransaction
 from cbdd.storage.recovery import recover, require_length
 from cbdd.storage.report import NETWORK_FILE_SYSTEM, RecoveryReport
 from cbdd.storage.shm import SHM_BYTES, SLOT_COUNT, Published, SharedState
 from cbdd.storage.space import give_back
 from cbdd.storage.state import DatabaseState
 from cbdd.storage.statistics import statistics_of
-from cbdd.storage.transaction import ReadTransaction, WriteTransaction, begin_write
+from cbdd.storage.transaction import WriteTransaction, begin_write
 from cbdd.storage.version import VERSION
 from cbdd.storage.wal import SegmentSet, list_segments
 

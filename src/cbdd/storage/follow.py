@@ -40,6 +40,15 @@ def note_rotation(state: DatabaseState) -> None:
     state.writing_below = state.next_owner()
 
 
+def apply_changes(writer: TreeWriter, change: TreeChanges) -> None:
+    """Set and delete the keys of a change."""
+    for key, value in change.entries.items():
+        if value is None:
+            writer.delete(key)
+        else:
+            writer.put(key, value)
+
+
 def replay(
     state: DatabaseState, trees: dict[int, Tree], changes: list[TreeChanges], ledger: PageLedger
 ) -> dict[int, Tree]:
@@ -63,11 +72,7 @@ def replay(
                 {"tree": number},
             )
         writer = TreeWriter(tree, owner, state.pager, ledger)
-        for key, value in change.entries.items():
-            if value is None:
-                writer.delete(key)
-            else:
-                writer.put(key, value)
+        apply_changes(writer, change)
         result[number] = writer.tree()
     return result
 

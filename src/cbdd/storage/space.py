@@ -32,7 +32,6 @@ import errno
 from typing import Final
 
 from cbdd.errors import CorruptDataError
-from cbdd.storage.btree import PageLedger
 from cbdd.storage.frame import FRAMES_OFFSET
 from cbdd.storage.free_pages import read_freelist
 from cbdd.storage.freelist import ENTRY
@@ -54,12 +53,15 @@ def reserve_pages(state: DatabaseState) -> int:
     return state.options.reserve_bytes // state.pager.page_size
 
 
-def make_room(state: DatabaseState, ledger: PageLedger, keeps_reserve: bool, own: int) -> bool:
+def make_room(
+    state: DatabaseState, nodes: int, runs: int, freed: int, keeps_reserve: bool, own: int
+) -> bool:
     """Whether the file has, or could be given, room for a commit's share of a checkpoint.
 
     The caller holds the writer lock and is up to date.
 
-    :param ledger: what the commit adds.
+    :param nodes: pages that the commit adds for nodes, ``runs`` those for runs.
+    :param freed: runs of pages that it frees.
     :param keeps_reserve: it must not use the reserve.
     :param own: generation of its snapshot, which ends with it.
     """
@@ -69,9 +71,9 @@ def make_room(state: DatabaseState, ledger: PageLedger, keeps_reserve: bool, own
     rotation = min(reserve_pages(state) // 2, ROTATIONS_BYTES // state.pager.page_size)
     needed = _needed_tail(
         state,
-        ledger.new_nodes + (reserve_pages(state) - rotation if keeps_reserve else 0),
-        ledger.new_run_pages,
-        len(ledger.pages),
+        nodes + (reserve_pages(state) - rotation if keeps_reserve else 0),
+        runs,
+        freed,
     )
     short = needed + rotation - state.room_pages
     refusal = _grow(state, short) if short > 0 else 0

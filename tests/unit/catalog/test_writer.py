@@ -72,7 +72,7 @@ def test_update_changes_only_the_entries_that_differ(shop: Shop) -> None:
         writer = writers.find_or_create("shop", "orders")
         assert writer.update(1, old, new)
         entry = writer.entry
-        changed = writers.txn._changes
+        changed = writers.txn._set.changes
         assert set(changed) == {entry.record_tree, entry.indexes[1].tree_id}
         assert len(changed[entry.indexes[1].tree_id].entries) == 2
         assert not writer.update(1, new, new)

@@ -94,7 +94,7 @@ def change(engine: StorageEngine, rng: random.Random) -> None:
                 txn.delete(TREE, key)
             else:
                 txn.put(TREE, key, bytes(9000 if rng.random() < 0.1 else rng.randrange(200)))
-        txn.commit()
+        txn.commit(rng.choice(["full", "off"]))
 
 
 @pytest.mark.parametrize("is_other", [False, True], ids=["same process", "another process"])

@@ -1,0 +1,259 @@
+"""Making a transaction's changes the newest version: room, trees, log, the other processes.
+
+The caller holds the writer lock and has caught up. Then either
+
+    copied     the changes are applied to copies of the nodes they touch; room for those is made;
+               the frame is appended
+    in place   room is made for more than the changes can need; nodes that no checkpoint has
+               written are changed as they are, others are copied; the frame is appended
+
+and the new version is published in this process and to all others. In place costs no copies, and
+is done for few changes when the newest version is seen by nobody: no snapshot is pinned in this
+process (but the transaction's own), no commit waits for its sync, and no checkpoint writes the
+nodes in question. ``apply_lock`` is held from the look at the pins until the commit is published,
+so nobody can begin to read in between.
+
+Invariants: whatever happens before the frame is appended leaves nothing of the commit. From the
+first change in place, or the append, until it is published the handle is tainted: should anything
+be raised in between, the next use takes everything anew from disk, where the published end of the
+log decides.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from cbdd.errors import CbddError
+from cbdd.storage.btree import PageLedger, Tree, TreeWriter
+from cbdd.storage.change_set import ChangeSet
+from cbdd.storage.checkpoint import begin_log
+from cbdd.storage.follow import advance_tip, apply_changes, new_ledger, replay
+from cbdd.storage.frame import FLAG_DURABLE, encode_commit
+from cbdd.storage.io import FULL_ERRNOS, disk_full, translated
+from cbdd.storage.node import Node
+from cbdd.storage.shm import PUBLISHED_BYTES, STATE_BYTES, Published
+from cbdd.storage.space import log_reserve, make_room
+from cbdd.storage.state import DatabaseState
+
+UNKNOWN_LEVEL: Final = 6
+"""Of a root that is not in memory: more than the trees of any file have."""
+
+
+class Commit:
+    """A commit on its way."""
+
+    def __init__(
+        self, state: DatabaseState, changes: ChangeSet, operation: str, flags: int, key: int
+    ) -> None:
+        """
+        :param key: of the transaction's own snapshot.
+        """
+        self.state = state
+        self.changes = changes
+        self.flags = flags
+        self.key = key
+        self.payload = encode_commit(operation, changes.changes)
+        self.own_generation = state.pins.get(key, 0)
+
+    def run(self) -> int:
+        """Append and publish; returns the LSN.
+
+        :raises DiskFullError: nothing was changed.
+        """
+        state = self.state
+        changes = self.changes
+        if not changes.is_current():
+            ledger = new_ledger(state)
+            trees = replay(state, state.tip.trees, list(changes.changes.values()), ledger)
+            with state.apply_lock:
+                return self._publish_copied(trees, ledger)
+        with state.apply_lock:
+            if self._is_unseen() and changes.has_waiting() and self._has_ample_room():
+                return self._publish_in_place()
+            changes.copy_waiting()
+            trees, ledger = changes.versions(state.tip.trees)
+            return self._publish_copied(trees, ledger)
+
+    def _is_unseen(self) -> bool:
+        """Whether nobody but the transaction itself can see the newest version, now or later."""
+        state = self.state
+        pinned = len(state.pins)
+        return (
+            not self.flags & FLAG_DURABLE
+            and state.visible is state.tip
+            and not state.pending
+            and (pinned == 0 or (pinned == 1 and self.key in state.pins))
+        )
+
+    def _publish_copied(self, trees: dict[int, Tree], ledger: PageLedger) -> int:
+        state = self.state
+        state.log.move_to(state.tip_position)
+        self._make_room(ledger)
+        state.is_tainted = True
+        try:
+            self._append()
+        except OSError as error:
+            state.is_tainted = False
+            raise translated(error, "append to the log", state.path) from error
+        return self._publish(trees, ledger)
+
+    def _publish_in_place(self) -> int:
+        state = self.state
+        state.is_tainted = True
+        trees, ledger = _apply_in_place(state, self.changes)
+        try:
+            self._append()
+        except OSError as error:
+            raise translated(error, "append to the log", state.path) from error
+        return self._publish(trees, ledger)
+
+    def _append(self) -> None:
+        state = self.state
+        try:
+            state.log.append(self.payload, self.flags, state.durable_lsn, state.clock.now_us())
+        except CbddError:
+            state.is_poisoned = True
+            raise
+
+    def _publish(self, trees: dict[int, Tree], ledger: PageLedger) -> int:
+        state = self.state
+        shm = state.shm
+        assert shm is not None
+        advance_tip(state, trees, state.log.position(), self.flags, ledger)
+        state.counter += 1
+        position = state.tip_position
+        written = shm.publish(
+            Published(
+                state.meta.generation,
+                position.segment,
+                position.offset,
+                position.lsn,
+                position.chain,
+                state.counter,
+            )
+        )
+        # Nobody else has published meanwhile: what is there now has been taken in already.
+        if len(state.raw_state) == STATE_BYTES:
+            state.raw_state = written + state.raw_state[PUBLISHED_BYTES:]
+        state.is_tainted = False
+        state.advance_visible()
+        return position.lsn
+
+    # -- room ------------------------------------------------------------------------------
+
+    def _has_ample_room(self) -> bool:
+        """Whether there is room for more than the changes can need, so that it may be unknown."""
+        state = self.state
+        if state.segments.is_tight:
+            return False
+        limits = state.pager.limits
+        pages = 0
+        for tree_id in self.changes.changes:
+            change = self.changes.changes[tree_id]
+            for key, value in change.entries.items():
+                if len(key) > limits.max_key:
+                    return False
+                if value is not None and len(value) > limits.max_value:
+                    return False
+            pages += len(change.entries) * _most_pages(state.tip.trees.get(tree_id))
+        state.log.move_to(state.tip_position)
+        copied = self.changes.ledger()
+        try:
+            if not make_room(
+                state,
+                pages + copied.new_nodes,
+                copied.new_run_pages,
+                pages + len(copied.pages),
+                True,
+                self.own_generation,
+            ):
+                return False
+            state.log.reserve(len(self.payload), log_reserve(state, True))
+        except OSError as error:
+            if error.errno not in FULL_ERRNOS:
+                raise translated(error, "append to the log", state.path) from error
+            return False
+        return True
+
+    def _make_room(self, ledger: PageLedger) -> None:
+        """Have room for the commit in the log and for its pages in the file.
+
+        :raises DiskFullError: there is none; nothing was changed.
+        """
+        state = self.state
+        own = self.own_generation
+        freed = len(ledger.pages)
+        try:
+            keeps_reserve = True
+            if not make_room(state, ledger.new_nodes, ledger.new_run_pages, freed, True, own):
+                keeps_reserve = False
+                if not self._is_relief() or not make_room(
+                    state, ledger.new_nodes, ledger.new_run_pages, freed, False, own
+                ):
+                    raise disk_full("keep room for a checkpoint of the commit", state.path)
+            try:
+                state.log.reserve(len(self.payload), log_reserve(state, keeps_reserve))
+            except OSError as error:
+                if error.errno not in FULL_ERRNOS or not self._is_relief():
+                    raise
+                state.log.reserve(len(self.payload), log_reserve(state, False))
+        except OSError as error:
+            raise translated(error, "append to the log", state.path) from error
+
+    def _is_relief(self) -> bool:
+        """Whether the transaction removes at least as many entries as it sets."""
+        added = 0
+        removed = 0
+        for change in self.changes.changes.values():
+            if change.is_dropped:
+                removed += 1
+            for value in change.entries.values():
+                if value is None:
+                    removed += 1
+                else:
+                    added += 1
+        return removed > 0 and added <= removed
+
+
+def publish(state: DatabaseState, changes: ChangeSet, operation: str, flags: int, key: int) -> int:
+    """Append the changes of a transaction and publish them; returns the LSN.
+
+    The writer lock is held and the tip is current.
+
+    :param key: of the transaction's own snapshot.
+    :raises DiskFullError: nothing was changed.
+    """
+    state.require_unpoisoned()
+    if state.tip_position.segment == 0:
+        begin_log(state)
+    return Commit(state, changes, operation, flags, key).run()
+
+
+def _most_pages(tree: Tree | None) -> int:
+    """More pages than one change of a tree can need: copies on its path, splits or merges there."""
+    if tree is None or tree.root is None:
+        return UNKNOWN_LEVEL
+    level = tree.root.level if isinstance(tree.root, Node) else UNKNOWN_LEVEL
+    return 3 * level + 4
+
+
+def _apply_in_place(state: DatabaseState, changes: ChangeSet) -> tuple[dict[int, Tree], PageLedger]:
+    """Change the newest version itself; the caller knows that nobody sees it."""
+    trees = state.tip.trees
+    if state.is_checkpoint_active:  # it goes by the same mapping
+        trees = dict(trees)
+    ledger = changes.ledger()
+    owner = state.next_owner()
+    in_place_from = max(1, state.writing_below)
+    for tree_id in changes.changes:
+        change = changes.changes[tree_id]
+        copy = changes.copies.get(tree_id)
+        if change.is_dropped:
+            ledger.dropped.append(trees.pop(tree_id))
+        elif copy is not None:
+            trees[tree_id] = copy.tree()
+        else:
+            writer = TreeWriter(trees[tree_id], owner, state.pager, ledger, in_place_from)
+            apply_changes(writer, change)
+            trees[tree_id] = writer.tree()
+    return trees, ledger

@@ -1,0 +1,215 @@
+"""Publishing: in place where nobody can see it, in copies otherwise, and never half."""
+
+from __future__ import annotations
+
+import errno
+import random
+
+import pytest
+
+from cbdd.errors import CorruptDataError, DiskFaultError
+from cbdd.storage import ReadTransaction, StorageEngine
+from cbdd.storage.node import Node
+from cbdd.testing import Fault
+from tests.unit.storage.conftest import Bench, content, fill
+
+pytestmark = pytest.mark.transaction_protocol
+
+TREE = 10
+
+
+def opened(bench: Bench, **options: object) -> StorageEngine:
+    return bench.open(durability="off", **options)
+
+
+def root_of(engine: StorageEngine) -> Node:
+    root = engine._state.tip.trees[TREE].root
+    assert isinstance(root, Node)
+    return root
+
+
+def test_unseen_nodes_are_changed_in_place(bench: Bench) -> None:
+    engine = opened(bench)
+    fill(engine, TREE, {b"a": b"1", b"b": b"1"})
+    root = root_of(engine)
+    fill(engine, TREE, {b"a": b"2"})
+    with engine.begin_write("test") as txn:
+        assert txn.delete(TREE, b"b")
+        txn.commit()
+    assert root_of(engine) is root
+    assert content(engine, TREE) == {b"a": b"2"}
+    assert engine._state.dirty_nodes == 1
+
+
+def test_what_a_reader_sees_is_copied(bench: Bench) -> None:
+    engine = opened(bench)
+    fill(engine, TREE, {b"a": b"1"})
+    root = root_of(engine)
+    with engine.begin_read() as before:
+        fill(engine, TREE, {b"a": b"2"})
+        assert root_of(engine) is not root
+        assert before.get(TREE, b"a") == b"1"
+    copied = root_of(engine)
+    fill(engine, TREE, {b"a": b"3"})
+    assert root_of(engine) is copied
+
+
+def test_what_an_open_transaction_sees_is_copied(bench: Bench) -> None:
+    engine = opened(bench)
+    fill(engine, TREE, {b"a": b"1", b"b": b"1"})
+    open_one = engine.begin_transaction("open")
+    open_one.put(TREE, b"b", b"mine")
+    root = root_of(engine)
+    fill(engine, TREE, {b"a": b"2"})
+    assert root_of(engine) is not root
+    assert open_one.get(TREE, b"a") == b"1"
+    open_one.commit()
+    assert content(engine, TREE) == {b"a": b"2", b"b": b"mine"}
+
+
+def test_a_commit_that_must_be_durable_is_copied(bench: Bench) -> None:
+    """Until its sync has returned, whoever begins to read sees the version before it."""
+    engine = opened(bench)
+    fill(engine, TREE, {b"a": b"1"})
+    root = root_of(engine)
+    with engine.begin_write("test") as txn:
+        txn.put(TREE, b"a", b"2")
+        txn.commit("full")
+    assert root_of(engine) is not root
+
+
+def test_what_a_checkpoint_writes_is_copied(bench: Bench) -> None:
+    engine = opened(bench)
+    state = engine._state
+    fill(engine, TREE, {b"a": b"1"})
+    root = root_of(engine)
+    state.writing_below = state.next_owner()
+    fill(engine, TREE, {b"a": b"2"})
+    assert root_of(engine) is not root
+    assert root.values == [b"1"]
+
+
+@pytest.mark.parametrize("is_pinned", [False, True])
+def test_a_failed_append_leaves_nothing(bench: Bench, is_pinned: bool) -> None:
+    engine = opened(bench)
+    other = opened(bench, pid=2)
+    fill(engine, TREE, {b"%03d" % i: b"x" * 100 for i in range(300)})
+    before = content(engine, TREE)
+    reader = engine.begin_read() if is_pinned else None
+    bench.disk.fault = Fault(1, errno.EIO, False, ("pwrite",))
+    with pytest.raises(DiskFaultError):
+        fill(engine, TREE, {b"000": b"changed", b"zzz": b"new"})
+    for each in (engine, other):
+        assert content(each, TREE) == before
+    if reader is not None:
+        assert reader.get(TREE, b"000") == b"x" * 100
+        reader.close()
+    fill(engine, TREE, {b"zzz": b"new"})
+    bench.crash()
+    assert content(opened(bench), TREE) == {**before, b"zzz": b"new"}
+
+
+def test_damage_met_on_the_way_leaves_nothing(bench: Bench) -> None:
+    engine = opened(bench)
+    with engine.begin_write("fill") as txn:
+        for tree in (TREE, TREE + 1):
+            txn.create_tree(tree)
+            txn.put(tree, b"a", b"1")
+        txn.commit()
+    engine.close()
+    bench.opened.clear()
+    engine = opened(bench)
+    state = engine._state
+    root = state.tip.trees[TREE + 1].root
+    assert isinstance(root, bytes)
+    page = int.from_bytes(root[:8], "little")
+    io, fd = state.io, state.fd
+    offset = page * state.pager.page_size + 200
+    io.pwrite(fd, bytes([io.pread(fd, 1, offset)[0] ^ 1]), offset)
+    with pytest.raises(CorruptDataError), engine.begin_write("test") as txn:
+        txn.put(TREE, b"a", b"2")
+        txn.put(TREE + 1, b"a", b"2")
+        txn.commit()
+    assert content(engine, TREE) == {b"a": b"1"}
+    fill(engine, TREE, {b"a": b"3"})
+    assert content(engine, TREE) == {b"a": b"3"}
+
+
+def test_changes_are_applied_at_once_where_they_cannot_wait(bench: Bench) -> None:
+    """A cursor in the middle of a transaction, trees made and dropped, many changes."""
+    engine = opened(bench)
+    fill(engine, TREE, {b"a": b"1"})
+    fill(engine, TREE + 1, {b"x": b"1"})
+    with engine.begin_write("test") as txn:
+        txn.put(TREE, b"b", b"2")
+        assert txn.count(TREE) == 2
+        txn.put(TREE, b"c", b"3")
+        cursor = txn.cursor(TREE)
+        assert cursor.last() and cursor.key == b"c"
+        txn.drop_tree(TREE + 1)
+        txn.create_tree(TREE + 2)
+        for i in range(200):
+            txn.put(TREE + 2, b"%03d" % i, b"y")
+        assert txn.delete(TREE + 2, b"000") and not txn.delete(TREE + 2, b"000")
+        assert txn.tree_ids() == [1, 2, TREE, TREE + 2]
+        txn.commit()
+    assert content(engine, TREE) == {b"a": b"1", b"b": b"2", b"c": b"3"}
+    assert len(content(engine, TREE + 2)) == 199
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_readers_keep_what_they_saw_whatever_is_written(bench: Bench, seed: int) -> None:
+    """Random commits of all kinds beside readers that come and go, in two processes."""
+    rng = random.Random(seed)
+    engines = [opened(bench), opened(bench, pid=2)]
+    model: dict[bytes, bytes] = {}
+    fill(engines[0], TREE, {})
+    readers: list[tuple[ReadTransaction, dict[bytes, bytes]]] = []
+    for _ in range(150):
+        engine = rng.choice(engines)
+        choice = rng.random()
+        if choice < 0.15:
+            readers.append((engine.begin_read(), dict(model)))
+        elif choice < 0.4 and readers:
+            reader, seen = readers.pop(rng.randrange(len(readers)))
+            with reader:
+                require_content(reader, seen)
+        elif choice < 0.45:
+            engine.checkpoint()
+        else:
+            change(engine, rng, model)
+    for reader, seen in readers:
+        with reader:
+            require_content(reader, seen)
+    for engine in engines:
+        assert content(engine, TREE) == model
+        assert engine.check().problems == []
+    bench.crash()
+    assert content(opened(bench), TREE) == model
+
+
+def change(engine: StorageEngine, rng: random.Random, model: dict[bytes, bytes]) -> None:
+    begin = rng.choice([engine.begin_write, engine.begin_transaction])
+    changed = dict(model)
+    with begin("change") as txn:
+        for _ in range(rng.choice([1, 1, 3, 100])):
+            key = b"%04d" % rng.randrange(600)
+            if rng.random() < 0.4:
+                assert txn.delete(TREE, key) == (changed.pop(key, None) is not None)
+            else:
+                value = bytes(rng.choice([3, 150, 5000]))
+                txn.put(TREE, key, value)
+                changed[key] = value
+            assert txn.get(TREE, key) == changed.get(key)
+        if rng.random() < 0.1:
+            return  # aborted
+        txn.commit(rng.choice(["off", "normal", "full"]))
+    model.clear()
+    model.update(changed)
+
+
+def require_content(reader: ReadTransaction, expected: dict[bytes, bytes]) -> None:
+    assert reader.count(TREE) == len(expected)
+    cursor = reader.cursor(TREE)
+    for key in sorted(expected):
+        assert cursor.seek(key) and (cursor.key, cursor.value) == (key, expected[key])
