@@ -285,6 +285,8 @@ class TreeWriter:
         leaf.keys.append(key)
         leaf.values.append(value)
         leaf.used += size
+        if len(key) > self._limits.max_key:
+            leaf.has_long_key = True
         for i in range(len(tail) - 1):
             counts = tail[i].counts
             counts[len(counts) - 1] += 1
@@ -315,6 +317,8 @@ class TreeWriter:
             node.children.insert(i + j, pieces[j])
             node.counts.insert(i + j, pieces[j].entry_count())
             node.used += BRANCH_SLOT_BYTES + self._limits.key_bytes(separator)
+            if len(separator) > self._limits.max_key:
+                node.has_long_key = True
         if fits(node, self._limits):
             return None
         return self._split(node, at_edge and i == len(node.children) - len(pieces))
@@ -333,6 +337,8 @@ class TreeWriter:
             keys.insert(i, key)
             leaf.values.insert(i, value)
             leaf.used += LEAF_SLOT_BYTES + limits.key_bytes(key) + limits.value_bytes(value)
+            if len(key) > limits.max_key:
+                leaf.has_long_key = True
             self._count += 1
         if leaf.used <= limits.capacity or fits(leaf, limits):
             return None
@@ -348,7 +354,10 @@ class TreeWriter:
                 top.children.append(pieces[i])
                 top.counts.append(pieces[i].entry_count())
                 if i:
-                    top.keys.append(self._separator(pieces[i - 1], pieces[i]))
+                    separator = self._separator(pieces[i - 1], pieces[i])
+                    top.keys.append(separator)
+                    if len(separator) > self._limits.max_key:
+                        top.has_long_key = True
             top.used = measured(top, self._limits)
             self._root = top
             pieces = [top] if fits(top, self._limits) else self._split(top, False)
@@ -382,6 +391,7 @@ class TreeWriter:
             del node.counts[at:]
         node.used = measured(node, self._limits)
         right.used = measured(right, self._limits)
+        right.has_long_key = node.has_long_key
         pieces: list[Node] = []
         for piece in (node, right):
             if fits(piece, self._limits):
@@ -456,6 +466,8 @@ class TreeWriter:
             merged.children.extend(right.children)
             merged.counts.extend(right.counts)
         merged.used = measured(merged, self._limits)
+        if right.has_long_key or len(separator) > self._limits.max_key:
+            merged.has_long_key = True
         self._forget(right)
         parent.children[at] = merged
         parent.counts[at] += parent.counts[at + 1]

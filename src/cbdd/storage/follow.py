@@ -324,11 +324,17 @@ def let_go(state: DatabaseState) -> None:
 def release_snapshot(state: DatabaseState, key: int) -> None:
     """Let go of a pinned snapshot; again and again if need be."""
     with state.apply_lock:
-        state.pins.pop(key, None)
+        unpin(state, key)
+
+
+def unpin(state: DatabaseState, key: int) -> None:
+    """The same, for who holds ``apply_lock``."""
+    state.pins.pop(key, None)
+    if state.read_only:
         let_go(state)
-        if state.pinned_generation and state.pinned_generation < state.meta.generation:
-            if not state.is_closed and not state.is_forked:
-                raise_pin(state)
+    if state.pinned_generation and state.pinned_generation < state.meta.generation:
+        if not state.is_closed and not state.is_forked:
+            raise_pin(state)
 
 
 def release_idle_pin(state: DatabaseState) -> None:

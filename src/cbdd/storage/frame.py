@@ -59,6 +59,7 @@ import struct
 from typing import Final
 
 import xxhash
+from librt.strings import BytesWriter, write_i16_le, write_i32_le, write_i64_le
 
 from cbdd.errors import CorruptDataError, NewerFormatError
 
@@ -69,11 +70,11 @@ SEGMENT_HEADER_BYTES: Final = 104
 MARK_OFFSETS: Final = (1024, 2048)
 MARK: Final = struct.Struct("<QQQ")
 FRAMES_OFFSET: Final = 4096
-FRAME_MAGIC: Final = 0x52464243
 FRAME_MAGIC_BYTES: Final = b"CBFR"
 FRAME_HEADER: Final = struct.Struct("<IBBHQQQQQ32sQ")
 FRAME_HEADER_BYTES: Final = 96
 FRAME_RESERVED: Final = bytes(32)
+PADDING: Final = bytes(7)
 COMMIT: Final = 1
 PART: Final = 2
 SEAL: Final = 3
@@ -86,7 +87,6 @@ DROP_TREE: Final = 3
 ANNOTATION: Final = 9
 DELETED_LENGTH: Final = 0xFFFFFFFF
 SECTION: Final = struct.Struct("<BI")
-CHANGES_SECTION: Final = struct.Struct("<BII")
 ENTRY: Final = struct.Struct("<II")
 SEAL_PAYLOAD: Final = struct.Struct("<QQ")
 
@@ -228,22 +228,22 @@ def encode_frame(
 ) -> bytes:
     """The bytes of a frame to be written at ``offset``; its checksum is bytes 88 to 95."""
     here = (seed + offset) & MASK
-    head = FRAME_HEADER.pack(
-        FRAME_MAGIC,
-        kind,
-        flags,
-        0,
-        lsn,
-        chain,
-        durable_lsn,
-        time_us,
-        len(payload),
-        FRAME_RESERVED,
-        xxhash.xxh3_64_intdigest(payload, here),
-    )
-    checksum = xxhash.xxh3_64_intdigest(head, here).to_bytes(8, "little")
-    padding = bytes(-len(payload) & 7)
-    return b"".join([head, checksum, payload, padding])
+    frame = BytesWriter()
+    frame.write(FRAME_MAGIC_BYTES)
+    frame.append(kind)
+    frame.append(flags)
+    write_i16_le(frame, 0)
+    write_i64_le(frame, lsn)
+    frame.write(chain.to_bytes(8, "little"))
+    write_i64_le(frame, durable_lsn)
+    write_i64_le(frame, time_us)
+    write_i64_le(frame, len(payload))
+    frame.write(FRAME_RESERVED)
+    frame.write(xxhash.xxh3_64_intdigest(payload, here).to_bytes(8, "little"))
+    frame.write(xxhash.xxh3_64_intdigest(frame.getvalue(), here).to_bytes(8, "little"))
+    frame.write(payload)
+    frame.write(PADDING[: -len(payload) & 7])
+    return frame.getvalue()
 
 
 def decode_frame_header(data: bytes, at: int, seed: int, offset: int) -> Frame | None:
@@ -292,25 +292,32 @@ class TreeChanges:
 def encode_commit(operation: str, changes: dict[int, TreeChanges]) -> bytes:
     """The payload of a commit."""
     name = operation.encode("utf-8")[:255]
-    parts: list[bytes] = [bytes([len(name)]), name]
-    for tree in sorted(changes):
+    payload = BytesWriter()
+    payload.append(len(name))
+    payload.write(name)
+    for tree in sorted(changes) if len(changes) > 1 else changes:
         change = changes[tree]
         if change.is_dropped:
-            parts.append(SECTION.pack(DROP_TREE, tree))
+            payload.append(DROP_TREE)
+            write_i32_le(payload, tree)
         if change.is_created:
-            parts.append(SECTION.pack(CREATE_TREE, tree))
+            payload.append(CREATE_TREE)
+            write_i32_le(payload, tree)
         if not change.entries:
             continue
-        parts.append(CHANGES_SECTION.pack(CHANGES, tree, len(change.entries)))
+        payload.append(CHANGES)
+        write_i32_le(payload, tree)
+        write_i32_le(payload, len(change.entries))
         for key, value in change.entries.items():
+            write_i32_le(payload, len(key))
             if value is None:
-                parts.append(ENTRY.pack(len(key), DELETED_LENGTH))
-                parts.append(key)
+                write_i32_le(payload, -1)  # DELETED_LENGTH
+                payload.write(key)
             else:
-                parts.append(ENTRY.pack(len(key), len(value)))
-                parts.append(key)
-                parts.append(value)
-    return b"".join(parts)
+                write_i32_le(payload, len(value))
+                payload.write(key)
+                payload.write(value)
+    return payload.getvalue()
 
 
 def decode_commit(payload: bytes) -> tuple[str, list[TreeChanges]]:

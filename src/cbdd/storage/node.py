@@ -87,6 +87,7 @@ class Node:
         self.ref: bytes | None = None
         self.key_runs: list[Run] | None = None
         self.cut_key: bytes | None = None
+        self.has_long_key = False  # some key is, or was, longer than `Limits.max_key`
         self.is_hot = False
 
     def copy(self, owner: int) -> Node:
@@ -99,6 +100,7 @@ class Node:
             node.children = self.children[:]
             node.counts = self.counts[:]
         node.used = self.used
+        node.has_long_key = self.has_long_key
         return node
 
     def entry_count(self) -> int:
@@ -154,7 +156,7 @@ def stored_prefix(node: Node, limits: Limits) -> bytes:
 
 
 def fits(node: Node, limits: Limits) -> bool:
-    """Whether the node fits in one page."""
+    """Whether the node fits in one page; `has_long_key` must be right."""
     if node.used <= limits.capacity:
         return True
     n = len(node.keys)
@@ -163,6 +165,8 @@ def fits(node: Node, limits: Limits) -> bool:
     saved = common_prefix_length(node.keys[0], node.keys[n - 1]) * (n - 1)
     if node.used - saved > limits.capacity:
         return False
+    if not node.has_long_key:
+        return True
     saved = len(stored_prefix(node, limits)) * (n - 1)
     return node.used - saved <= limits.capacity
 
@@ -327,6 +331,7 @@ def _key_from_run(node: Node, data: bytes, position: int, reader: NodeSource) ->
     run = decode_run(data, position)
     if node.key_runs is None:
         node.key_runs = []
+        node.has_long_key = True
     node.key_runs.append(run)
     return reader.read_run(run)
 

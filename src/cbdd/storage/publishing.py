@@ -27,10 +27,11 @@ from cbdd.errors import CbddError
 from cbdd.storage.btree import PageLedger, Tree, TreeWriter
 from cbdd.storage.change_set import ChangeSet
 from cbdd.storage.checkpoint import begin_log
-from cbdd.storage.follow import advance_tip, apply_changes, new_ledger, replay
+from cbdd.storage.follow import advance_tip, apply_changes, new_ledger, replay, unpin
 from cbdd.storage.frame import FLAG_DURABLE, encode_commit
 from cbdd.storage.io import FULL_ERRNOS, disk_full, translated
 from cbdd.storage.node import Node
+from cbdd.storage.options import FULL, NORMAL
 from cbdd.storage.shm import PUBLISHED_BYTES, STATE_BYTES, Published
 from cbdd.storage.space import log_reserve, make_room
 from cbdd.storage.state import DatabaseState
@@ -43,20 +44,21 @@ class Commit:
     """A commit on its way."""
 
     def __init__(
-        self, state: DatabaseState, changes: ChangeSet, operation: str, flags: int, key: int
+        self, state: DatabaseState, changes: ChangeSet, operation: str, durability: str, key: int
     ) -> None:
         """
         :param key: of the transaction's own snapshot.
         """
         self.state = state
         self.changes = changes
-        self.flags = flags
+        self.flags = FLAG_DURABLE if durability == FULL else 0
+        self.is_normal = durability == NORMAL
         self.key = key
         self.payload = encode_commit(operation, changes.changes)
         self.own_generation = state.pins.get(key, 0)
 
     def run(self) -> int:
-        """Append and publish; returns the LSN.
+        """Append, publish and let go of the transaction's snapshot; returns the LSN.
 
         :raises DiskFullError: nothing was changed.
         """
@@ -137,6 +139,9 @@ class Commit:
             state.raw_state = written + state.raw_state[PUBLISHED_BYTES:]
         state.is_tainted = False
         state.advance_visible()
+        if self.is_normal:
+            state.normal_lsn = position.lsn
+        unpin(state, self.key)
         return position.lsn
 
     # -- room ------------------------------------------------------------------------------
@@ -215,8 +220,12 @@ class Commit:
         return removed > 0 and added <= removed
 
 
-def publish(state: DatabaseState, changes: ChangeSet, operation: str, flags: int, key: int) -> int:
+def publish(
+    state: DatabaseState, changes: ChangeSet, operation: str, durability: str, key: int
+) -> int:
     """Append the changes of a transaction and publish them; returns the LSN.
+
+    Its snapshot is let go with that.
 
     The writer lock is held and the tip is current.
 
@@ -226,7 +235,7 @@ def publish(state: DatabaseState, changes: ChangeSet, operation: str, flags: int
     state.require_unpoisoned()
     if state.tip_position.segment == 0:
         begin_log(state)
-    return Commit(state, changes, operation, flags, key).run()
+    return Commit(state, changes, operation, durability, key).run()
 
 
 def _most_pages(tree: Tree | None) -> int:

@@ -28,6 +28,7 @@ import struct
 from typing import Final
 
 import xxhash
+from librt.strings import BytesWriter, write_i64_le
 
 from cbdd.errors import CorruptDataError, LockedError
 from cbdd.storage.io import UNKNOWN_MACHINE, Io, read_exact, write_all
@@ -128,16 +129,15 @@ class SharedState:
 
     def publish(self, published: Published) -> bytes:
         """Say where the log ends; returns what was written. The caller holds the writer lock."""
-        body = PUBLISHED.pack(
-            published.generation,
-            published.segment,
-            published.end,
-            published.lsn,
-            published.chain,
-            published.counter,
-        )
-        check = xxhash.xxh3_64_intdigest(body).to_bytes(8, "little")
-        data = body + check
+        record = BytesWriter()
+        write_i64_le(record, published.generation)
+        write_i64_le(record, published.segment)
+        write_i64_le(record, published.end)
+        write_i64_le(record, published.lsn)
+        record.write(published.chain.to_bytes(8, "little"))
+        write_i64_le(record, published.counter)
+        record.write(xxhash.xxh3_64_intdigest(record.getvalue()).to_bytes(8, "little"))
+        data = record.getvalue()
         write_all(self._io, self.fd, data, STATE_OFFSET)
         return data
 

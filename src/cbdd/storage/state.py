@@ -21,6 +21,7 @@ everything anew from disk.
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import deque
 
@@ -113,7 +114,7 @@ class DatabaseState:
         self.epoch = 0
         self.is_checkpoint_active = False
         self.writing_below = 0  # nodes of older owners: a checkpoint may be writing them
-        self.owner_counter = 0
+        self._owners = itertools.count(1)
         self.raw_state = b""
         self.raw_meta = b""  # of readers that write nothing
         self.counter = 0
@@ -175,9 +176,7 @@ class DatabaseState:
 
     def next_owner(self) -> int:
         """A token that no node carries yet."""
-        with self.apply_lock:
-            self.owner_counter += 1
-            return self.owner_counter
+        return next(self._owners)  # one step, so no lock
 
     def dirty_bytes(self) -> int:
         """Memory taken by nodes that are not on disk, estimated."""

@@ -41,7 +41,6 @@ from cbdd.storage.checkpoint import (
     run_checkpoint,
 )
 from cbdd.storage.follow import refresh, release_snapshot
-from cbdd.storage.frame import FLAG_DURABLE
 from cbdd.storage.io import translated
 from cbdd.storage.options import DURABILITIES, FULL, NORMAL
 from cbdd.storage.publishing import publish
@@ -70,9 +69,9 @@ class WriteTransaction(ReadTransaction):
             self._token = lock_writer(state)
             state.live_tokens.add(self._token)
         try:
-            with state.apply_lock:
-                super().__init__(state, exclusive)
-                self._set = ChangeSet(state, self._snapshot, self._key, state.epoch)
+            epoch = state.epoch  # one that is out of date costs applying the changes again
+            super().__init__(state, exclusive)
+            self._set = ChangeSet(state, self._snapshot, self._key, epoch)
         except BaseException:
             self._end()
             raise
@@ -148,7 +147,8 @@ class WriteTransaction(ReadTransaction):
         is_due = False
         try:
             if self._set.changes:
-                lsn = self._commit_with_relief(FLAG_DURABLE if wanted == FULL else 0)
+                lsn = self._commit_with_relief(wanted)
+                self._is_open = False
                 is_due = checkpoint_is_due(state)
         except OSError as error:
             if state.is_tainted:
@@ -161,11 +161,11 @@ class WriteTransaction(ReadTransaction):
         else:
             if self._set.changes:
                 _sync_predecessors(state, lsn)
-            if wanted == NORMAL:
+            elif wanted == NORMAL:
                 with state.apply_lock:
                     state.normal_lsn = max(state.normal_lsn, lsn)
-                if state.is_background_idle:
-                    state.wake.set()
+            if wanted == NORMAL and state.is_background_idle:
+                state.wake.set()
         if is_due:
             run_due_checkpoint(state)
         return lsn
@@ -204,7 +204,7 @@ class WriteTransaction(ReadTransaction):
         self._require_open()
         return self._set.tree(tree_id)
 
-    def _commit_with_relief(self, flags: int) -> int:
+    def _commit_with_relief(self, durability: str) -> int:
         """Commit; when the disk is full, let checkpoints free what they can and try once more.
 
         A pessimistic transaction has kept no guards, so it goes on only if nothing intervened
@@ -213,13 +213,13 @@ class WriteTransaction(ReadTransaction):
         state = self._state
         if not self._token:
             try:
-                return self._commit_changes(flags)
+                return self._commit_changes(durability)
             except DiskFullError:
                 if not relieve_disk(state):
                     raise
-            return self._commit_changes(flags)
+            return self._commit_changes(durability)
         try:
-            return publish(state, self._set, self.operation, flags, self._key)
+            return publish(state, self._set, self.operation, durability, self._key)
         except DiskFullError as error:
             unlock_writer(state, self._token)
             state.live_tokens.discard(self._token)
@@ -234,9 +234,9 @@ class WriteTransaction(ReadTransaction):
             refresh(state)
         if state.tip.lsn != self._snapshot.lsn:
             raise full
-        return publish(state, self._set, self.operation, flags, self._key)
+        return publish(state, self._set, self.operation, durability, self._key)
 
-    def _commit_changes(self, flags: int) -> int:
+    def _commit_changes(self, durability: str) -> int:
         state = self._state
         token = lock_writer(state)
         try:
@@ -245,7 +245,7 @@ class WriteTransaction(ReadTransaction):
                 refresh(state)
             if state.tip.lsn != self._snapshot.lsn:
                 self._validate()
-            return publish(state, self._set, self.operation, flags, self._key)
+            return publish(state, self._set, self.operation, durability, self._key)
         finally:
             unlock_writer(state, token)
 
@@ -298,6 +298,8 @@ def _sync_predecessors(state: DatabaseState, lsn: int) -> None:
 
     A commit that has returned must be visible, and it is only after all commits before it.
     """
+    if state.visible.lsn >= lsn:
+        return
     needed = 0
     with state.apply_lock:
         for pending in state.pending:

@@ -117,6 +117,10 @@ def test_a_common_prefix_is_stored_once_and_lets_more_fit() -> None:
 def test_a_key_in_a_run_stops_prefix_compression() -> None:
     node = leaf_of({b"pp" + bytes(600): b"", b"ppa": b""})
     assert stored_prefix(node, LIMITS) == b""
+    long = leaf_of({b"pp" + bytes(600): b"", **{b"pp%05d" % i: b"" for i in range(375)}})
+    assert long.used > LIMITS.capacity
+    long.has_long_key = True
+    assert not fits(long, LIMITS)
 
 
 @pytest.mark.parametrize(
