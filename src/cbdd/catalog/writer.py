@@ -23,6 +23,8 @@ transaction that did not see an index or a drop conflicts and is run again.
 
 from __future__ import annotations
 
+from typing import Final
+
 from cbdd.catalog.duplicate_key import duplicate_key_error
 from cbdd.catalog.entry import CollectionEntry
 from cbdd.catalog.record_ids import RecordIdBlocks, first_free_record_id
@@ -104,8 +106,12 @@ class CollectionWriter:
             self.drop_oldest(record_key)
         return record_id
 
-    def update(self, record_id: int, old: bytes, new: bytes) -> bool:
+    def update(
+        self, record_id: int, old: bytes, new: bytes, touched: list[bytes] | None = None
+    ) -> bool:
         """Store `new` in place of `old`; return False when they are the same.
+
+        :param touched: the top-level fields that may differ, where they are known.
 
         :raises DuplicateKeyError: a unique index holds one of the new keys; nothing was written.
         :raises WriteError: the validator refuses it; nothing was written.
@@ -118,6 +124,9 @@ class CollectionWriter:
         changes: list[_IndexChange] = []
         multikey: list[str] = []
         for definition in self.entry.indexes:
+            if touched is not None and not definition.depends_on(touched):
+                changes.append(_UNCHANGED)
+                continue
             before = extract_keys(definition, old)
             after = extract_keys(definition, new)
             added = _missing_from(after.keys, before.keys)
@@ -235,6 +244,9 @@ class _IndexChange:
         self.removed = removed
         self.added = added
         self.types = types
+
+
+_UNCHANGED: Final = _IndexChange([], [], b"")
 
 
 def _missing_from(keys: list[bytes], others: list[bytes]) -> list[bytes]:

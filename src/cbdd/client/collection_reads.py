@@ -22,7 +22,7 @@ from cbdd.index.key_string import encode_plain
 from cbdd.query.executor import Query, count, distinct
 from cbdd.query.explain import explain
 from cbdd.query.planner import is_planner_on
-from cbdd.query.point import find_by_id
+from cbdd.query.point import find_by_field, find_by_id
 from cbdd.storage import ReadTransaction
 
 if TYPE_CHECKING:
@@ -120,14 +120,16 @@ class CollectionReads(CollectionCore[DocumentT]):
         :param filter: as in `find`; anything but a mapping is looked up as ``_id``.
         """
         if not args and not kwargs:
-            value = filter
+            name, value = "_id", filter
             if type(filter) is dict and len(filter) == 1:
-                value = filter.get("_id")
-            id_key = encode_plain(value)
-            if id_key is not None:
+                name, value = next(iter(filter.items()))
+            value_key = encode_plain(value)
+            if value_key is not None and type(name) is str:
                 client = self._database.client
                 if client._monitor is None and is_unbound() and is_planner_on():
-                    return self._find_by_id(client._store, id_key)
+                    is_known, document = self._find_plain(client._store, name, value_key)
+                    if is_known:
+                        return document
         if filter is not None and not isinstance(filter, Mapping):
             filter = {"_id": filter}
         cursor = self.find(filter, *args, **kwargs)
@@ -135,18 +137,26 @@ class CollectionReads(CollectionCore[DocumentT]):
             return document
         return None
 
-    def _find_by_id(self, store: Store, id_key: bytes) -> DocumentT | None:
-        """Take the short way: no cursor, and no query that would have to be compiled."""
+    def _find_plain(self, store: Store, name: str, key: bytes) -> tuple[bool, DocumentT | None]:
+        """Take the short way: no cursor, and no query that would have to be compiled.
+
+        Returns False when it must be found out by a query.
+        """
         started = perf_counter()
-        failed = True
+        is_known = failed = True
         try:
             store.require_open()
-            document = find_by_id(store.engine, store.catalog, self._catalog_key, id_key)
-            found = None if document is None else bson.decode(document, self._codec_options)
+            if name == "_id":
+                data = find_by_id(store.engine, store.catalog, self._catalog_key, key)
+            else:
+                found = find_by_field(store.engine, store.catalog, self._catalog_key, name, key)
+                data, is_known = found.document, found.is_known
+            document = None if data is None else bson.decode(data, self._codec_options)
             failed = False
         finally:
-            store.operations.note("query", self.full_name, started, failed)
-        return cast("DocumentT | None", found)
+            if is_known:
+                store.operations.note("query", self.full_name, started, failed)
+        return is_known, cast("DocumentT | None", document)
 
     def find_raw_batches(self, *args: Any, **kwargs: Any) -> RawBatchCursor:
         """Return a cursor over batches of BSON bytes, documents one after another.

@@ -15,11 +15,12 @@ from bson.codec_options import CodecOptions
 from pymongo.errors import OperationFailure
 
 from cbdd.catalog import CollectionWriter, CollectionWriters, InsertRun, read_record
-from cbdd.catalog.stored_document import TimestampSource, with_timestamps
+from cbdd.catalog.stored_document import TimestampSource
 from cbdd.client.store import Store
 from cbdd.expression.value import id_element
 from cbdd.query.executor import Execution, Query
-from cbdd.query.update import Update
+from cbdd.query.point import SingleWrite
+from cbdd.query.update import Update, compile_update
 
 if TYPE_CHECKING:
     from cbdd.client.session import ClientSession
@@ -55,6 +56,10 @@ class WriteTarget:
     def write(self, operation: str, work: Callable[[CollectionWriters], T]) -> T:
         """Run `work` in one transaction, see `Store.write`."""
         return self._store.write(self._session, operation, self._durability, work, self)
+
+    def write_alone(self, operation: str, write: SingleWrite) -> None:
+        """Run a write of one document in a transaction of its own, see `Store.write_alone`."""
+        self._store.write_alone(operation, self._durability, write, self)
 
     def insert(self, writers: CollectionWriters, run: InsertRun) -> None:
         """Insert the documents of a run from its position on, see `InsertRun.run`."""
@@ -165,7 +170,7 @@ class UpdateStatement:
             changed = self.update.apply(document, filter=self.query.filter)
             counts.matched += 1
             if changed is not document:
-                writer.update(record_id, document, changed)
+                writer.update(record_id, document, changed, self.update.touched())
                 counts.modified += 1
 
 
@@ -236,29 +241,12 @@ class ModifyStatement:
             return self._project(document)
         changed = self.update.apply(document, filter=self.query.filter)
         if changed is not document:
-            writer.update(record_id, document, changed)
+            writer.update(record_id, document, changed, self.update.touched())
         return self._project(changed if self.return_new else document)
 
     def _project(self, document: bytes) -> bytes:
         projection = self.query.projection
         return document if projection is None else projection.apply(document)
-
-
-def compile_update(
-    update: Sequence[Mapping[str, Any]] | bytes,
-    is_replacement: bool,
-    array_filters: Sequence[Mapping[str, Any]] | None,
-    codec_options: CodecOptions[Any],
-    timestamps: TimestampSource,
-) -> Update:
-    """Compile what becomes of a document.
-
-    :param update: encoded, or a pipeline, which is refused.
-    """
-    if is_replacement:
-        assert isinstance(update, bytes)
-        return Update.compile_replacement(with_timestamps(update, timestamps))
-    return Update.compile(update, array_filters, codec_options)
 
 
 def decode_id(document: bytes, codec_options: CodecOptions[Any]) -> Any:

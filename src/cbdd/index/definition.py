@@ -85,6 +85,15 @@ class IndexDefinition:
         seconds = self.options.get(EXPIRE_AFTER)
         return float(seconds) if isinstance(seconds, (int, float)) else None
 
+    def depends_on(self, names: list[bytes]) -> bool:
+        """Tell whether a document's keys can change when only these top-level fields do."""
+        if self.filter is not None or self.is_wildcard:
+            return True
+        for path in self.paths:
+            if path[0] in names:
+                return True
+        return False
+
     def key_pattern(self) -> dict[str, object]:
         """Return the fields as MongoDB shows them: a direction or "hashed"."""
         return pattern_of(self.fields)

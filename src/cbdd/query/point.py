@@ -1,15 +1,21 @@
-"""One document by its `_id`, without compiling a query: what is asked most often of all.
+"""Single documents, without compiling a query: what is asked most often of all.
 
-The answer is that of `Execution` for the filter ``{"_id": value}``: the same look-up in the same
-index, on a snapshot of its own.
+The answers are those of `Execution` for filters like ``{"_id": value}``: the same look-up in the
+same index. `run_alone` is a statement of one write in a transaction of its own.
 """
 
 from __future__ import annotations
 
-from cbdd.catalog import Catalog
-from cbdd.catalog.record_store import RECORD_ID_BYTES
+from typing import Any, Final
+
+from bson.codec_options import CodecOptions
+
+from cbdd.catalog import Catalog, CollectionWriter, CollectionWriters, InsertRun
+from cbdd.catalog.record_store import RECORD_ID_BYTES, decode_record_id
+from cbdd.index.definition import IndexDefinition
 from cbdd.query.stages import fetch_record
-from cbdd.storage import StorageEngine
+from cbdd.query.update import compile_update
+from cbdd.storage import ReadTransaction, StorageEngine, WriteTransaction
 
 
 def find_by_id(engine: StorageEngine, catalog: Catalog, key: bytes, id_key: bytes) -> bytes | None:
@@ -30,3 +36,167 @@ def find_by_id(engine: StorageEngine, catalog: Catalog, key: bytes, id_key: byte
         return fetch_record(txn, entry, record_key[:RECORD_ID_BYTES], index.name)
     finally:
         txn.close()
+
+
+class Found:
+    """The answer of `find_by_field`."""
+
+    def __init__(self, is_known: bool, document: bytes | None) -> None:
+        self.is_known = is_known
+        self.document = document
+
+
+_UNKNOWN: Final = Found(False, None)
+
+
+def find_by_field(
+    engine: StorageEngine, catalog: Catalog, key: bytes, field: str, value_key: bytes
+) -> Found:
+    """Look for the first document whose `field` is a value, where an index on it can tell.
+
+    It cannot where the index does not have every document, or has several keys of some.
+
+    :param key: the collection's, of `catalog_key`.
+    :param value_key: key string of the value, see `encode_plain`.
+    """
+    txn = engine.begin_read()
+    try:
+        entry = catalog.find_key(txn, key)
+        if entry is None:
+            return Found(True, None)
+        for index in entry.indexes:
+            if len(index.fields) != 1 or index.fields[0] != (field, 1):
+                continue
+            if index.is_multikey or index.is_hidden or index.is_sparse or index.is_partial:
+                continue
+            record_key = _first_of(txn, index, value_key)
+            if record_key is None:
+                return Found(True, None)
+            return Found(True, fetch_record(txn, entry, record_key, index.name))
+        return _UNKNOWN
+    finally:
+        txn.close()
+
+
+def _first_of(txn: ReadTransaction, index: IndexDefinition, value_key: bytes) -> bytes | None:
+    """Return the record key of the first entry of a value in an index of one field, or None."""
+    if index.is_unique:
+        value = txn.get(index.tree_id, value_key)
+        return None if value is None else value[:RECORD_ID_BYTES]
+    cursor = txn.cursor(index.tree_id)
+    if not cursor.seek(value_key):
+        return None
+    key = cursor.key
+    end = len(value_key)
+    if len(key) != end + RECORD_ID_BYTES or key[:end] != value_key:
+        return None
+    return key[end:]
+
+
+class SingleWrite:
+    """A write of one document."""
+
+    def __init__(self, database: str, name: str) -> None:
+        self.database = database
+        self.name = name
+        self.matched = 0
+        self.modified = 0
+
+    def run(self, writers: CollectionWriters) -> None:
+        """Do it in a transaction.
+
+        :raises OperationFailure: it is refused; nothing was written.
+        """
+        raise NotImplementedError
+
+
+class SingleInsert(SingleWrite):
+    """An insert of an encoded, validated document."""
+
+    def __init__(self, database: str, name: str, document: bytes) -> None:
+        super().__init__(database, name)
+        self.document = document
+
+    def run(self, writers: CollectionWriters) -> None:
+        InsertRun([self.document]).run(writers, self.database, self.name, False)
+
+
+class SingleUpdate(SingleWrite):
+    """An update, or a replacement, of the document with an `_id`."""
+
+    def __init__(
+        self,
+        database: str,
+        name: str,
+        id_key: bytes,
+        update: bytes,
+        is_replacement: bool,
+        codec_options: CodecOptions[Any],
+    ) -> None:
+        """
+        :param id_key: key string of the value, see `encode_plain`.
+        """
+        super().__init__(database, name)
+        self.id_key = id_key
+        self.update = update
+        self.is_replacement = is_replacement
+        self.codec_options = codec_options
+
+    def run(self, writers: CollectionWriters) -> None:
+        timestamps = writers.catalog.timestamps
+        update = compile_update(
+            self.update, self.is_replacement, None, self.codec_options, timestamps
+        )
+        writer = writers.find(self.database, self.name)
+        record_key = _record_key(writer, self.id_key)
+        if writer is None or record_key is None:
+            return
+        document = fetch_record(writer.txn, writer.entry, record_key, writer.entry.indexes[0].name)
+        changed = update.apply(document)
+        self.matched = 1
+        if changed is not document:
+            record_id = decode_record_id(record_key)
+            writer.update(record_id, document, changed, update.touched())
+            self.modified = 1
+
+
+class SingleDelete(SingleWrite):
+    """A deletion of the document with an `_id`."""
+
+    def __init__(self, database: str, name: str, id_key: bytes) -> None:
+        """
+        :param id_key: key string of the value, see `encode_plain`.
+        """
+        super().__init__(database, name)
+        self.id_key = id_key
+
+    def run(self, writers: CollectionWriters) -> None:
+        writer = writers.find(self.database, self.name)
+        record_key = _record_key(writer, self.id_key)
+        if writer is None or record_key is None:
+            return
+        document = fetch_record(writer.txn, writer.entry, record_key, writer.entry.indexes[0].name)
+        writer.delete(decode_record_id(record_key), document)
+        self.matched = 1
+
+
+def _record_key(writer: CollectionWriter | None, id_key: bytes) -> bytes | None:
+    if writer is None:
+        return None
+    value = writer.txn.get(writer.entry.indexes[0].tree_id, id_key)
+    return None if value is None else value[:RECORD_ID_BYTES]
+
+
+def run_alone(
+    engine: StorageEngine, catalog: Catalog, operation: str, durability: str, write: SingleWrite
+) -> None:
+    """Run a write in a transaction of its own, and commit it."""
+    txn: WriteTransaction | None = None  # Ctrl-C may come between any two lines
+    try:
+        txn = engine.begin_write(operation)
+        write.run(CollectionWriters(catalog, txn, True))
+        if txn.has_changes:
+            txn.commit(durability)
+    finally:
+        if txn is not None:
+            txn.abort()

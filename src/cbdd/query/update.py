@@ -27,6 +27,7 @@ from cbdd.catalog.refusal import (
     not_supported,
     refusal,
 )
+from cbdd.catalog.stored_document import TimestampSource, with_timestamps
 from cbdd.document.raw import (
     TYPE_OBJECT_ID,
     find_field,
@@ -124,6 +125,8 @@ class Update:
             result = self._replace(document)
         else:
             context = UpdateContext(document, is_insert, self.now_milliseconds, filter)
+            if self.root.is_flat and not is_insert:
+                return _checked(document, self.root.splice(context), context)
             self.root.apply_fields(context.root, context)
             context.check_id()
             result = context.root.to_bytes()
@@ -133,6 +136,10 @@ class Update:
         if not is_insert:
             check_result(result)
         return result
+
+    def touched(self) -> list[bytes] | None:
+        """List the top-level fields that may change; None where they are not known."""
+        return self.root.order if self.root is not None and self.root.is_flat else None
 
     def _replace(self, document: bytes) -> bytes:
         own = id_element(document)
@@ -165,6 +172,23 @@ class Update:
         check_document_id(result)
         check_result(result)
         return result
+
+
+def compile_update(
+    update: Sequence[Mapping[str, Any]] | bytes,
+    is_replacement: bool,
+    array_filters: Sequence[Mapping[str, Any]] | None,
+    codec_options: CodecOptions[Any],
+    timestamps: TimestampSource,
+) -> Update:
+    """Compile what becomes of a document, by modifiers or by a replacement.
+
+    :param update: encoded, or a pipeline, which is refused.
+    """
+    if is_replacement:
+        assert isinstance(update, bytes)
+        return Update.compile_replacement(with_timestamps(update, timestamps))
+    return Update.compile(update, array_filters, codec_options)
 
 
 def upsert_document(filter: MatchExpression, only_id: bool = False) -> bytes:
@@ -235,6 +259,15 @@ def with_id_first(document: bytes, identity: bytes) -> bytes:
         end = element + len(id_element(document))
         body = identity + document[4:element] + document[end:]
     return (len(body) + 4).to_bytes(4, "little") + body
+
+
+def _checked(document: bytes, result: bytes, context: UpdateContext) -> bytes:
+    """Return the result of `ObjectNode.splice`, or the document itself when nothing changed."""
+    if result == document:
+        return document
+    if context.has_rich_values or len(result) > MAX_DOCUMENT_BYTES:
+        check_result(result)
+    return result
 
 
 def check_result(document: bytes) -> None:

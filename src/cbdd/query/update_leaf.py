@@ -34,6 +34,9 @@ class SetLeaf(LeafNode):
     def __init__(self, path: str, operand: Value) -> None:
         self.operand = operand
 
+    def is_local(self) -> bool:
+        return True
+
     def change(self, value: MutableValue, context: UpdateContext) -> None:
         value.replace(self.operand)
 
@@ -78,6 +81,9 @@ class ArithmeticLeaf(LeafNode):
                 f"Cannot {verb} with non-numeric argument: {describe_field(path, operand)}",
             )
 
+    def is_local(self) -> bool:
+        return True
+
     def change(self, value: MutableValue, context: UpdateContext) -> None:
         current = value.value()
         name = "$mul" if self.is_product else "$inc"
@@ -112,6 +118,9 @@ class ExtremeLeaf(LeafNode):
         self.operand = operand
         self.key = operand.key()
         self.is_max = is_max
+
+    def is_local(self) -> bool:
+        return True
 
     def change(self, value: MutableValue, context: UpdateContext) -> None:
         current = value.value().key()
@@ -155,6 +164,9 @@ class BitLeaf(LeafNode):
                 "{$bit: {field: {and/or/xor: #}}",
             )
 
+    def is_local(self) -> bool:
+        return True
+
     def change(self, value: MutableValue, context: UpdateContext) -> None:
         if value.bson_type != TYPE_INT32 and value.bson_type != TYPE_INT64:
             raise refusal(
@@ -194,6 +206,9 @@ class CurrentDateLeaf(LeafNode):
                 " ('true') or a $type expression ({$type: 'timestamp/date'}).",
             )
         self.is_timestamp = kind == "timestamp"
+
+    def is_local(self) -> bool:
+        return True
 
     def change(self, value: MutableValue, context: UpdateContext) -> None:
         value.replace(self._now(context))

@@ -18,6 +18,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from librt.strings import BytesWriter, write_i32_le
+
 from cbdd.catalog.refusal import (
     BAD_VALUE,
     CONFLICTING_UPDATE_OPERATORS,
@@ -25,7 +27,22 @@ from cbdd.catalog.refusal import (
     PATH_NOT_VIABLE,
     refusal,
 )
-from cbdd.document.raw import TYPE_ARRAY, TYPE_DOCUMENT, TYPE_NULL
+from cbdd.document.raw import (
+    TYPE_ARRAY,
+    TYPE_BOOLEAN,
+    TYPE_DATE,
+    TYPE_DECIMAL128,
+    TYPE_DOCUMENT,
+    TYPE_DOUBLE,
+    TYPE_INT32,
+    TYPE_INT64,
+    TYPE_NULL,
+    TYPE_OBJECT_ID,
+    TYPE_TIMESTAMP,
+    find_field,
+    skip_value,
+    value_start,
+)
 from cbdd.expression.describe import describe, describe_field, describe_id
 from cbdd.expression.value import Value, id_element, wrap
 from cbdd.query.matcher import MatchExpression
@@ -35,6 +52,22 @@ from cbdd.query.path import array_position
 ID: Final = b"_id"
 MATCHED: Final = b"$"
 """The part of a path that stands for the array element the filter has matched."""
+
+_MOST_SPLICED: Final = 8
+"""Fields of one update that are cut out one by one; more are cheaper all at once."""
+
+_FLAT_TYPES: Final = (
+    TYPE_DOUBLE,
+    TYPE_INT32,
+    TYPE_INT64,
+    TYPE_BOOLEAN,
+    TYPE_DATE,
+    TYPE_NULL,
+    TYPE_OBJECT_ID,
+    TYPE_TIMESTAMP,
+    TYPE_DECIMAL128,
+)
+"""Types whose values are valid whatever their bytes."""
 
 MAX_BACKFILL: Final = 1_500_000
 """How many nulls an update may put into an array to reach a position behind its end."""
@@ -55,7 +88,8 @@ class UpdateContext:
         self.is_insert = is_insert
         self.now_milliseconds = now_milliseconds
         self.root = MutableValue(TYPE_DOCUMENT, document)
-        self.identity = id_element(document)
+        self.has_rich_values = False
+        """Whether `ObjectNode.splice` wrote a value other than numbers, dates and the like."""
         self.is_rewritten = False
         """Whether this counts as a modification even if the bytes stay the same."""
         self.taken: list[bytes] = []
@@ -86,12 +120,13 @@ class UpdateContext:
 
     def check_id(self) -> None:
         """Raise `OperationFailure` 66 when the document had an `_id` and it is not the same."""
-        if not self.identity:
+        identity = id_element(self.document)
+        if not identity:
             return
         place = self.root.find(ID)
         if place >= 0:
             now = self.root.children[place]
-            if bytes([now.bson_type]) + ID + b"\0" + now.to_bytes() == self.identity:
+            if bytes([now.bson_type]) + ID + b"\0" + now.to_bytes() == identity:
                 return
         raise refusal(
             IMMUTABLE_FIELD,
@@ -123,10 +158,32 @@ class ObjectNode(UpdateNode):
     def __init__(self) -> None:
         self.children: dict[bytes, UpdateNode] = {}
         self.order: list[bytes] = []
+        self.is_flat = False
+        """Whether each child changes nothing but the value of its field, and `_id` is not one."""
 
     def seal(self) -> None:
         """Fix the order in which children are applied, once all are there."""
         self.order = sorted(self.children, key=_field_order)
+        self.is_flat = len(self.order) <= _MOST_SPLICED
+        for name in self.order:
+            child = self.children[name]
+            is_local = isinstance(child, LeafNode) and child.is_local()
+            if not is_local or name == ID or name == MATCHED:
+                self.is_flat = False
+
+    def splice(self, context: UpdateContext) -> bytes:
+        """Return the document with every child applied, where `is_flat` and nothing is inserted.
+
+        The values that change are cut out and put in, without taking the document apart.
+        """
+        document = context.document
+        for name in self.order:
+            leaf = self.children[name]
+            assert isinstance(leaf, LeafNode)
+            context.taken.append(name)
+            document = _spliced(document, name, leaf, context)
+            context.taken.pop()
+        return document
 
     def apply(self, parent: MutableValue, place: int, context: UpdateContext) -> None:
         self.apply_fields(parent.children[place], context)
@@ -247,6 +304,10 @@ class LeafNode(UpdateNode):
     `initial` is what a missing value becomes; None leaves it missing.
     """
 
+    def is_local(self) -> bool:
+        """Tell whether nothing but the value itself is read, changed or created."""
+        return False
+
     def apply(self, parent: MutableValue, place: int, context: UpdateContext) -> None:
         self.change(parent.children[place], context)
 
@@ -271,6 +332,34 @@ class Placeholder(LeafNode):
 
     def change(self, value: MutableValue, context: UpdateContext) -> None:
         pass
+
+
+def _spliced(document: bytes, name: bytes, leaf: LeafNode, context: UpdateContext) -> bytes:
+    """Return the document with a leaf applied to a field of its top level."""
+    element = int(find_field(document, 0, name))
+    if element < 0:
+        value = leaf.initial(context)
+        if value is None:
+            return document
+        element = end = len(document) - 1
+    else:
+        start = int(value_start(document, element))
+        end = int(skip_value(document, document[element], start))
+        value = MutableValue(document[element], document[start:end])
+        leaf.change(value, context)
+    if value.bson_type not in _FLAT_TYPES:
+        context.has_rich_values = True
+    data = value.to_bytes()
+    size = element + 2 + len(name) + len(data) + len(document) - end
+    writer = BytesWriter()
+    write_i32_le(writer, size)
+    writer.write(document[4:element])
+    writer.append(value.bson_type)
+    writer.write(name)
+    writer.append(0)
+    writer.write(data)
+    writer.write(document[end:])
+    return writer.getvalue()
 
 
 def create_path(

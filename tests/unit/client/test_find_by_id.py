@@ -48,6 +48,66 @@ def test_a_collection_that_is_not_there_or_empty_has_none(shop: Any) -> None:
     assert shop.empty.find_one({"_id": 1}) is None
 
 
+INDEXES: list[dict[str, Any]] = [
+    {"keys": "at", "unique": True},
+    {"keys": "at"},
+    {"keys": [("at", -1)]},
+    {"keys": "at", "sparse": True},
+    {"keys": "at", "unique": True, "sparse": True},
+    {"keys": "at", "hidden": True},
+    {"keys": [("at", "hashed")]},
+    {"keys": [("at", 1), ("b", 1)]},
+    {"keys": "at", "partialFilterExpression": {"b": 1}},
+    {"keys": "$**"},
+    {"keys": "b"},
+]
+
+
+@pytest.mark.parametrize("index", INDEXES, ids=str)
+@pytest.mark.parametrize("has_array", [False, True])
+def test_a_field_with_an_index_is_answered_as_find_does(
+    shop: Any, index: dict[str, Any], has_array: bool
+) -> None:
+    shop.things.create_index(**index)
+    stored = [each for each in STORED if each is not None]
+    shop.things.insert_many([{"at": each, "b": n % 3} for n, each in enumerate(stored)])
+    if has_array and index["keys"] != [("at", "hashed")]:
+        shop.things.insert_one({"at": ["in array", 77]})
+    for each in [*ASKED, 77, "in array"]:
+        expected = list(shop.things.find({"at": each}))
+        found = shop.things.find_one({"at": each})
+        assert found == (expected[0] if expected else None), each
+    shop.things.drop_indexes()
+    assert shop.things.find_one({"at": "a"}) == shop.things.find({"at": "a"})[0]
+    assert shop.things.find_one({"none.at.all": 1}) is None
+
+
+def test_the_first_of_several_is_found_in_an_index_that_is_not_unique(shop: Any) -> None:
+    shop.things.create_index("at")
+    shop.things.insert_many([{"_id": n, "at": "ab" if n % 2 else "a"} for n in range(10)])
+    assert shop.things.find_one({"at": "ab"}) == {"_id": 1, "at": "ab"}
+    assert shop.things.find_one({"at": "a"}) == {"_id": 0, "at": "a"}
+    assert shop.things.find_one({"at": "abc"}) is None
+    assert shop.things.find_one({"at": ""}) is None
+
+
+@pytest.mark.parametrize("filter", [{"$where": "1"}, {"$nor": 5}, {"": 1}, {"$comment": "x"}])
+def test_what_looks_like_a_field_and_is_none_goes_the_long_way(shop: Any, filter: Any) -> None:
+    shop.things.insert_one({"_id": 1})
+    assert told(shop.things.find_one, filter) == told(
+        lambda each: shop.things.find(each)[0], filter
+    )
+
+
+def told(ask: Any, filter: Any) -> Any:
+    try:
+        return ask(filter)
+    except IndexError:
+        return None
+    except Exception as error:
+        return type(error), str(error)
+
+
 def test_it_sees_the_transaction_that_is_bound_around_it(shop: Any) -> None:
     client = shop.client
     shop.things.insert_one({"_id": 1, "n": 1})

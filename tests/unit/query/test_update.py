@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import bson
@@ -27,6 +28,41 @@ def test_unchanged_document_is_returned_itself() -> None:
     assert Update.compile({"$set": {"a": 1}, "$unset": {"x": ""}}).apply(document) is document
     assert Update.compile({"$set": {"a": 1.0}}).apply(document) != document
     assert Update.compile({}).apply(document) is document
+
+
+OID = ObjectId(b"x" * 12)
+VALUES: list[Any] = [1, 2**40, 2.5, True, None, "text", b"bin", [1, 2], {"x": 1}, OID]
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_cutting_out_single_fields_makes_the_same_document(seed: int) -> None:
+    """What `ObjectNode.splice` does is what taking the document apart does, errors included."""
+    rng = random.Random(seed)
+    document: dict[str, Any] = {"_id": seed}
+    for name in rng.sample("abcdef", rng.randrange(6)):
+        document[name] = rng.choice(VALUES)
+    update: dict[str, dict[str, Any]] = {}
+    for name in rng.sample("abcdefgh", rng.randrange(1, 4)):
+        operator = rng.choice(["$set", "$inc", "$mul", "$min", "$max", "$setOnInsert", "$bit"])
+        operand = rng.choice(VALUES)
+        if operator in ("$inc", "$mul"):
+            operand = rng.choice([1, -3, 2**62, 0.5])
+        if operator == "$bit":
+            operand = {"xor": rng.choice([1, 2**40])}
+        update.setdefault(operator, {})[name] = operand
+    short, long = Update.compile(update), Update.compile(update)
+    assert short.root is not None and long.root is not None and short.root.is_flat
+    long.root.is_flat = False
+    data = bson.encode(document)
+    assert outcome(short, data) == outcome(long, data), f"seed {seed}: {document} {update}"
+
+
+def outcome(update: Update, data: bytes) -> tuple[bytes, bool, str]:
+    try:
+        result = update.apply(data)
+    except OperationFailure as error:
+        return b"", False, str(error)
+    return result, result is data, ""
 
 
 def test_sorting_push_counts_as_a_change() -> None:
