@@ -2,8 +2,8 @@
 
 A cursor runs its query when its first document is asked for. From then on it holds a snapshot; it
 lets go of it when the results are exhausted, when it is closed and when it is garbage collected.
-Documents are read and decoded in batches, so that a short result never holds a snapshot beyond the
-call that read it.
+Documents are read in batches, so that a short result never holds a snapshot beyond the call that
+read it, and decoded in smaller pieces as they are asked for.
 
 A cursor inside a transaction reads from the transaction itself. Before the transaction writes
 again, the rest of the results is read into memory; when the transaction ends, so does the cursor.
@@ -12,6 +12,7 @@ again, the rest of the results is read into memory; when the transaction ends, s
 from __future__ import annotations
 
 import copy
+import sys
 from collections import deque
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -54,6 +55,9 @@ DocumentT = TypeVar("DocumentT", bound=Mapping[str, Any])
 FIRST_BATCH_DOCUMENTS: Final = 101
 BATCH_DOCUMENTS: Final = 1000
 BATCH_BYTES: Final = 1 << 20
+PIECE_DOCUMENTS: Final = 64
+"""Decoded at a time: many more at once are many objects alive, which the garbage collector looks
+through again and again."""
 _DEFAULT_AWAIT_SECONDS: Final = 1.0
 _TAILABLE: Final = CursorType.TAILABLE
 _EXHAUST: Final = CursorType.EXHAUST
@@ -72,6 +76,8 @@ class Cursor(Generic[DocumentT]):
     [8, 7]
     >>> client.close()
     """
+
+    _piece_documents = PIECE_DOCUMENTS
 
     def __init__(
         self,
@@ -139,6 +145,7 @@ class Cursor(Generic[DocumentT]):
         self._flags = cursor_type
         self._id: int | None = None
         self._data: deque[DocumentT] = deque()
+        self._pieces: deque[list[bytes]] = deque()
         self._retrieved = 0
         self._empty = False
 
@@ -268,14 +275,16 @@ class Cursor(Generic[DocumentT]):
 
     # -- results ---------------------------------------------------------------------------
 
-    def next(self) -> DocumentT:
-        """Return the next document; `StopIteration` after the last."""
-        if self._empty or not (self._data or self._refresh()):
+    def __next__(self) -> DocumentT:
+        if self._data:
+            return self._data.popleft()
+        if self._empty or not self._fetch():
             raise StopIteration
         return self._data.popleft()
 
-    def __next__(self) -> DocumentT:
-        return self.next()
+    def next(self) -> DocumentT:
+        """Return the next document; `StopIteration` after the last."""
+        return self.__next__()
 
     def __iter__(self) -> Cursor[DocumentT]:
         return self
@@ -285,7 +294,7 @@ class Cursor(Generic[DocumentT]):
         if isinstance(length, int) and length < 1:
             raise ValueError("to_list() length must be greater than 0")
         documents: list[DocumentT] = []
-        while not self._empty and (self._data or self._refresh()):
+        while not self._empty and (self._data or self._fetch()):
             wanted = len(self._data) if length is None else length - len(documents)
             while self._data and wanted > 0:
                 documents.append(self._data.popleft())
@@ -343,7 +352,7 @@ class Cursor(Generic[DocumentT]):
     @property
     def alive(self) -> bool:
         """Whether there may be more documents."""
-        return bool(self._data) or not self._killed
+        return bool(self._data or self._pieces) or not self._killed
 
     @property
     def cursor_id(self) -> int | None:
@@ -369,6 +378,7 @@ class Cursor(Generic[DocumentT]):
         """Go back to before the first document; the query will run again."""
         self.close()
         self._data.clear()
+        self._pieces.clear()
         self._id = None
         self._retrieved = 0
         self._killed = False
@@ -463,7 +473,7 @@ class Cursor(Generic[DocumentT]):
         return query
 
     def _refresh(self) -> bool:
-        """Read the next batch; return whether there are documents."""
+        """Read the next batch; return whether there are documents, none of them decoded yet."""
         if self._killed:
             return False
         operation = "query" if self._results is None else "getMore"
@@ -488,7 +498,19 @@ class Cursor(Generic[DocumentT]):
         finally:
             client = self._collection.database.client
             client._store.operations.note(operation, self._collection.full_name, started, failed)
-        return bool(self._data)
+        return bool(self._pieces)
+
+    def _fetch(self) -> bool:
+        """Decode the next piece, from the next batch if need be; return whether there is one."""
+        if not self._pieces and not self._refresh():
+            return bool(self._data)
+        try:
+            self._data.extend(self._decode(self._pieces.popleft()))
+        except BaseException:
+            self._pieces.clear()
+            self.close()
+            raise
+        return True
 
     def _told(self) -> AbstractContextManager[dict[str, Any] | None]:
         """Tell the client's listeners, if there are any, of this batch."""
@@ -512,6 +534,8 @@ class Cursor(Generic[DocumentT]):
 
     def _describe(self, reply: dict[str, Any], operation: str) -> None:
         batch = "firstBatch" if operation == "query" else "nextBatch"
+        while self._pieces:
+            self._data.extend(self._decode(self._pieces.popleft()))
         reply["cursor"] = {
             "id": self._id or 0,
             "ns": self._collection.full_name,
@@ -557,7 +581,8 @@ class Cursor(Generic[DocumentT]):
         if results.is_exhausted or self._limit < 0:
             self._id = 0
             self.close()
-        self._data.extend(self._decode(documents))
+        for start in range(0, len(documents), self._piece_documents):
+            self._pieces.append(documents[start : start + self._piece_documents])
 
     def _decode(self, documents: list[bytes]) -> list[DocumentT]:
         decoded: list[DocumentT] = bson.decode_all(
@@ -588,6 +613,8 @@ def _key_pairs(option: str, spec: object) -> list[tuple[str, Any]]:
 
 class RawBatchCursor(Cursor[Any]):
     """The results of `Collection.find_raw_batches`: BSON bytes, some documents at a time."""
+
+    _piece_documents = sys.maxsize
 
     def _decode(self, documents: list[bytes]) -> list[Any]:
         return [b"".join(documents)] if documents else []

@@ -62,10 +62,10 @@ class QueryResults(Results):
         batch: list[bytes] = []
         try:
             if check is None:
-                self._fill(batch, documents, size_bytes, None)
+                self.is_exhausted = not self._execution.fill(batch, documents, size_bytes)
             else:
                 with time_limit(check):
-                    self._fill(batch, documents, size_bytes, check)
+                    self._fill_in_time(batch, documents, size_bytes, check)
         except BaseException:
             if self.is_shared and self._session is not None:
                 self._session._statement_failed()
@@ -76,25 +76,17 @@ class QueryResults(Results):
             self.close()
         return batch
 
-    def _fill(
-        self,
-        batch: list[bytes],
-        documents: int,
-        size_bytes: int,
-        check: Callable[[], None] | None,
+    def _fill_in_time(
+        self, batch: list[bytes], documents: int, size_bytes: int, check: Callable[[], None]
     ) -> None:
+        """Fill a batch one by one, and look at the clock after each."""
         size = 0
-        while len(batch) < documents:
-            if not self._execution.step():
+        while len(batch) < documents and (not size_bytes or size < size_bytes):
+            if not self._execution.fill(batch, len(batch) + 1, 0):
                 self.is_exhausted = True
                 return
-            document = self._execution.result()
-            batch.append(document)
-            size += len(document)
-            if size_bytes and size >= size_bytes:
-                return
-            if check is not None:
-                check()
+            size += len(batch[-1])
+            check()
 
     def close(self) -> None:
         self.is_exhausted = True

@@ -91,6 +91,10 @@ class Query:
         context.require_sound()
         return Query(condition, shown, compile_sort(sort), skip, abs(limit), hint)
 
+    def is_plain(self) -> bool:
+        """Tell whether results are the documents as they are stored."""
+        return not self.returns_key and not self.shows_record_id and self.projection is None
+
     def matches_everything(self) -> bool:
         """Tell whether the filter is empty."""
         return not conjuncts_of(self.filter)
@@ -137,6 +141,23 @@ class Execution:
         elif query.projection is not None:
             document = query.projection.apply(document)
         return with_record_id(document, self.record_id) if query.shows_record_id else document
+
+    def fill(self, batch: list[bytes], documents: int, size_bytes: int) -> bool:
+        """Append results until there are so many, or so many bytes; False at the end of them.
+
+        :param size_bytes: 0 for no bound.
+        """
+        size = 0
+        is_plain = self.query.is_plain()
+        while len(batch) < documents:
+            if not self.step():
+                return False
+            document = self.root.document if is_plain else self.result()
+            batch.append(document)
+            size += len(document)
+            if size_bytes and size >= size_bytes:
+                break
+        return True
 
     def _index_key(self) -> bytes:
         """Return the current entry of the index that is read; no fields when none is."""

@@ -9,6 +9,7 @@ from typing import Any
 import bson
 import pytest
 from bson.codec_options import CodecOptions
+from bson.errors import InvalidBSON
 from bson.raw_bson import RawBSONDocument
 from pymongo import ASCENDING, DESCENDING
 from pymongo.cursor import CursorType
@@ -251,19 +252,44 @@ def test_max_time_ms_bounds_the_time_spent_reading(orders: Orders, clock: Manual
     next(cursor)
     results = cursor._results
     assert results is not None
-    original = results._execution.step  # type: ignore[attr-defined]
+    original = results._execution.fill  # type: ignore[attr-defined]
 
-    def slow() -> bool:
+    def slow(batch: list[bytes], documents: int, size_bytes: int) -> bool:
         clock.seconds += 1.0
-        return bool(original())
+        return bool(original(batch, documents, size_bytes))
 
     results._execution = type("Slow", (), {})()  # type: ignore[attr-defined]
-    results._execution.step = slow  # type: ignore[attr-defined]
-    results._execution.result = lambda: bson.encode({})  # type: ignore[attr-defined]
+    results._execution.fill = slow  # type: ignore[attr-defined]
     with pytest.raises(ExecutionTimeout) as raised:
         list(cursor)
     assert raised.value.code == 50
     assert open_snapshots(orders) == 0
+
+
+def test_documents_read_ahead_are_decoded_when_asked_for(orders: Orders) -> None:
+    cursor = orders.find(batch_size=200)
+    first = next(cursor)
+    assert (cursor.retrieved, cursor.alive) == (200, True)
+    assert len(cursor._data) < 100
+    cursor.close()
+    assert cursor.alive
+    assert [first, *cursor] == orders.find().to_list()[:200]
+    assert not cursor.alive
+    cursor.rewind()
+    assert next(cursor) == first
+
+
+def test_a_document_that_cannot_be_decoded_ends_the_cursor(orders: Orders) -> None:
+    far = orders.database.get_collection("far")
+    far.insert_many(
+        [{"_id": n, "at": bson.DatetimeMS(2**60 if n == 100 else 0)} for n in range(300)]
+    )
+    cursor = far.find(batch_size=300)
+    assert [next(cursor)["_id"] for _ in range(64)] == list(range(64))
+    with pytest.raises(InvalidBSON):
+        list(cursor)
+    assert (cursor.alive, list(cursor)) == (False, [])
+    assert open_snapshots(far) == 0
 
 
 def test_hint_by_name_or_keys_chooses_the_index(orders: Orders) -> None:
