@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from time import perf_counter
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 import bson
@@ -15,14 +14,11 @@ from cbdd.catalog.refusal import refusal
 from cbdd.client.arguments import IndexKeys, check_collation, check_mapping, hint_of
 from cbdd.client.core import CollectionCore
 from cbdd.client.cursor import Cursor, RawBatchCursor
-from cbdd.client.session import ClientSession, is_unbound
-from cbdd.client.store import Store
+from cbdd.client.session import ClientSession
+from cbdd.client.shortcuts import LONG_WAY
 from cbdd.client.unsupported import refuse_arguments, unsupported
-from cbdd.index.key_string import encode_plain
 from cbdd.query.executor import Query, count, distinct
 from cbdd.query.explain import explain
-from cbdd.query.planner import is_planner_on
-from cbdd.query.point import find_by_field, find_by_id
 from cbdd.storage import ReadTransaction
 
 if TYPE_CHECKING:
@@ -120,43 +116,15 @@ class CollectionReads(CollectionCore[DocumentT]):
         :param filter: as in `find`; anything but a mapping is looked up as ``_id``.
         """
         if not args and not kwargs:
-            name, value = "_id", filter
-            if type(filter) is dict and len(filter) == 1:
-                name, value = next(iter(filter.items()))
-            value_key = encode_plain(value)
-            if value_key is not None and type(name) is str:
-                client = self._database.client
-                if client._monitor is None and is_unbound() and is_planner_on():
-                    is_known, document = self._find_plain(client._store, name, value_key)
-                    if is_known:
-                        return document
+            document = (self._shortcuts or self._find_shortcuts()).find_one(filter)
+            if document is not LONG_WAY:
+                return cast("DocumentT | None", document)
         if filter is not None and not isinstance(filter, Mapping):
             filter = {"_id": filter}
         cursor = self.find(filter, *args, **kwargs)
         for document in cursor.limit(-1):
             return document
         return None
-
-    def _find_plain(self, store: Store, name: str, key: bytes) -> tuple[bool, DocumentT | None]:
-        """Take the short way: no cursor, and no query that would have to be compiled.
-
-        Returns False when it must be found out by a query.
-        """
-        started = perf_counter()
-        is_known = failed = True
-        try:
-            store.require_open()
-            if name == "_id":
-                data = find_by_id(store.engine, store.catalog, self._catalog_key, key)
-            else:
-                found = find_by_field(store.engine, store.catalog, self._catalog_key, name, key)
-                data, is_known = found.document, found.is_known
-            document = None if data is None else bson.decode(data, self._codec_options)
-            failed = False
-        finally:
-            if is_known:
-                store.operations.note("query", self.full_name, started, failed)
-        return is_known, cast("DocumentT | None", document)
 
     def find_raw_batches(self, *args: Any, **kwargs: Any) -> RawBatchCursor:
         """Return a cursor over batches of BSON bytes, documents one after another.

@@ -44,6 +44,7 @@ from cbdd.client.bulk import BulkWrite
 from cbdd.client.core import CollectionCore
 from cbdd.client.session import TRANSIENT, ClientSession, is_unbound
 from cbdd.client.settings import durability_of
+from cbdd.client.shortcuts import plain_id
 from cbdd.client.statements import (
     DeleteStatement,
     InsertStatement,
@@ -57,10 +58,7 @@ from cbdd.client.unsupported import refuse_arguments
 from cbdd.client.write_errors import write_error
 from cbdd.document.validate import validate_document
 from cbdd.errors import DiskFullError
-from cbdd.index.key_string import encode_plain
 from cbdd.query.executor import Query
-from cbdd.query.planner import is_planner_on
-from cbdd.query.point import SingleDelete, SingleInsert, SingleUpdate, SingleWrite
 from cbdd.query.update import compile_update
 
 DocumentT = TypeVar("DocumentT", bound=Mapping[str, Any])
@@ -125,8 +123,9 @@ class CollectionWrites(CollectionCore[DocumentT]):
         encoded = encode(document, self.codec_options)
         validate_document(encoded)
         if session is None and not bypass_document_validation and is_unbound():
-            self._run_alone("insert", SingleInsert(self._database.name, self._name, encoded))
-            return InsertOneResult(inserted_id, self._write_concern.acknowledged)
+            shortcuts = self._shortcuts or self._find_shortcuts()
+            shortcuts.insert(encoded)
+            return InsertOneResult(inserted_id, shortcuts.is_acknowledged)
         statement = InsertStatement(encoded)
         self._run(session, "insert", statement.run, bypass_document_validation)
         return InsertOneResult(inserted_id, self._is_acknowledged(session))
@@ -470,21 +469,6 @@ class CollectionWrites(CollectionCore[DocumentT]):
                 return None
             raise write_error(error) from error
 
-    def _run_alone(self, operation: str, write: SingleWrite) -> None:
-        """Run a statement of one write that needs no query; refused silently if nobody asked."""
-        target = self._plain_target or self._target(None)
-        try:
-            target.write_alone(operation, write)
-        except OperationFailure as error:
-            if self._write_concern.acknowledged:
-                raise write_error(error) from error
-
-    def _plain_id(self, filter: Any) -> bytes | None:
-        """Return the key string of the `_id` that a filter asks for, if it asks nothing else."""
-        if type(filter) is dict and len(filter) == 1 and is_planner_on() and is_unbound():
-            return encode_plain(filter.get("_id"))
-        return None
-
     def _run_bulk(
         self, session: ClientSession | None, bulk: BulkWrite, bypass: bool | None
     ) -> dict[str, Any] | None:
@@ -519,7 +503,7 @@ class CollectionWrites(CollectionCore[DocumentT]):
         if session is None and isinstance(update_bytes, bytes):
             options = (hint, sort, let, array_filters)
             if not upsert and not bypass and options == (None, None, None, None):
-                id_key = self._plain_id(filter)
+                id_key = plain_id(filter)
                 if id_key is not None:
                     return self._update_by_id(id_key, update_bytes, is_replacement)
         filter_bytes = encode(filter, self.codec_options)
@@ -549,14 +533,13 @@ class CollectionWrites(CollectionCore[DocumentT]):
 
     def _update_by_id(self, id_key: bytes, update: bytes, is_replacement: bool) -> UpdateResult:
         """Take the short way: no query that would have to be compiled."""
-        names = self._database.name, self._name
-        write = SingleUpdate(*names, id_key, update, is_replacement, self._codec_options)
-        self._run_alone("update", write)
-        if not self._write_concern.acknowledged:
+        shortcuts = self._shortcuts or self._find_shortcuts()
+        done = shortcuts.update(id_key, update, is_replacement)
+        if not shortcuts.is_acknowledged:
             return UpdateResult(None, False)
-        counts = UpdateCounts()
-        counts.matched, counts.modified = write.matched, write.modified
-        return UpdateResult(self._update_document(counts), True)
+        document = {"n": done.matched, "nModified": done.modified, "ok": 1.0}
+        document["updatedExisting"] = done.matched > 0
+        return UpdateResult(document, True)
 
     def _update_document(self, counts: UpdateCounts) -> dict[str, Any]:
         """Return what an update did as a server reports it."""
@@ -577,12 +560,11 @@ class CollectionWrites(CollectionCore[DocumentT]):
     ) -> DeleteResult:
         check_mapping("filter", filter)
         check_let(let)
-        id_key = self._plain_id(filter) if (session, hint, let) == (None, None, None) else None
+        id_key = plain_id(filter) if (session, hint, let) == (None, None, None) else None
         if id_key is not None:
-            write = SingleDelete(self._database.name, self._name, id_key)
-            self._run_alone("delete", write)
-            acknowledged = self._write_concern.acknowledged
-            return DeleteResult({"n": write.matched, "ok": 1.0}, acknowledged)
+            shortcuts = self._shortcuts or self._find_shortcuts()
+            deleted = shortcuts.delete(id_key)
+            return DeleteResult({"n": deleted, "ok": 1.0}, shortcuts.is_acknowledged)
         filter_bytes = encode(filter, self.codec_options)
 
         def run(most: int, target: WriteTarget, writers: CollectionWriters) -> int:

@@ -13,6 +13,7 @@ from cbdd.catalog.namespace import catalog_key, check_collection_name
 from cbdd.catalog.refusal import NOT_IN_TRANSACTION, refusal
 from cbdd.client.session import ClientSession, session_for
 from cbdd.client.settings import ReadPreferenceMode, Settings, durability_of
+from cbdd.client.shortcuts import Shortcuts
 from cbdd.client.store import Store
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class CollectionCore(Settings, Generic[DocumentT]):
         self._database = database
         self._name = name
         self._catalog_key = catalog_key(database.name, name)
+        self._shortcuts: Shortcuts | None = None
 
     @property
     def database(self) -> Database[DocumentT]:
@@ -64,6 +66,19 @@ class CollectionCore(Settings, Generic[DocumentT]):
     @property
     def _store(self) -> Store:
         return self._database.client._store
+
+    def _find_shortcuts(self) -> Shortcuts:
+        """Return the short way for single documents, made when it is first needed."""
+        shortcuts = Shortcuts(
+            self._database.client,
+            self._database.name,
+            self._name,
+            self._catalog_key,
+            self._codec_options,
+            self._write_concern,
+        )
+        self._shortcuts = shortcuts
+        return shortcuts
 
     def _session(self, session: ClientSession | None) -> ClientSession | None:
         return session_for(self._database.client, session)

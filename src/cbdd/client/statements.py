@@ -19,7 +19,6 @@ from cbdd.catalog.stored_document import TimestampSource
 from cbdd.client.store import Store
 from cbdd.expression.value import id_element
 from cbdd.query.executor import Execution, Query
-from cbdd.query.point import SingleWrite
 from cbdd.query.update import Update, compile_update
 
 if TYPE_CHECKING:
@@ -56,10 +55,6 @@ class WriteTarget:
     def write(self, operation: str, work: Callable[[CollectionWriters], T]) -> T:
         """Run `work` in one transaction, see `Store.write`."""
         return self._store.write(self._session, operation, self._durability, work, self)
-
-    def write_alone(self, operation: str, write: SingleWrite) -> None:
-        """Run a write of one document in a transaction of its own, see `Store.write_alone`."""
-        self._store.write_alone(operation, self._durability, write, self)
 
     def insert(self, writers: CollectionWriters, run: InsertRun) -> None:
         """Insert the documents of a run from its position on, see `InsertRun.run`."""

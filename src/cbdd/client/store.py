@@ -23,7 +23,6 @@ from cbdd.client.expiry import ExpirySweeper
 from cbdd.client.operations import SLOW_SECONDS, OperationLog
 from cbdd.errors import CbddError
 from cbdd.query.implication import QueryFilters
-from cbdd.query.point import SingleWrite, run_alone
 from cbdd.storage import Clock, Randomness, ReadTransaction, StorageEngine, WriteTransaction
 from cbdd.storage.check import CheckReport, Progress
 from cbdd.storage.yield_point import time_limit
@@ -166,24 +165,6 @@ class Store:
         finally:
             self.operations.note(operation, namespace, started, failed)
         return result
-
-    def write_alone(
-        self, operation: str, durability: str | None, write: SingleWrite, namespace: object
-    ) -> None:
-        """Run a statement that writes one document, outside of any transaction.
-
-        What it did is in ``write``.
-        """
-        started = perf_counter()
-        failed = True
-        try:
-            self.require_open()
-            run_alone(self.engine, self.catalog, operation, durability or self.durability, write)
-            failed = False
-        finally:
-            self.operations.note(operation, namespace, started, failed)
-            if self._may_sweep and self.catalog.has_expiring:
-                self.watch_expiry()
 
     def _write(
         self,

@@ -16,7 +16,14 @@ import cbdd.client.store
 Client = cbdd.Client[dict[str, Any]]
 Statement = Callable[[Client, int], None]
 
-PLACES = ("client/store.py", "client/session.py", "client/statements.py", "client/results.py")
+PLACES = (
+    "client/store.py",
+    "client/session.py",
+    "client/shortcuts.py",
+    "client/statements.py",
+    "client/results.py",
+    "query/point.py",
+)
 
 
 class Interruption:

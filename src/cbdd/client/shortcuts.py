@@ -1,0 +1,143 @@
+"""The short way for single documents: no session, no query to be compiled, no cursor.
+
+A collection keeps one `Shortcuts` of what its statements need, found once. Asking a collection
+itself costs several times as much for each attribute, because it answers to any name.
+"""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Final
+
+import bson
+from bson.codec_options import CodecOptions
+from pymongo.errors import OperationFailure
+from pymongo.write_concern import WriteConcern
+
+from cbdd.client.session import is_unbound
+from cbdd.client.settings import durability_of
+from cbdd.client.write_errors import write_error
+from cbdd.index.key_string import encode_plain
+from cbdd.query.planner import is_planner_on
+from cbdd.query.point import (
+    SingleDelete,
+    SingleInsert,
+    SingleUpdate,
+    SingleWrite,
+    find_by_field,
+    find_by_id,
+    run_alone,
+)
+
+if TYPE_CHECKING:
+    from cbdd.client.client import Client
+
+LONG_WAY: Final = object()
+"""What is returned where there is no short way."""
+
+
+class Shortcuts:
+    """One collection as its statements on single documents see it."""
+
+    __slots__ = (
+        "_client",
+        "_durability",
+        "_full_name",
+        "_key",
+        "_name",
+        "_options",
+        "_store",
+        "database",
+        "is_acknowledged",
+    )
+
+    def __init__(
+        self,
+        client: Client[Any],
+        database: str,
+        name: str,
+        key: bytes,
+        codec_options: CodecOptions[Any],
+        write_concern: WriteConcern,
+    ) -> None:
+        """
+        :param key: the collection's, of `catalog_key`.
+        """
+        self._client = client
+        self._store = client._store
+        self.database = database
+        self._name = name
+        self._full_name = f"{database}.{name}"
+        self._key = key
+        self._options = codec_options
+        self._durability = durability_of(write_concern) or client._store.durability
+        self.is_acknowledged = write_concern.acknowledged
+
+    def find_one(self, filter: Any) -> Any:
+        """Return the document a filter of one plain value finds, None, or `LONG_WAY`."""
+        name, value = "_id", filter
+        if type(filter) is dict:
+            if len(filter) != 1:
+                return LONG_WAY
+            ((name, value),) = filter.items()
+        key = encode_plain(value)
+        if key is None or type(name) is not str or self._client._monitor is not None:
+            return LONG_WAY
+        if not is_unbound() or not is_planner_on():
+            return LONG_WAY
+        store = self._store
+        started = perf_counter()
+        is_known = failed = True
+        try:
+            store.require_open()
+            if name == "_id":
+                data = find_by_id(store.engine, store.catalog, self._key, key)
+            else:
+                found = find_by_field(store.engine, store.catalog, self._key, name, key)
+                data, is_known = found.document, found.is_known
+            document = None if data is None else bson.decode(data, self._options)
+            failed = False
+        finally:
+            if is_known:
+                store.operations.note("query", self._full_name, started, failed)
+        return document if is_known else LONG_WAY
+
+    def insert(self, document: bytes) -> None:
+        """Insert an encoded, validated document."""
+        self._run("insert", SingleInsert(self.database, self._name, document))
+
+    def update(self, id_key: bytes, update: bytes, is_replacement: bool) -> SingleWrite:
+        """Update or replace the document of an `_id`; return what was done."""
+        options = self._options
+        write = SingleUpdate(self.database, self._name, id_key, update, is_replacement, options)
+        self._run("update", write)
+        return write
+
+    def delete(self, id_key: bytes) -> int:
+        """Delete the document of an `_id`; return how many there were."""
+        write = SingleDelete(self.database, self._name, id_key)
+        self._run("delete", write)
+        return write.matched
+
+    def _run(self, operation: str, write: SingleWrite) -> None:
+        """Run a write in a transaction of its own; refused silently if nobody asks to know."""
+        store = self._store
+        started = perf_counter()
+        failed = True
+        try:
+            store.require_open()
+            run_alone(store.engine, store.catalog, operation, self._durability, write)
+            failed = False
+        except OperationFailure as error:
+            if self.is_acknowledged:
+                raise write_error(error) from error
+        finally:
+            store.operations.note(operation, self._full_name, started, failed)
+            store.watch_expiry()
+
+
+def plain_id(filter: Any) -> bytes | None:
+    """Return the key string of the `_id` that a filter asks for, if it asks nothing else."""
+    if type(filter) is dict and len(filter) == 1 and is_planner_on() and is_unbound():
+        return encode_plain(filter.get("_id"))
+    return None
