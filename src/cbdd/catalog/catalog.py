@@ -4,10 +4,10 @@ The catalog tree (tree 1) has one entry per collection, see `cbdd.catalog.entry`
 nothing of its own: it exists while it has a collection. Every change is made in a transaction that
 the caller begins and commits, so collections, indexes and documents change together or not at all.
 
-Concurrency: entries are cached by the bytes they were decoded from, so a snapshot always sees its
-own catalog. Definitions change only under the writer lock; a transaction that works on a snapshot
-may make new collections, and indexes on them, but leaves everything else alone, because writers it
-does not know of would miss the change.
+Concurrency: entries are cached by the bytes they were decoded from, and by the version of the tree
+that holds them, so a snapshot always sees its own catalog. Definitions change only under the writer
+lock; a transaction that works on a snapshot may make new collections, and indexes on them, but
+leaves everything else alone, because writers it does not know of would miss the change.
 """
 
 from __future__ import annotations
@@ -43,8 +43,17 @@ from cbdd.catalog.stored_document import TimestampSource
 from cbdd.document.filter import FilterCompiler
 from cbdd.index.definition import IndexDefinition
 from cbdd.storage import Clock, Randomness, ReadTransaction, StorageEngine, WriteTransaction
+from cbdd.storage.btree import Tree
 
 _CACHED_ENTRIES: Final = 10_000
+
+
+class SeenEntry:
+    """What a version of the catalog tree says of a collection."""
+
+    def __init__(self, version: Tree, entry: CollectionEntry | None) -> None:
+        self.version = version
+        self.entry = entry
 
 
 class Catalog:
@@ -68,6 +77,7 @@ class Catalog:
         self.blocks = RecordIdBlocks(engine)
         self._randomness = randomness or Randomness()
         self._entries: dict[bytes, CollectionEntry] = {}
+        self._seen: dict[bytes, SeenEntry] = {}
 
     def find(self, txn: ReadTransaction, database: str, name: str) -> CollectionEntry | None:
         """Return the collection as the transaction sees it, or None."""
@@ -75,8 +85,17 @@ class Catalog:
 
     def find_key(self, txn: ReadTransaction, key: bytes) -> CollectionEntry | None:
         """Return the collection of a key of `catalog_key`, or None."""
+        version = txn.version(CATALOG_TREE)
+        seen = self._seen.get(key)
+        if seen is not None and seen.version is version:
+            return seen.entry
         record = txn.get(CATALOG_TREE, key)
-        return None if record is None else self._decode(key, record)
+        entry = None if record is None else self._decode(key, record)
+        if version is not None:
+            if len(self._seen) >= _CACHED_ENTRIES:
+                self._seen.clear()
+            self._seen[key] = SeenEntry(version, entry)
+        return entry
 
     def list_databases(self, txn: ReadTransaction) -> list[str]:
         """List the databases that have a collection, in order of their names."""

@@ -40,10 +40,10 @@ class OperationLog:
         :param namespace: what is written of where it worked; made into text only when needed.
         :param started: what `time.perf_counter` said when it began.
         """
-        counter = self._counts.get(operation)
-        if counter is None:
-            counter = self._counts.setdefault(operation, itertools.count())
-        next(counter)  # one step, so no lock
+        try:
+            next(self._counts[operation])  # one step, so no lock
+        except KeyError:
+            next(self._counts.setdefault(operation, itertools.count()))
         seconds = time.perf_counter() - started
         if failed or seconds >= self.slow_seconds:
             self._note_rare(operation, namespace, seconds, failed)

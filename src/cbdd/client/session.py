@@ -57,6 +57,8 @@ COMMITTED_EMPTY: Final = "committed empty"
 ABORTED: Final = "aborted"
 
 _bound: ContextVar[ClientSession | None] = ContextVar("cbdd_session", default=None)
+bound_session: Final = _bound.get
+"""Return the session bound around the statements that run now, or None."""
 
 
 class ClientSession:

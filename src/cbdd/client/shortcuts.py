@@ -14,7 +14,7 @@ from bson.codec_options import CodecOptions
 from pymongo.errors import OperationFailure
 from pymongo.write_concern import WriteConcern
 
-from cbdd.client.session import is_unbound
+from cbdd.client.session import bound_session, is_unbound
 from cbdd.client.settings import durability_of
 from cbdd.client.write_errors import write_error
 from cbdd.index.key_string import encode_plain
@@ -24,8 +24,7 @@ from cbdd.query.point import (
     SingleInsert,
     SingleUpdate,
     SingleWrite,
-    find_by_field,
-    find_by_id,
+    find_plain,
     run_alone,
 )
 
@@ -40,9 +39,11 @@ class Shortcuts:
     """One collection as its statements on single documents see it."""
 
     __slots__ = (
-        "_client",
+        "_catalog",
         "_durability",
+        "_engine",
         "_full_name",
+        "_is_monitored",
         "_key",
         "_name",
         "_options",
@@ -63,8 +64,10 @@ class Shortcuts:
         """
         :param key: the collection's, of `catalog_key`.
         """
-        self._client = client
         self._store = client._store
+        self._engine = client._store.engine
+        self._catalog = client._store.catalog
+        self._is_monitored = client._monitor is not None
         self.database = database
         self._name = name
         self._full_name = f"{database}.{name}"
@@ -80,27 +83,22 @@ class Shortcuts:
             if len(filter) != 1:
                 return LONG_WAY
             ((name, value),) = filter.items()
-        key = encode_plain(value)
-        if key is None or type(name) is not str or self._client._monitor is not None:
-            return LONG_WAY
-        if not is_unbound() or not is_planner_on():
+        if self._is_monitored or bound_session() is not None or type(name) is not str:
             return LONG_WAY
         store = self._store
         started = perf_counter()
-        is_known = failed = True
         try:
             store.require_open()
-            if name == "_id":
-                data = find_by_id(store.engine, store.catalog, self._key, key)
-            else:
-                found = find_by_field(store.engine, store.catalog, self._key, name, key)
-                data, is_known = found.document, found.is_known
+            found = find_plain(self._engine, self._catalog, self._key, name, value)
+            if found is None:
+                return LONG_WAY
+            data = found.document
             document = None if data is None else bson.decode(data, self._options)
-            failed = False
-        finally:
-            if is_known:
-                store.operations.note("query", self._full_name, started, failed)
-        return document if is_known else LONG_WAY
+        except BaseException:
+            store.operations.note("query", self._full_name, started, True)
+            raise
+        store.operations.note("query", self._full_name, started, False)
+        return document
 
     def insert(self, document: bytes) -> None:
         """Insert an encoded, validated document."""
@@ -126,7 +124,7 @@ class Shortcuts:
         failed = True
         try:
             store.require_open()
-            run_alone(store.engine, store.catalog, operation, self._durability, write)
+            run_alone(self._engine, self._catalog, operation, self._durability, write)
             failed = False
         except OperationFailure as error:
             if self.is_acknowledged:

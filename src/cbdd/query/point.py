@@ -6,64 +6,45 @@ same index. `run_alone` is a statement of one write in a transaction of its own.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from bson.codec_options import CodecOptions
 
 from cbdd.catalog import Catalog, CollectionWriter, CollectionWriters, InsertRun
 from cbdd.catalog.record_store import RECORD_ID_BYTES, decode_record_id
 from cbdd.index.definition import IndexDefinition
+from cbdd.index.key_string import encode_plain
+from cbdd.query.planner import is_planner_on
 from cbdd.query.stages import fetch_record
 from cbdd.query.update import compile_update
 from cbdd.storage import ReadTransaction, StorageEngine, WriteTransaction
 
 
-def find_by_id(engine: StorageEngine, catalog: Catalog, key: bytes, id_key: bytes) -> bytes | None:
-    """Return the document as stored, or None.
-
-    :param key: the collection's, of `catalog_key`.
-    :param id_key: key string of the value, see `encode_plain`.
-    """
-    txn = engine.begin_read()
-    try:
-        entry = catalog.find_key(txn, key)
-        if entry is None:
-            return None
-        index = entry.indexes[0]
-        record_key = txn.get(index.tree_id, id_key)
-        if record_key is None:
-            return None
-        return fetch_record(txn, entry, record_key[:RECORD_ID_BYTES], index.name)
-    finally:
-        txn.close()
-
-
 class Found:
-    """The answer of `find_by_field`."""
+    """The answer of `find_plain`."""
 
-    def __init__(self, is_known: bool, document: bytes | None) -> None:
-        self.is_known = is_known
+    def __init__(self, document: bytes | None) -> None:
         self.document = document
 
 
-_UNKNOWN: Final = Found(False, None)
+def find_plain(
+    engine: StorageEngine, catalog: Catalog, key: bytes, field: str, value: object
+) -> Found | None:
+    """Look for the first document whose ``field`` is a value, where an index on it can tell.
 
-
-def find_by_field(
-    engine: StorageEngine, catalog: Catalog, key: bytes, field: str, value_key: bytes
-) -> Found:
-    """Look for the first document whose `field` is a value, where an index on it can tell.
-
-    It cannot where the index does not have every document, or has several keys of some.
+    It cannot where the value is other than an integer, a string or an ObjectId, the index does not
+    have every document or has several keys of some: then the answer is None.
 
     :param key: the collection's, of `catalog_key`.
-    :param value_key: key string of the value, see `encode_plain`.
     """
+    value_key = encode_plain(value)
+    if value_key is None or not is_planner_on():
+        return None
     txn = engine.begin_read()
     try:
         entry = catalog.find_key(txn, key)
         if entry is None:
-            return Found(True, None)
+            return Found(None)
         for index in entry.indexes:
             if len(index.fields) != 1 or index.fields[0] != (field, 1):
                 continue
@@ -71,9 +52,9 @@ def find_by_field(
                 continue
             record_key = _first_of(txn, index, value_key)
             if record_key is None:
-                return Found(True, None)
-            return Found(True, fetch_record(txn, entry, record_key, index.name))
-        return _UNKNOWN
+                return Found(None)
+            return Found(fetch_record(txn, entry, record_key, index.name))
+        return None
     finally:
         txn.close()
 

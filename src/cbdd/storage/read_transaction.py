@@ -51,6 +51,13 @@ class ReadTransaction:
         """The value of a key, or None."""
         return tree_get(self._tree(tree_id), key, self._pager)
 
+    def version(self, tree_id: int) -> Tree | None:
+        """The version of a tree that is read, to tell that nothing in it has changed.
+
+        None where there is no such tree, or the transaction has changes of its own to it.
+        """
+        return self._snapshot.trees.get(tree_id)
+
     def cursor(self, tree_id: int) -> Cursor:
         """A cursor over a tree, not positioned yet."""
         return Cursor(self._tree(tree_id), self._pager)

@@ -101,6 +101,10 @@ class WriteTransaction(ReadTransaction):
         self._require_open()
         return self._set.get(tree_id, key)
 
+    def version(self, tree_id: int) -> Tree | None:
+        """As in `ReadTransaction`."""
+        return None if tree_id in self._set.changes else self._snapshot.trees.get(tree_id)
+
     def put(self, tree_id: int, key: bytes, value: bytes) -> None:
         """Set the value of a key.
 
