@@ -28,9 +28,11 @@ class InsertRun:
         documents = self.documents
         while self.position < len(documents):
             document = documents[self.position]
-            check_document_id(document)
+            is_stored_form = check_document_id(document)
             if writer is None:
                 writer = writers.find_or_create(database, name)
                 writer.skips_validation = bypass
-            writer.insert(stored_document(document, timestamps))
+            if not is_stored_form:
+                document = stored_document(document, timestamps)
+            writer.insert(document)
             self.position += 1

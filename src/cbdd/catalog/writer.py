@@ -8,8 +8,10 @@ An index is a tree of key strings:
 
 *Types* are what key strings leave open, see `index.key_types`; mostly nothing.
 
-Each operation first asks the validator, extracts every key and checks every unique one, and only
-then writes. So a document that is refused leaves the transaction as it was.
+Each operation first asks the validator and extracts every key. An update then checks the unique
+ones, and only then writes; an insert writes the entries of unique indexes first, each if it is not
+there, and takes them back when one is. So a document that is refused leaves the transaction as it
+was.
 
 A capped collection drops its oldest documents when it grows beyond its bytes or its number of
 documents; how many bytes it has is kept in the sequence tree. Its record ids are never used again.
@@ -88,19 +90,19 @@ class CollectionWriter:
         multikey: list[str] = []
         for definition in entry.indexes:
             keys = extract_keys(definition, document)
-            if definition.is_unique:
-                self._check_unique(definition, document, keys.keys, b"")
             if keys.is_multikey and not definition.is_multikey:
                 multikey.append(definition.name)
             extracted.append(keys)
-        if multikey:
-            self._mark_multikey(multikey)
         record_id = self._take_record_id()
         record_key = encode_record_id(record_id)
+        self._insert_unique(extracted, record_key, document)
+        if multikey:
+            self._mark_multikey(multikey)
         self.txn.put(entry.record_tree, record_key, document)
         for position, definition in enumerate(entry.indexes):
-            keys = extracted[position]
-            self._put_keys(definition, keys.keys, keys.types, record_key)
+            if not definition.is_unique:
+                keys = extracted[position]
+                self._put_keys(definition, keys.keys, keys.types, record_key)
         if entry.is_capped:
             self._resize(len(document))
             self.drop_oldest(record_key)
@@ -199,6 +201,31 @@ class CollectionWriter:
             record_id = self._blocks.take(self.entry, self._next_record_id)
         self._next_record_id = record_id + 1
         return record_id
+
+    def _insert_unique(self, extracted: list[KeySet], record_key: bytes, document: bytes) -> None:
+        """Put the entries of all unique indexes, or raise and leave none."""
+        txn = self.txn
+        for position, definition in enumerate(self.entry.indexes):
+            if not definition.is_unique:
+                continue
+            keys = extracted[position]
+            value = record_key + keys.types if keys.types else record_key
+            for at in range(len(keys.keys)):
+                if not txn.insert(definition.tree_id, keys.keys[at], value):
+                    self._take_back(extracted, position, at)
+                    if self._blocks is None:
+                        self._next_record_id -= 1  # nobody else has it
+                    key = keys.keys[at]
+                    raise duplicate_key_error(self.entry.namespace, definition, document, key)
+
+    def _take_back(self, extracted: list[KeySet], position: int, at: int) -> None:
+        """Undo what `_insert_unique` has put before a key of an index."""
+        for before, definition in enumerate(self.entry.indexes):
+            if not definition.is_unique or before > position:
+                continue
+            keys = extracted[before].keys
+            for key in keys[:at] if before == position else keys:
+                self.txn.take_back(definition.tree_id, key)
 
     def _check_unique(
         self, definition: IndexDefinition, document: bytes, keys: list[bytes], owner: bytes

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, MutableMapping, Sequence, Set
 from typing import Any
 
-import bson
 from bson.codec_options import CodecOptions
 from bson.objectid import ObjectId
 from bson.raw_bson import RawBSONDocument
@@ -17,6 +16,7 @@ from pymongo.collation import Collation
 
 from cbdd.catalog.index_options import check_collation as catalog_check
 from cbdd.catalog.refusal import BAD_VALUE, refusal
+from cbdd.document.encoding import encode_document
 
 IndexKeys = str | Sequence[str | tuple[str, Any]] | Mapping[str, Any]
 """What PyMongo takes for the keys of an index, a sort or a hint."""
@@ -181,11 +181,7 @@ def give_id(document: Any) -> Any:
     return document["_id"]
 
 
-def encode(document: Mapping[str, Any], codec_options: CodecOptions[Any]) -> bytes:
-    """Return a document as BSON; a `RawBSONDocument` is taken as it is."""
-    if type(document) is not dict and isinstance(document, RawBSONDocument):
-        return bytes(document.raw)
-    return bson.encode(document, codec_options=codec_options)
+encode = encode_document
 
 
 def encode_update(

@@ -33,6 +33,7 @@ from cbdd.client.statements import (
     decode_id,
 )
 from cbdd.client.write_errors import BulkOutcome
+from cbdd.document.encoding import encode_documents
 from cbdd.document.validate import validate_document
 
 BATCH_WRITES: Final = 1000
@@ -61,9 +62,12 @@ class Write:
 class InsertWrite(Write):
     """An insert of one document."""
 
-    def __init__(self, index: int, operation: object, document: bytes) -> None:
-        super().__init__(index, operation, len(document))
-        self.document = document
+    def __init__(
+        self, index: int, operation: Mapping[str, Any], codec_options: CodecOptions[Any]
+    ) -> None:
+        self.document = encode(operation, codec_options)
+        validate_document(self.document)
+        super().__init__(index, operation, len(self.document))
 
     def run(self, target: WriteTarget, writers: CollectionWriters, outcome: BulkOutcome) -> None:
         target.insert(writers, InsertRun([self.document]))
@@ -249,23 +253,18 @@ class BulkWrite:
         for index in range(position, min(position + MESSAGE_WRITES, len(self._operations))):
             kind, operation = self._operations[index]
             if kind == "insert":
-                document = encode(operation, self._codec_options)
-                validate_document(document)
-                write: Write = InsertWrite(index, operation, document)
+                write: Write = InsertWrite(index, operation, self._codec_options)
+            elif kind == "delete":
+                write = DeleteWrite(index, operation, self._codec_options, self._let)
             else:
-                write = self._encode(index)
+                is_replacement = kind == "replace"
+                options = self._codec_options
+                write = UpdateWrite(index, operation, is_replacement, options, self._let)
             message.append(write)
             size += write.size
             if size >= MESSAGE_BYTES:
                 break
         return message
-
-    def _encode(self, index: int) -> Write:
-        kind, operation = self._operations[index]
-        if kind == "delete":
-            return DeleteWrite(index, operation, self._codec_options, self._let)
-        is_replacement = kind == "replace"
-        return UpdateWrite(index, operation, is_replacement, self._codec_options, self._let)
 
     def _run_batch(
         self,
@@ -276,48 +275,118 @@ class BulkWrite:
     ) -> None:
         inserts = [each for each in batch if isinstance(each, InsertWrite)]
         if len(inserts) == len(batch):
-            self._run_inserts(target, inserts, outcome, writers)
+            encoded = [each.document for each in inserts]
+            given = [each.operation for each in inserts]
+            run_inserts(target, encoded, given, batch[0].index, self._ordered, outcome, writers)
             return
         for write in batch:
             try:
                 write.run(target, writers, outcome)
             except OperationFailure as error:
-                if self._is_over(error, write, outcome, writers):
+                refuse(error, write.index, write.operation, outcome, writers)
+                if self._ordered:
                     return
 
-    def _run_inserts(
+
+class InsertMany:
+    """The writes of `insert_many`: nothing but inserts, of which only the bytes are kept."""
+
+    def __init__(
+        self, documents: list[Any], codec_options: CodecOptions[Any], ordered: bool
+    ) -> None:
+        """
+        :param documents: as they were given, each with its `_id`.
+        """
+        self._documents = documents
+        self._codec_options = codec_options
+        self._ordered = ordered
+
+    def run(self, target: WriteTarget) -> dict[str, Any]:
+        """As `BulkWrite.run`."""
+        if not self._documents:
+            raise InvalidOperation("No operations to execute")
+        outcome = BulkOutcome()
+        position = 0
+        while position < len(self._documents):
+            message = encode_documents(
+                self._documents, position, self._codec_options, MESSAGE_WRITES, MESSAGE_BYTES
+            )
+            start = 0
+            while start < len(message):
+                batch = _first_batch(message, start)
+                work = partial(self._run_batch, target, batch, position + start, outcome)
+                target.write("bulkWrite", work)
+                start += len(batch)
+                if self._ordered:
+                    outcome.raise_errors()
+            position += len(message)
+        outcome.raise_errors()
+        return outcome.result
+
+    def _run_batch(
         self,
         target: WriteTarget,
-        batch: list[InsertWrite],
+        encoded: list[bytes],
+        first: int,
         outcome: BulkOutcome,
         writers: CollectionWriters,
     ) -> None:
-        """Run a batch of nothing but inserts, which is one call as long as none is refused."""
-        run = InsertRun([each.document for each in batch])
-        while run.position < len(batch):
-            first = run.position
-            try:
-                target.insert(writers, run)
-                outcome.result["nInserted"] += run.position - first
-            except OperationFailure as error:
-                outcome.result["nInserted"] += run.position - first
-                refused = batch[run.position]
-                run.position += 1
-                if self._is_over(error, refused, outcome, writers):
-                    return
+        given = self._documents[first : first + len(encoded)]
+        run_inserts(target, encoded, given, first, self._ordered, outcome, writers)
 
-    def _is_over(
-        self,
-        error: OperationFailure,
-        write: Write,
-        outcome: BulkOutcome,
-        writers: CollectionWriters,
-    ) -> bool:
-        """Note a refused write; tell whether the batch ends with it."""
-        outcome.refuse(error, write.index, write.operation)
-        if not writers.is_exclusive:
-            outcome.raise_errors()  # a transaction of a session ends with its first error
-        return self._ordered
+
+def run_inserts(
+    target: WriteTarget,
+    encoded: list[bytes],
+    given: Sequence[object],
+    first: int,
+    ordered: bool,
+    outcome: BulkOutcome,
+    writers: CollectionWriters,
+) -> None:
+    """Run a batch of nothing but inserts, which is one call as long as none is refused.
+
+    :param first: index of the first one among all writes of the statement.
+    """
+    run = InsertRun(encoded)
+    while run.position < len(encoded):
+        before = run.position
+        try:
+            target.insert(writers, run)
+            outcome.result["nInserted"] += run.position - before
+        except OperationFailure as error:
+            outcome.result["nInserted"] += run.position - before
+            at = run.position
+            run.position += 1
+            refuse(error, first + at, given[at], outcome, writers)
+            if ordered:
+                return
+
+
+def refuse(
+    error: OperationFailure,
+    index: int,
+    operation: object,
+    outcome: BulkOutcome,
+    writers: CollectionWriters,
+) -> None:
+    """Note a refused write; a transaction of a session ends with its first error."""
+    outcome.refuse(error, index, operation)
+    if not writers.is_exclusive:
+        outcome.raise_errors()
+
+
+def _first_batch(message: list[bytes], start: int) -> list[bytes]:
+    """Return the documents from one on that are committed at once."""
+    end = start + 1
+    size = len(message[start])
+    most = min(len(message), start + BATCH_WRITES)
+    while end < most:
+        size += len(message[end])
+        if size > BATCH_BYTES:
+            break
+        end += 1
+    return message[start:end]
 
 
 def _batches(message: list[Write]) -> list[list[Write]]:

@@ -40,7 +40,7 @@ from cbdd.client.arguments import (
     index_document,
     projection_of,
 )
-from cbdd.client.bulk import BulkWrite
+from cbdd.client.bulk import BulkWrite, InsertMany
 from cbdd.client.core import CollectionCore
 from cbdd.client.session import TRANSIENT, ClientSession, is_unbound
 from cbdd.client.settings import durability_of
@@ -152,12 +152,15 @@ class CollectionWrites(CollectionCore[DocumentT]):
         """
         if not isinstance(documents, Iterable) or isinstance(documents, Mapping) or not documents:
             raise TypeError("documents must be a non-empty list")
-        bulk = BulkWrite(self.codec_options, ordered)
+        given = list(documents)
         inserted_ids: list[Any] = []
-        for document in documents:
-            identity = bulk.add_insert(document)
+        for document in given:
+            if type(document) is not dict:
+                check_document("document", document)
+            identity = give_id(document)
             if type(document) is dict or not isinstance(document, RawBSONDocument):
                 inserted_ids.append(identity)
+        bulk = InsertMany(given, self.codec_options, ordered)
         self._run_bulk(session, bulk, bypass_document_validation)
         return InsertManyResult(inserted_ids, self._is_acknowledged(session))
 
@@ -470,7 +473,7 @@ class CollectionWrites(CollectionCore[DocumentT]):
             raise write_error(error) from error
 
     def _run_bulk(
-        self, session: ClientSession | None, bulk: BulkWrite, bypass: bool | None
+        self, session: ClientSession | None, bulk: BulkWrite | InsertMany, bypass: bool | None
     ) -> dict[str, Any] | None:
         """Run a statement of many writes; None when some were refused and nobody asked to know."""
         target = self._target(session, bypass)

@@ -35,6 +35,7 @@ from cbdd.document.raw import (
     TYPE_REGEX,
     TYPE_STRING,
     TYPE_SYMBOL,
+    TYPE_TIMESTAMP,
     TYPE_UNDEFINED,
     skip_name,
     skip_value,
@@ -146,12 +147,14 @@ def _check_text(data: bytes, start: i64, end: i64) -> None:
         at += 1
 
 
-def check_document_id(data: bytes) -> None:
+def check_document_id(data: bytes) -> bool:
     """Raise `WriteError` when the `_id` of this valid document is not one MongoDB would store.
 
-    A document without `_id` passes: the writer adds one.
+    A document without `_id` passes: the writer adds one. Returns whether the document is stored as
+    it is, which it is for sure when `_id` is its first field and no field holds a timestamp.
     """
     has_id = False
+    is_stored_form = True
     element: i64 = 4
     while data[element] != 0:
         bson_type: i64 = data[element]
@@ -160,8 +163,12 @@ def check_document_id(data: bytes) -> None:
             if has_id:
                 raise WriteError("can't have multiple _id fields in one document", _BAD_VALUE)
             has_id = True
+            is_stored_form = is_stored_form and element == 4
             _check_id_value(data, bson_type, value)
+        elif bson_type == TYPE_TIMESTAMP:
+            is_stored_form = False
         element = skip_value(data, bson_type, value)
+    return has_id and is_stored_form
 
 
 def _check_id_value(data: bytes, bson_type: i64, start: i64) -> None:

@@ -187,8 +187,17 @@ class TreeWriter:
 
     def put(self, key: bytes, value: bytes) -> bool:
         """Set the value of a key; returns whether the key is new."""
+        return self._set(key, value, False)
+
+    def insert(self, key: bytes, value: bytes) -> bool:
+        """Set the value of a key that is not there; returns False if it is, and changes nothing."""
+        return self._set(key, value, True)
+
+    def _set(self, key: bytes, value: bytes, only_new: bool) -> bool:
         limits = self._limits
         if len(key) > limits.max_key or len(value) > limits.max_value:
+            if only_new and tree_slot(self.tree(), key, self._source) is not None:
+                return False
             self._large += 1
             self._ledger.new_bytes += len(key) + len(value)
             if len(key) > limits.max_key:
@@ -205,7 +214,7 @@ class TreeWriter:
             root = self._own(resolve(self._root, self._source))
             self._root = root
         before = self._count
-        pieces = self._put(root, key, value, True)
+        pieces = self._put(root, key, value, True, only_new)
         if pieces is not None:
             self._grow(root, pieces)
         return self._count > before
@@ -303,17 +312,19 @@ class TreeWriter:
         self._count += 1
         return True
 
-    def _put(self, node: Node, key: bytes, value: bytes, at_edge: bool) -> list[Node] | None:
+    def _put(
+        self, node: Node, key: bytes, value: bytes, at_edge: bool, only_new: bool
+    ) -> list[Node] | None:
         """Put into an owned node; returns the nodes it split into, itself first, or None."""
         if at_edge:
             self._tail.append(node)
         if node.level == 0:
-            return self._put_leaf(node, key, value, at_edge)
+            return self._put_leaf(node, key, value, at_edge, only_new)
         i = bisect_right(node.keys, key)
         child = self._own(resolve(node.children[i], self._source))
         node.children[i] = child
         before = self._count
-        pieces = self._put(child, key, value, at_edge and i == len(node.keys))
+        pieces = self._put(child, key, value, at_edge and i == len(node.keys), only_new)
         if at_edge and i < len(node.keys):
             self._tail = []
         if pieces is None:
@@ -333,12 +344,16 @@ class TreeWriter:
             return None
         return self._split(node, at_edge and i == len(node.children) - len(pieces))
 
-    def _put_leaf(self, leaf: Node, key: bytes, value: bytes, at_edge: bool) -> list[Node] | None:
+    def _put_leaf(
+        self, leaf: Node, key: bytes, value: bytes, at_edge: bool, only_new: bool
+    ) -> list[Node] | None:
         limits = self._limits
         keys = leaf.keys
         n = len(keys)
         i = n if n == 0 or key > keys[n - 1] else bisect_left(keys, key)
         if i < n and keys[i] == key:
+            if only_new:
+                return None
             old = leaf.values[i]
             self._forget_value(key, old)
             leaf.used += limits.value_bytes(value) - limits.value_bytes(old)

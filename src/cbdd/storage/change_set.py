@@ -12,7 +12,7 @@ start; a tree that it dropped has none.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, cast
 
 from cbdd.errors import TransactionTooLargeError, UsageError
 from cbdd.storage.btree import PageLedger, Tree, TreeWriter, tree_get, tree_slot
@@ -24,6 +24,15 @@ from cbdd.storage.state import DatabaseState, Snapshot
 MOST_WAITING: Final = 64
 """Changes of one tree. More are cheaper made at once: a copied node then takes several of them."""
 NO_EPOCH: Final = -1
+
+
+class ChangedTree(TreeChanges):
+    """The changes of one tree, and the private copy if there is one."""
+
+    def __init__(self, number: int, base: Tree) -> None:
+        super().__init__(number)
+        self.base = base
+        self.copy: TreeWriter | None = None
 
 
 class ChangeSet:
@@ -39,9 +48,9 @@ class ChangeSet:
         self._owner = owner
         self._epoch = epoch
         self._bytes = 0
+        self._most_bytes = state.options.max_transaction_bytes
         self._ledger: PageLedger | None = None
-        self.changes: dict[int, TreeChanges] = {}
-        self.copies: dict[int, TreeWriter] = {}
+        self.changes: dict[int, TreeChanges] = {}  # each is a ChangedTree
 
     def is_current(self) -> bool:
         """Whether the newest version is the snapshot, so that nothing has to be applied again."""
@@ -60,82 +69,118 @@ class ChangeSet:
 
     def tree(self, tree_id: int) -> Tree:
         """A tree as the transaction sees it."""
-        change = self.changes.get(tree_id)
-        if change is None:
-            return self._base(tree_id)
-        return self._copy(tree_id, change).tree()
+        changed = self._changed(tree_id)
+        return self._base(tree_id) if changed is None else self._copy(changed).tree()
 
     def get(self, tree_id: int, key: bytes) -> bytes | None:
         """The value of a key, or None."""
-        change = self.changes.get(tree_id)
-        if change is not None:
-            value = change.entries.get(key)
-            if value is not None or key in change.entries:
-                return value
-            copy = self.copies.get(tree_id)
-            if copy is not None:
-                return copy.get(key)
-        return tree_get(self._base(tree_id), key, self._state.pager)
+        changed = self._changed(tree_id)
+        if changed is None:
+            return tree_get(self._base(tree_id), key, self._state.pager)
+        value = changed.entries.get(key)
+        if value is not None or key in changed.entries:
+            return value
+        if changed.copy is not None:
+            return changed.copy.get(key)
+        return tree_get(changed.base, key, self._state.pager)
 
     def put(self, tree_id: int, key: bytes, value: bytes) -> None:
         """Set the value of a key."""
-        size = self._bytes + len(key) + len(value)
-        if size > self._state.options.max_transaction_bytes:
-            raise TransactionTooLargeError(
-                "TRANSACTION_TOO_LARGE",
-                f"the transaction changes more than {self._state.options.max_transaction_bytes} "
-                "bytes of keys and values",
-                "split it, or raise max_transaction_bytes",
-            )
-        self._change(tree_id, key, value)
-        self._bytes = size
+        self._add_bytes(len(key) + len(value))
+        changed = self._changing(tree_id)
+        if changed.copy is not None:
+            changed.copy.put(key, value)
+        changed.entries[key] = value
+
+    def insert(self, tree_id: int, key: bytes, value: bytes) -> bool:
+        """Set the value of a key that is not there; returns False, and does nothing, if it is."""
+        size = len(key) + len(value)
+        self._add_bytes(size)
+        changed = self._changing(tree_id)
+        if changed.copy is not None:
+            is_new = changed.copy.insert(key, value)
+        else:
+            is_new = self.get(tree_id, key) is None
+        if is_new:
+            changed.entries[key] = value
+        else:
+            self._bytes -= size
+            self._forget_unchanged(changed)
+        return is_new
+
+    def take_back(self, tree_id: int, key: bytes) -> None:
+        """Undo an `insert` of this transaction."""
+        changed = self._changing(tree_id)
+        if changed.copy is not None:
+            changed.copy.delete(key)
+        if tree_slot(changed.base, key, self._state.pager) is None:
+            del changed.entries[key]
+        else:
+            changed.entries[key] = None  # it was deleted before
+        self._forget_unchanged(changed)
 
     def delete(self, tree_id: int, key: bytes) -> bool:
         """Remove a key; returns whether it was there."""
-        change = self.changes.get(tree_id)
-        if change is not None and key in change.entries:
-            is_there = change.entries[key] is not None
+        changed = self._changed(tree_id)
+        if changed is not None and key in changed.entries:
+            is_there = changed.entries[key] is not None
         else:
-            copy = self.copies.get(tree_id)
+            copy = None if changed is None else changed.copy
             tree = self._base(tree_id) if copy is None else copy.tree()
             is_there = tree_slot(tree, key, self._state.pager) is not None
-        if is_there:
-            self._change(tree_id, key, None)
-            self._bytes += len(key)
-        return is_there
+        if not is_there:
+            return False
+        changed = self._changing(tree_id)
+        if changed.copy is not None:
+            changed.copy.delete(key)
+        changed.entries[key] = None
+        self._bytes += len(key)
+        return True
+
+    def _forget_unchanged(self, changed: ChangedTree) -> None:
+        if not changed.entries and not changed.is_created:
+            if changed.copy is not None:
+                self._epoch = NO_EPOCH  # as in `drop_tree`
+            del self.changes[changed.tree]
 
     def create_tree(self, tree_id: int) -> None:
         """Make an empty tree under an id that was never used before."""
         if self.has_tree(tree_id) or tree_id in self.changes:
             raise UsageError("TREE_EXISTS", f"tree {tree_id} exists", "", {"tree": tree_id})
-        change = TreeChanges(tree_id)
-        change.is_created = True
-        self.changes[tree_id] = change
-        self.copies[tree_id] = self._writer(Tree(None, 0, 0))
+        changed = ChangedTree(tree_id, Tree(None, 0, 0))
+        changed.is_created = True
+        changed.copy = self._writer(changed.base)
+        self.changes[tree_id] = changed
 
     def drop_tree(self, tree_id: int) -> None:
         """Remove a tree and everything in it."""
         if not self.has_tree(tree_id):
             raise unknown_tree(tree_id)
-        if self.copies.pop(tree_id, None) is not None:
+        changed = self._changed(tree_id)
+        if changed is not None and changed.copy is not None:
             self._epoch = NO_EPOCH  # the ledger has pages of the copy given up here: apply again
-        if tree_id not in self._snapshot.trees:
+        base = self._snapshot.trees.get(tree_id)
+        if base is None:
             del self.changes[tree_id]
             return
-        change = TreeChanges(tree_id)
-        change.is_dropped = True
-        self.changes[tree_id] = change
+        changed = ChangedTree(tree_id, base)
+        changed.is_dropped = True
+        self.changes[tree_id] = changed
+
+    def has_waiting(self) -> bool:
+        """Whether there are changes of which there are no private copies."""
+        for tree_id in self.changes:
+            changed = cast("ChangedTree", self.changes[tree_id])
+            if changed.copy is None and not changed.is_dropped:
+                return True
+        return False
 
     def copy_waiting(self) -> None:
         """Make private copies of all trees whose changes still wait."""
         for tree_id in self.changes:
-            change = self.changes[tree_id]
-            if not change.is_dropped:
-                self._copy(tree_id, change)
-
-    def has_waiting(self) -> bool:
-        """Whether there are changes of which there are no private copies."""
-        return len(self.copies) < len(self.changes)
+            changed = cast("ChangedTree", self.changes[tree_id])
+            if not changed.is_dropped:
+                self._copy(changed)
 
     def ledger(self) -> PageLedger:
         """What the private copies made unreachable; whoever applies the rest goes on with it."""
@@ -148,46 +193,55 @@ class ChangeSet:
         ledger = self.ledger()
         trees = dict(trees)
         for tree_id in self.changes:
-            if self.changes[tree_id].is_dropped:
+            changed = cast("ChangedTree", self.changes[tree_id])
+            if changed.is_dropped:
                 ledger.dropped.append(trees.pop(tree_id))
             else:
-                trees[tree_id] = self.copies[tree_id].tree()
+                assert changed.copy is not None
+                trees[tree_id] = changed.copy.tree()
         return trees, ledger
+
+    def _add_bytes(self, size: int) -> None:
+        size += self._bytes
+        if size > self._most_bytes:
+            raise TransactionTooLargeError(
+                "TRANSACTION_TOO_LARGE",
+                f"the transaction changes more than {self._most_bytes} bytes of keys and values",
+                "split it, or raise max_transaction_bytes",
+            )
+        self._bytes = size
+
+    def _changed(self, tree_id: int) -> ChangedTree | None:
+        change = self.changes.get(tree_id)
+        if change is None:
+            return None
+        if change.is_dropped:
+            raise unknown_tree(tree_id)
+        return cast("ChangedTree", change)
+
+    def _changing(self, tree_id: int) -> ChangedTree:
+        """The changes of a tree, with a private copy if there are too many to wait."""
+        changed = self._changed(tree_id)
+        if changed is None:
+            changed = ChangedTree(tree_id, self._base(tree_id))
+            self.changes[tree_id] = changed
+        elif changed.copy is None and len(changed.entries) >= MOST_WAITING:
+            self._copy(changed)
+        return changed
 
     def _base(self, tree_id: int) -> Tree:
         tree = self._snapshot.trees.get(tree_id)
-        if tree is not None and self.changes:
-            change = self.changes.get(tree_id)
-            if change is not None and change.is_dropped:
-                tree = None
         if tree is None:
             raise unknown_tree(tree_id)
         return tree
 
-    def _change(self, tree_id: int, key: bytes, value: bytes | None) -> None:
-        change = self.changes.get(tree_id)
-        if change is None or change.is_dropped:
-            self._base(tree_id)
-            change = TreeChanges(tree_id)
-            self.changes[tree_id] = change
-        copy = self.copies.get(tree_id)
-        if copy is None and len(change.entries) >= MOST_WAITING:
-            copy = self._copy(tree_id, change)
-        if copy is not None:
-            if value is None:
-                copy.delete(key)
-            else:
-                copy.put(key, value)
-        change.entries[key] = value
-
-    def _copy(self, tree_id: int, change: TreeChanges) -> TreeWriter:
+    def _copy(self, changed: ChangedTree) -> TreeWriter:
         """The private copy of a tree that is changed, made now if need be."""
-        copy = self.copies.get(tree_id)
-        if copy is None:
-            copy = self._writer(self._base(tree_id))
-            apply_changes(copy, change)
-            self.copies[tree_id] = copy
-        return copy
+        if changed.copy is None:
+            copy = self._writer(changed.base)
+            apply_changes(copy, changed)
+            changed.copy = copy
+        return changed.copy
 
     def _writer(self, tree: Tree) -> TreeWriter:
         return TreeWriter(tree, self._owner, self._state.pager, self.ledger())

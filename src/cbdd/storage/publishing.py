@@ -21,11 +21,11 @@ log decides.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, cast
 
 from cbdd.errors import CbddError
 from cbdd.storage.btree import PageLedger, Tree, TreeWriter
-from cbdd.storage.change_set import ChangeSet
+from cbdd.storage.change_set import ChangedTree, ChangeSet
 from cbdd.storage.checkpoint import begin_log
 from cbdd.storage.follow import advance_tip, apply_changes, new_ledger, replay, unpin
 from cbdd.storage.frame import FLAG_DURABLE, encode_commit
@@ -256,7 +256,7 @@ def _apply_in_place(state: DatabaseState, changes: ChangeSet) -> tuple[dict[int,
     in_place_from = max(1, state.writing_below)
     for tree_id in changes.changes:
         change = changes.changes[tree_id]
-        copy = changes.copies.get(tree_id)
+        copy = cast("ChangedTree", change).copy
         if change.is_dropped:
             ledger.dropped.append(trees.pop(tree_id))
         elif copy is not None:

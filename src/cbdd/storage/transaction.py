@@ -113,6 +113,19 @@ class WriteTransaction(ReadTransaction):
         self._require_open()
         self._set.put(tree_id, key, value)
 
+    def insert(self, tree_id: int, key: bytes, value: bytes) -> bool:
+        """Set the value of a key that is not there; returns False, and does nothing, if it is.
+
+        :raises TransactionTooLargeError: as `put`.
+        """
+        self._require_open()
+        return self._set.insert(tree_id, key, value)
+
+    def take_back(self, tree_id: int, key: bytes) -> None:
+        """Undo an `insert` of this transaction."""
+        self._require_open()
+        self._set.take_back(tree_id, key)
+
     def delete(self, tree_id: int, key: bytes) -> bool:
         """Remove a key; returns whether it was there."""
         self._require_open()

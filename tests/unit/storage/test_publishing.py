@@ -196,10 +196,17 @@ def change(engine: StorageEngine, rng: random.Random, model: dict[bytes, bytes])
             key = b"%04d" % rng.randrange(600)
             if rng.random() < 0.4:
                 assert txn.delete(TREE, key) == (changed.pop(key, None) is not None)
-            else:
-                value = bytes(rng.choice([3, 150, 5000]))
+                continue
+            value = bytes(rng.choice([3, 150, 5000]))
+            choice = rng.random()
+            if choice < 0.5:
                 txn.put(TREE, key, value)
                 changed[key] = value
+            elif choice < 0.8:
+                assert txn.insert(TREE, key, value) == (key not in changed)
+                changed.setdefault(key, value)
+            elif txn.insert(TREE, key, value):
+                txn.take_back(TREE, key)
             assert txn.get(TREE, key) == changed.get(key)
         if rng.random() < 0.1:
             return  # aborted

@@ -1,0 +1,42 @@
+"""Encoding many documents for storage in one call."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bson
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
+
+from cbdd.document.validate import validate_document
+
+
+def encode_document(document: Any, codec_options: CodecOptions[Any]) -> bytes:
+    """Return a document as BSON; a `RawBSONDocument` is taken as it is."""
+    if type(document) is not dict and isinstance(document, RawBSONDocument):
+        return bytes(document.raw)
+    return bson.encode(document, False, codec_options)
+
+
+def encode_documents(
+    documents: list[Any],
+    start: int,
+    codec_options: CodecOptions[Any],
+    most_documents: int,
+    most_bytes: int,
+) -> list[bytes]:
+    """Encode documents from one on: so many, or until there are so many bytes.
+
+    :raises InvalidDocument: one of them cannot be stored.
+    """
+    encoded: list[bytes] = []
+    size = 0
+    end = min(len(documents), start + most_documents)
+    for position in range(start, end):
+        data = encode_document(documents[position], codec_options)
+        validate_document(data)
+        encoded.append(data)
+        size += len(data)
+        if size >= most_bytes:
+            break
+    return encoded
