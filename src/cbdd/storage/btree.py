@@ -12,10 +12,11 @@ with its last reader. Where the caller knows that nobody reads a version, those 
 are not on disk yet can be changed in place instead. Branches carry the number of entries below each
 child, which makes rank and select O(log n).
 
-Splits keep the left node full when keys arrive in order at the right edge of the tree, and halve
-by bytes otherwise. A node under a quarter full is merged with a neighbour when both fit in half
-of a page more than they need, so that alternating inserts and deletes do not split and merge
-without end.
+A leaf that is full gives entries to a neighbour that has room, so that leaves are five sixths full
+on average where keys come in no order. Splits keep the left node full when keys arrive in order at
+the right edge of the tree, and halve by bytes otherwise. A node under a quarter full is merged with
+a neighbour when both fit in half of a page more than they need, so that alternating inserts and
+deletes do not split and merge without end.
 
 Invariants: all leaves are on one level; keys ascend strictly within and across nodes; a separator
 is greater than every key left of it and not greater than any key right of it; ``count`` equals the
@@ -216,7 +217,7 @@ class TreeWriter:
         before = self._count
         pieces = self._put(root, key, value, True, only_new)
         if pieces is not None:
-            self._grow(root, pieces)
+            self._grow(pieces if len(pieces) > 1 else self._split(root, False))
         return self._count > before
 
     def delete(self, key: bytes) -> bool:
@@ -331,6 +332,10 @@ class TreeWriter:
             node.counts[i] += self._count - before
             return None
         self._tail = []
+        if len(pieces) == 1:
+            if self._share(node, i, child):
+                return None if fits(node, self._limits) else self._split(node, False)
+            pieces = self._split(child, False)
         node.counts[i] = pieces[0].entry_count()
         for j in range(1, len(pieces)):
             separator = self._separator(pieces[j - 1], pieces[j])
@@ -368,9 +373,66 @@ class TreeWriter:
         if leaf.used <= limits.capacity or fits(leaf, limits):
             return None
         self._tail = []
-        return self._split(leaf, at_edge and i == n)
+        return self._split(leaf, True) if at_edge and i == n else [leaf]
 
-    def _grow(self, root: Node, pieces: list[Node]) -> None:
+    def _share(self, parent: Node, i: int, leaf: Node) -> bool:
+        """Let an overfull leaf give entries to a neighbour with room; False if neither has any."""
+        for j in (i + 1, i - 1):
+            if j < 0 or j >= len(parent.children):
+                continue
+            neighbour = resolve(parent.children[j], self._source)
+            left, right = (leaf, neighbour) if j > i else (neighbour, leaf)
+            at = self._even_point(left, right)
+            if at == 0:
+                continue
+            neighbour = self._own(neighbour)
+            parent.children[j] = neighbour
+            left, right = (leaf, neighbour) if j > i else (neighbour, leaf)
+            _move_to(left, right, at)
+            left.used = measured(left, self._limits)
+            right.used = measured(right, self._limits)
+            self._set_separator(parent, min(i, j), left, right)
+            return True
+        return False
+
+    def _even_point(self, left: Node, right: Node) -> int:
+        """How many entries of two leaves the left one has if each has half of the bytes.
+
+        0 when they would be as good as full: the next insertion would make one overfull again.
+        """
+        limits = self._limits
+        total = left.used + right.used
+        used = 0
+        # What the first and the last key have in common, all keys of both have.
+        prefix = 0
+        if not left.has_long_key and not right.has_long_key:
+            prefix = common_prefix_length(left.keys[0], right.keys[len(right.keys) - 1])
+        count = len(left.keys) + len(right.keys)
+        if total - prefix * count > 2 * limits.capacity * 15 // 16:
+            return 0
+        for at in range(count):
+            node, k = (left, at) if at < len(left.keys) else (right, at - len(left.keys))
+            size = LEAF_SLOT_BYTES + limits.key_bytes(node.keys[k])
+            size += limits.value_bytes(node.values[k])
+            if at and used + size > total // 2:
+                used -= prefix * (at - 1)
+                rest = total - used - prefix * (count - 2)
+                return at if max(used, rest) <= limits.capacity else 0
+            used += size
+        return 0
+
+    def _set_separator(self, parent: Node, at: int, left: Node, right: Node) -> None:
+        """Note what two leaves beside each other, the children ``at`` and the next, have now."""
+        limits = self._limits
+        separator = shortest_separator(left.keys[len(left.keys) - 1], right.keys[0])
+        parent.used += limits.key_bytes(separator) - limits.key_bytes(parent.keys[at])
+        parent.keys[at] = separator
+        parent.counts[at] = len(left.keys)
+        parent.counts[at + 1] = len(right.keys)
+        if len(separator) > limits.max_key:
+            parent.has_long_key = True
+
+    def _grow(self, pieces: list[Node]) -> None:
         """Put a new root over the pieces of the old one."""
         self._tail = []
         while len(pieces) > 1:
@@ -506,3 +568,13 @@ class TreeWriter:
         if parent.keys:
             parent.used -= self._limits.key_bytes(parent.keys[separator])
             del parent.keys[separator]
+
+
+def _move_to(left: Node, right: Node, count: int) -> None:
+    """Move entries between two owned leaves until the left one has ``count``."""
+    keys = left.keys + right.keys
+    values = left.values + right.values
+    left.keys, right.keys = keys[:count], keys[count:]
+    left.values, right.values = values[:count], values[count:]
+    if left.has_long_key or right.has_long_key:
+        left.has_long_key = right.has_long_key = True
