@@ -28,6 +28,9 @@ PYTHON ?= python3
 WORKERS ?= 2
 VENV := .venv
 COMPILED := .venv-compiled
+# Functions of the core call each other directly: nothing outside the extension needs their names.
+# The same as in scripts/release/build.py.
+COMPILER_FLAGS := -fvisibility=hidden -fno-semantic-interposition
 WHEELS := build/wheels
 TREE := build/tree
 # The demo reads these packages' files, not their code, so what their code needs (pandas) is left out.
@@ -79,7 +82,7 @@ $(COMPILED)/.stamp: $(SOURCES)
 	cp -R pyproject.toml README.md LICENSE src $(TREE)
 	@find $(TREE) -name '__pycache__' -prune -exec rm -r {} +
 	@echo "Compiling CBDD: this takes a few minutes."
-	HATCH_BUILD_HOOKS_ENABLE=1 $(COMPILED)/bin/python -m pip wheel --quiet --no-deps \
+	CFLAGS="$(COMPILER_FLAGS)" HATCH_BUILD_HOOKS_ENABLE=1 $(COMPILED)/bin/python -m pip wheel --quiet --no-deps \
 		--wheel-dir $(WHEELS) ./$(TREE)
 	$(COMPILED)/bin/python -m pip install --quiet "$$(ls $(WHEELS)/cbdd-*.whl)[test]"
 	$(COMPILED)/bin/python -m pip install --quiet --no-deps --force-reinstall $(WHEELS)/cbdd-*.whl

@@ -333,7 +333,7 @@ class TreeWriter:
             return None
         self._tail = []
         if len(pieces) == 1:
-            if self._share(node, i, child):
+            if self._share(node, i, child) or self._split_two(node, i, child):
                 return None if fits(node, self._limits) else self._split(node, False)
             pieces = self._split(child, False)
         node.counts[i] = pieces[0].entry_count()
@@ -394,6 +394,43 @@ class TreeWriter:
             self._set_separator(parent, min(i, j), left, right)
             return True
         return False
+
+    def _split_two(self, parent: Node, i: int, leaf: Node) -> bool:
+        """Make three leaves, each about two thirds full, of an overfull one and a full neighbour.
+
+        False when there is no neighbour, or their entries are too large for that.
+        """
+        j = i + 1 if i + 1 < len(parent.children) else i - 1
+        if j < 0:
+            return False
+        limits = self._limits
+        neighbour = resolve(parent.children[j], self._source)
+        left, right = (leaf, neighbour) if j > i else (neighbour, leaf)
+        keys = left.keys + right.keys
+        values = left.values + right.values
+        third = (left.used + right.used) // 3
+        one = _end_within(keys, values, 0, third, limits)
+        two = _end_within(keys, values, one, third, limits)
+        if _end_within(keys, values, two, limits.capacity, limits) < len(keys):
+            return False
+        neighbour = self._own(neighbour)
+        parent.children[j] = neighbour
+        left, right = (leaf, neighbour) if j > i else (neighbour, leaf)
+        middle = self._new_node(0)
+        left.keys, middle.keys, right.keys = keys[:one], keys[one:two], keys[two:]
+        left.values, middle.values, right.values = values[:one], values[one:two], values[two:]
+        has_long_key = left.has_long_key or right.has_long_key
+        for node in (left, middle, right):
+            node.used = measured(node, limits)
+            node.has_long_key = has_long_key
+        at = min(i, j)
+        parent.children.insert(at + 1, middle)
+        parent.counts.insert(at + 1, 0)
+        parent.keys.insert(at, b"")
+        parent.used += BRANCH_SLOT_BYTES
+        self._set_separator(parent, at, left, middle)
+        self._set_separator(parent, at + 1, middle, right)
+        return True
 
     def _even_point(self, left: Node, right: Node) -> int:
         """How many entries of two leaves the left one has if each has half of the bytes.
@@ -578,3 +615,15 @@ def _move_to(left: Node, right: Node, count: int) -> None:
     left.values, right.values = values[:count], values[count:]
     if left.has_long_key or right.has_long_key:
         left.has_long_key = right.has_long_key = True
+
+
+def _end_within(
+    keys: list[bytes], values: list[object], start: int, size: int, limits: Limits
+) -> int:
+    """Where entries from ``start`` on end that take at most ``size`` bytes, or one."""
+    used = 0
+    for i in range(start, len(keys)):
+        used += LEAF_SLOT_BYTES + limits.key_bytes(keys[i]) + limits.value_bytes(values[i])
+        if used > size:
+            return max(start + 1, i)
+    return len(keys)

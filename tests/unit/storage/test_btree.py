@@ -41,6 +41,7 @@ def assert_sound(node: Node, low: bytes | None = None, high: bytes | None = None
     assert fits(node, SOURCE.limits)
     assert node.used == measured(node, SOURCE.limits)
     assert node.keys == sorted(set(node.keys))
+    assert node.has_long_key or all(len(key) <= SOURCE.limits.max_key for key in node.keys)
     assert not node.keys or low is None or node.keys[0] >= low
     assert not node.keys or high is None or node.keys[-1] < high
     if node.level == 0:
@@ -65,6 +66,36 @@ def assert_is(tree: Tree, model: dict[bytes, bytes]) -> None:
     else:
         assert assert_sound(resolve(tree.root, SOURCE)) == len(model)
     assert entries_of(tree) == sorted(model.items())
+
+
+def leaves_of(node: Node) -> list[Node]:
+    if node.level == 0:
+        return [node]
+    return [leaf for child in node.children for leaf in leaves_of(resolve(child, SOURCE))]
+
+
+@pytest.mark.parametrize("size", [0, 40, 900])
+def test_leaves_are_well_filled_where_keys_come_in_no_order(size: int) -> None:
+    source = random.Random(size)
+    writer = writer_on(EMPTY)
+    model = {source.randbytes(16): source.randbytes(size) for _ in range(3000)}
+    for key, value in model.items():
+        writer.put(key, value)
+    tree = writer.tree()
+    assert_is(tree, model)
+    used = [leaf.used for leaf in leaves_of(resolve(tree.root, SOURCE))]
+    assert sum(used) / len(used) > 0.77 * SOURCE.limits.capacity
+
+
+def test_an_insert_leaves_a_key_that_is_there(size: int = 3000) -> None:
+    source = random.Random(1)
+    writer = writer_on(EMPTY)
+    model: dict[bytes, bytes] = {}
+    for _ in range(size):
+        key, value = b"%04d" % source.randrange(2000), source.randbytes(source.choice([5, 2000]))
+        assert writer.insert(key, value) == (key not in model)
+        model.setdefault(key, value)
+    assert_is(writer.tree(), model)
 
 
 def key_of(source: random.Random) -> bytes:
