@@ -23,8 +23,8 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "consumers"
 FOLDERS = {"orders-service": "orders_service", "daily-measurements": "daily_measurements"}
 NO_LONGER_UNIQUE = {
     "src/cbdd/catalog/writer.py": (
-        "if holder is not None and holder[:RECORD_ID_BYTES] != owner:",
-        "if holder is None and owner == definition.name:",
+        "if not txn.insert(definition.tree_id, keys.keys[at], value):",
+        "if txn.put(definition.tree_id, keys.keys[at], value) is not None:",
     )
 }
 CAUGHT_BY = {
