@@ -15,6 +15,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 from cbdd.catalog.entry import (
     ID_INDEX_NAME,
     CollectionEntry,
@@ -48,6 +50,7 @@ from cbdd.storage.btree import Tree
 _CACHED_ENTRIES: Final = 10_000
 
 
+@mypyc_attr(acyclic=True)
 class SeenEntry:
     """What a version of the catalog tree says of a collection."""
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from mypy_extensions import mypyc_attr
+
 from cbdd.catalog.collection_writers import CollectionWriters
 from cbdd.catalog.stored_document import stored_document
 from cbdd.catalog.writer import CollectionWriter
 from cbdd.document.validate import check_document_id
 
 
+@mypyc_attr(acyclic=True)
 class InsertRun:
     """Documents to insert one after the other, encoded and validated."""
 

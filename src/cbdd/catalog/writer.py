@@ -27,6 +27,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 from cbdd.catalog.duplicate_key import duplicate_key_error
 from cbdd.catalog.entry import CollectionEntry
 from cbdd.catalog.record_ids import RecordIdBlocks, first_free_record_id
@@ -264,6 +266,7 @@ class CollectionWriter:
         self.txn.put(CATALOG_TREE, self.entry.key, self.entry.record)
 
 
+@mypyc_attr(acyclic=True)
 class _IndexChange:
     """What an update changes in one index."""
 

@@ -15,6 +15,7 @@ import bson
 from bson.codec_options import CodecOptions
 from bson.decimal128 import Decimal128
 from librt.strings import read_f64_le, read_i32_le, read_i64_le
+from mypy_extensions import mypyc_attr
 
 from cbdd.document.raw import (
     TYPE_ARRAY,
@@ -76,6 +77,7 @@ TYPE_NAMES: Final[dict[int, str]] = {
 }
 
 
+@mypyc_attr(acyclic=True)
 class Value:
     """One BSON value, cut out of the document it came from; immutable."""
 

@@ -24,7 +24,7 @@ import hashlib
 from typing import Final
 
 from librt.strings import BytesWriter
-from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 from pymongo.errors import OperationFailure
 
 from cbdd.document.raw import (
@@ -53,6 +53,7 @@ _ARRAY_IN_HASHED_INDEX: Final = 16766
 _NOWHERE: Final = -1
 
 
+@mypyc_attr(acyclic=True)
 class KeySet:
     """The composite keys of one document in one index, distinct and ascending.
 

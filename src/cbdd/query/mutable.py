@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 from cbdd.document.raw import TYPE_ARRAY, TYPE_DOCUMENT, elements
 from cbdd.expression.value import Value
 from cbdd.query.path import array_position
@@ -17,6 +19,7 @@ EMPTY: Final = b"\x05\0\0\0\0"
 """The bytes of a document or array without elements."""
 
 
+@mypyc_attr(acyclic=True)
 class MutableValue:
     """One value in a document that is being changed; owned by its parent."""
 

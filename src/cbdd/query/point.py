@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from bson.codec_options import CodecOptions
+from mypy_extensions import mypyc_attr
 
 from cbdd.catalog import Catalog, CollectionWriter, CollectionWriters, InsertRun
 from cbdd.catalog.record_store import RECORD_ID_BYTES, decode_record_id
@@ -20,6 +21,7 @@ from cbdd.query.update import compile_update
 from cbdd.storage import ReadTransaction, StorageEngine, WriteTransaction
 
 
+@mypyc_attr(acyclic=True)
 class Found:
     """The answer of `find_plain`."""
 
@@ -74,6 +76,7 @@ def _first_of(txn: ReadTransaction, index: IndexDefinition, value_key: bytes) ->
     return key[end:]
 
 
+@mypyc_attr(acyclic=True)
 class SingleWrite:
     """A write of one document."""
 
@@ -91,6 +94,7 @@ class SingleWrite:
         raise NotImplementedError
 
 
+@mypyc_attr(acyclic=True)
 class SingleInsert(SingleWrite):
     """An insert of an encoded, validated document."""
 
@@ -102,6 +106,7 @@ class SingleInsert(SingleWrite):
         InsertRun([self.document]).run(writers, self.database, self.name, False)
 
 
+@mypyc_attr(acyclic=True)
 class SingleUpdate(SingleWrite):
     """An update, or a replacement, of the document with an `_id`."""
 
@@ -141,6 +146,7 @@ class SingleUpdate(SingleWrite):
             self.modified = 1
 
 
+@mypyc_attr(acyclic=True)
 class SingleDelete(SingleWrite):
     """A deletion of the document with an `_id`."""
 

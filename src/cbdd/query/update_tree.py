@@ -19,6 +19,7 @@ from __future__ import annotations
 from typing import Final
 
 from librt.strings import BytesWriter, write_i32_le
+from mypy_extensions import mypyc_attr
 
 from cbdd.catalog.refusal import (
     BAD_VALUE,
@@ -73,6 +74,7 @@ MAX_BACKFILL: Final = 1_500_000
 """How many nulls an update may put into an array to reach a position behind its end."""
 
 
+@mypyc_attr(acyclic=True)
 class UpdateContext:
     """One application of an update to one document."""
 

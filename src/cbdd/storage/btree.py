@@ -31,7 +31,7 @@ from bisect import bisect_left, bisect_right
 from typing import Final
 
 from librt.strings import read_i64_be
-from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 
 from cbdd.storage.node import (
     BRANCH_SLOT_BYTES,
@@ -48,6 +48,7 @@ from cbdd.storage.page import Run, reference_page, run_page_count
 NOT_IN_PLACE: Final = 1 << 62  # no owner is that high
 
 
+@mypyc_attr(acyclic=True)
 class Tree:
     """One version of one tree. ``root`` is a `Node`, a page reference, or None when empty."""
 
@@ -118,6 +119,7 @@ def shortest_separator(left: bytes, right: bytes) -> bytes:
     return right[: common_prefix_length(left, right) + 1]
 
 
+@mypyc_attr(acyclic=True)
 class PageLedger:
     """What a series of changes made unreachable: freed by the checkpoint that writes them.
 
@@ -148,6 +150,7 @@ class PageLedger:
         self.new_run_pages += other.new_run_pages
 
 
+@mypyc_attr(acyclic=True)
 class TreeWriter:
     """The next version of one tree, private to one transaction until it is taken with `tree`."""
 

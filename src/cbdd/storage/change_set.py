@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from typing import Final, cast
 
+from mypy_extensions import mypyc_attr
+
 from cbdd.errors import TransactionTooLargeError, UsageError
 from cbdd.storage.btree import PageLedger, Tree, TreeWriter, tree_get, tree_slot
 from cbdd.storage.follow import apply_changes, new_ledger
@@ -26,6 +28,7 @@ MOST_WAITING: Final = 64
 NO_EPOCH: Final = -1
 
 
+@mypyc_attr(acyclic=True)
 class ChangedTree(TreeChanges):
     """The changes of one tree, and the private copy if there is one."""
 
@@ -35,6 +38,7 @@ class ChangedTree(TreeChanges):
         self.copy: TreeWriter | None = None
 
 
+@mypyc_attr(acyclic=True)
 class ChangeSet:
     """The changes of one transaction on its snapshot."""
 

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 
+from mypy_extensions import mypyc_attr
+
 from cbdd.storage.btree import Tree, resolve, value_of
 from cbdd.storage.node import Node, NodeSource
 
 
+@mypyc_attr(acyclic=True)
 class Cursor:
     """A position in one version of a tree."""
 

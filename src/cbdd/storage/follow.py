@@ -166,6 +166,21 @@ def read_state(state: DatabaseState) -> tuple[bytes, Published, int]:
     raise unreadable(shm.path)
 
 
+def current_durable(state: DatabaseState) -> int:
+    """The LSN that is durable by the shared state, which is only decoded if it is news.
+
+    Poison found in it is noted.
+    """
+    shm = state.shm
+    assert shm is not None
+    if shm.state() == state.raw_state:
+        return state.durable_lsn
+    raw, _published, durable = read_state(state)
+    if is_poisoned(raw):
+        state.is_poisoned = True
+    return durable
+
+
 def refresh(state: DatabaseState) -> None:
     """Catch up with everything published. The caller holds ``apply_lock``.
 

@@ -60,6 +60,7 @@ from typing import Final
 
 import xxhash
 from librt.strings import BytesWriter, write_i16_le, write_i32_le, write_i64_le
+from mypy_extensions import mypyc_attr
 
 from cbdd.errors import CorruptDataError, NewerFormatError
 
@@ -182,6 +183,7 @@ def decode_mark(data: bytes, seed: int) -> int:
     return proven
 
 
+@mypyc_attr(acyclic=True)
 class Frame:
     """One frame, decoded. ``checksum`` is its header checksum, the next frame's chain."""
 
@@ -279,6 +281,7 @@ def payload_is_valid(data: bytes, at: int, frame: Frame, seed: int, offset: int)
     return True
 
 
+@mypyc_attr(acyclic=True)
 class TreeChanges:
     """What a commit does to one tree: dropped first, then created, then keys changed."""
 

@@ -28,6 +28,8 @@ from __future__ import annotations
 import struct
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 from cbdd.errors import CorruptDataError
 from cbdd.storage.page import (
     BRANCH,
@@ -73,6 +75,13 @@ class Limits:
         return RUN_REFERENCE_BYTES
 
 
+# What a leaf or a branch does not have, shared and never changed: fewer lists for the collector.
+_NO_VALUES: Final[list[object]] = []
+_NO_CHILDREN: Final[list[object]] = []
+_NO_COUNTS: Final[list[int]] = []
+
+
+@mypyc_attr(acyclic=True)
 class Node:
     """A leaf (level 0) or a branch."""
 
@@ -80,9 +89,14 @@ class Node:
         self.level = level
         self.owner = owner
         self.keys: list[bytes] = []
-        self.values: list[object] = []
-        self.children: list[object] = []
-        self.counts: list[int] = []
+        if level == 0:
+            self.values: list[object] = []
+            self.children: list[object] = _NO_CHILDREN
+            self.counts: list[int] = _NO_COUNTS
+        else:
+            self.values = _NO_VALUES
+            self.children = []
+            self.counts = []
         self.used = 0
         self.ref: bytes | None = None
         self.key_runs: list[Run] | None = None

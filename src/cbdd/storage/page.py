@@ -29,6 +29,7 @@ import struct
 from typing import Final
 
 import xxhash
+from mypy_extensions import mypyc_attr
 
 from cbdd.errors import CorruptDataError
 
@@ -53,6 +54,7 @@ MIN_PAGE_SIZE: Final = 4096
 MAX_PAGE_SIZE: Final = 65536
 
 
+@mypyc_attr(acyclic=True)
 class Run:
     """A value stored in consecutive pages of its own: where it is and what it must hash to."""
 

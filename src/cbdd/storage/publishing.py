@@ -23,6 +23,8 @@ from __future__ import annotations
 
 from typing import Final, cast
 
+from mypy_extensions import mypyc_attr
+
 from cbdd.errors import CbddError
 from cbdd.storage.btree import PageLedger, Tree, TreeWriter
 from cbdd.storage.change_set import ChangedTree, ChangeSet
@@ -40,6 +42,7 @@ UNKNOWN_LEVEL: Final = 6
 """Of a root that is not in memory: more than the trees of any file have."""
 
 
+@mypyc_attr(acyclic=True)
 class Commit:
     """A commit on its way."""
 

@@ -28,7 +28,8 @@ import struct
 from typing import Final
 
 import xxhash
-from librt.strings import BytesWriter, write_i64_le
+from librt.strings import BytesWriter, read_i64_le, write_i64_le
+from mypy_extensions import mypyc_attr
 
 from cbdd.errors import CorruptDataError, LockedError
 from cbdd.storage.io import UNKNOWN_MACHINE, Io, read_exact, write_all
@@ -40,6 +41,7 @@ STATE_BYTES: Final = 96
 PUBLISHED: Final = struct.Struct("<QQQQQQ")
 PUBLISHED_BYTES: Final = 56
 DURABLE_OFFSET: Final = 128
+DURABLE_BYTES: Final = 16
 POISON_OFFSET: Final = 144
 SLOTS_OFFSET: Final = 4096
 SLOT: Final = struct.Struct("<QQQQ")
@@ -48,6 +50,7 @@ SLOT_COUNT: Final = 256
 SHM_BYTES: Final = SLOTS_OFFSET + SLOT_COUNT * SLOT_BYTES
 
 
+@mypyc_attr(acyclic=True)
 class Published:
     """Where the log ends, as published by the last holder of the writer lock."""
 
@@ -141,11 +144,15 @@ class SharedState:
         write_all(self._io, self.fd, data, STATE_OFFSET)
         return data
 
-    def set_durable(self, lsn: int) -> None:
-        """Say what a sync that has returned made durable. The caller holds the sync lock."""
+    def set_durable(self, lsn: int) -> bytes:
+        """Say what a sync that has returned made durable; returns what was written.
+
+        The caller holds the sync lock.
+        """
         body = lsn.to_bytes(8, "little")
-        check = xxhash.xxh3_64_intdigest(body).to_bytes(8, "little")
-        write_all(self._io, self.fd, body + check, DURABLE_OFFSET)
+        data = body + xxhash.xxh3_64_intdigest(body).to_bytes(8, "little")
+        write_all(self._io, self.fd, data, DURABLE_OFFSET)
+        return data
 
     def poison(self) -> None:
         """Tell every process that a sync failed."""
@@ -169,20 +176,23 @@ class SharedState:
 
 def decode_published(state: bytes) -> Published | None:
     """The published record of a raw state, or None when it was read in the middle of a write."""
-    body = state[:48]
-    if xxhash.xxh3_64_intdigest(body) != int.from_bytes(state[48:56], "little"):
+    if xxhash.xxh3_64_intdigest(state[:48]).to_bytes(8, "little") != state[48:56]:
         return None
-    fields = PUBLISHED.unpack(body)
-    return Published(fields[0], fields[1], fields[2], fields[3], fields[4], fields[5])
+    return Published(
+        read_i64_le(state, 0),
+        read_i64_le(state, 8),
+        read_i64_le(state, 16),
+        read_i64_le(state, 24),
+        int.from_bytes(state[32:40], "little"),
+        read_i64_le(state, 40),
+    )
 
 
 def decode_durable(state: bytes) -> int:
     """The durable LSN of a raw state, -1 when it was read in the middle of a write."""
     at = DURABLE_OFFSET - STATE_OFFSET
-    body = state[at : at + 8]
-    if xxhash.xxh3_64_intdigest(body) != int.from_bytes(state[at + 8 : at + 16], "little"):
-        return -1
-    return int.from_bytes(body, "little")
+    check = xxhash.xxh3_64_intdigest(state[at : at + 8]).to_bytes(8, "little")
+    return read_i64_le(state, at) if check == state[at + 8 : at + 16] else -1
 
 
 def is_poisoned(state: bytes) -> bool:

@@ -25,6 +25,8 @@ import itertools
 import threading
 from collections import deque
 
+from mypy_extensions import mypyc_attr
+
 from cbdd.errors import ClosedError, DurabilityError, ForkedError, ReplacedFileError
 from cbdd.storage.btree import PageLedger, Tree
 from cbdd.storage.events import EventLog
@@ -38,6 +40,7 @@ from cbdd.storage.shm import SharedState
 from cbdd.storage.wal import Position, SegmentSet, WriteAheadLog
 
 
+@mypyc_attr(acyclic=True)
 class Snapshot:
     """Tree versions at one LSN; immutable."""
 
@@ -47,6 +50,7 @@ class Snapshot:
         self.trees = trees
 
 
+@mypyc_attr(acyclic=True)
 class PendingCommit:
     """A commit that is in the tip and not yet visible."""
 

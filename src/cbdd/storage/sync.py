@@ -20,9 +20,9 @@ import sys
 import threading
 
 from cbdd.errors import CbddError, DurabilityError
-from cbdd.storage.follow import read_state
+from cbdd.storage.follow import current_durable
 from cbdd.storage.locks import SYNC
-from cbdd.storage.shm import is_poisoned
+from cbdd.storage.shm import DURABLE_BYTES, DURABLE_OFFSET, STATE_BYTES, STATE_OFFSET
 from cbdd.storage.state import DatabaseState, poisoned
 from cbdd.storage.wal import Segment
 
@@ -69,12 +69,11 @@ def _is_alive(thread: int) -> bool:
 
 def _lead(state: DatabaseState, lsn: int) -> None:
     """Sync the log once for everyone, unless another process has done it meanwhile."""
-    raw, _published, durable = read_state(state)
-    if is_poisoned(raw):
-        state.is_poisoned = True
+    durable = current_durable(state)
+    if state.is_poisoned:
         raise poisoned(state.path)
     if durable >= lsn:
-        _note(state, durable)
+        _note(state, durable, b"")
         return
     with state.apply_lock:
         position = state.tip_position
@@ -98,22 +97,30 @@ def _lead(state: DatabaseState, lsn: int) -> None:
 def mark_durable(state: DatabaseState, segment: Segment, lsn: int, end: int) -> None:
     """Record what a sync that has returned covered, for other processes and for recovery."""
     shm = state.shm
+    written = b""
     if shm is not None:
         state.sync_lock_thread = threading.get_ident()
         state.locks.acquire(SYNC, True, state.options.lock_timeout_seconds, "")
         try:
-            _raw, _published, durable = read_state(state)
-            if lsn > durable:
+            if lsn > current_durable(state):
                 state.segments.write_mark(segment, lsn, end)
-                shm.set_durable(lsn)
+                written = shm.set_durable(lsn)
         finally:
             state.locks.release(SYNC)
             state.sync_lock_thread = 0
-    _note(state, lsn)
+    _note(state, lsn, written)
 
 
-def _note(state: DatabaseState, lsn: int) -> None:
+def _note(state: DatabaseState, lsn: int, written: bytes) -> None:
+    """Take in what is durable.
+
+    :param written: what was written of it to the shared state.
+    """
     with state.apply_lock:
+        if written and len(state.raw_state) == STATE_BYTES:
+            at = DURABLE_OFFSET - STATE_OFFSET
+            raw = state.raw_state
+            state.raw_state = raw[:at] + written + raw[at + DURABLE_BYTES :]
         state.durable_lsn = max(state.durable_lsn, lsn)
         state.advance_visible()
 

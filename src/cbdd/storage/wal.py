@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 from cbdd.errors import DurabilityError, NewerFormatError
 from cbdd.storage.frame import (
     COMMIT,
@@ -75,6 +77,7 @@ class Segment:
         self.users = 0
 
 
+@mypyc_attr(acyclic=True)
 class Position:
     """A place in the log, right after the frame ``lsn`` whose checksum is ``chain``."""
 

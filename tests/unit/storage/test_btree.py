@@ -46,7 +46,9 @@ def assert_sound(node: Node, low: bytes | None = None, high: bytes | None = None
     assert not node.keys or high is None or node.keys[-1] < high
     if node.level == 0:
         assert len(node.values) == len(node.keys) > 0
+        assert not node.children and not node.counts  # shared by all leaves
         return len(node.keys)
+    assert not node.values  # shared by all branches
     assert len(node.children) == len(node.keys) + 1
     edges = [low, *node.keys, high]
     total = 0
