@@ -38,6 +38,8 @@ from cbdd.storage.shm import PUBLISHED_BYTES, STATE_BYTES, Published
 from cbdd.storage.space import log_reserve, make_room
 from cbdd.storage.state import DatabaseState
 
+MOST_IN_PLACE: Final = 16
+"""Changes of a commit. For more, room for the most they can need would be much too much."""
 UNKNOWN_LEVEL: Final = 6
 """Of a root that is not in memory: more than the trees of any file have."""
 
@@ -156,8 +158,14 @@ class Commit:
             return False
         limits = state.pager.limits
         pages = 0
+        waiting = 0
         for tree_id in self.changes.changes:
             change = self.changes.changes[tree_id]
+            if cast("ChangedTree", change).copy is not None:
+                continue  # what it needs is known
+            waiting += len(change.entries)
+            if waiting > MOST_IN_PLACE:
+                return False
             for key, value in change.entries.items():
                 if len(key) > limits.max_key:
                     return False
@@ -242,11 +250,11 @@ def publish(
 
 
 def _most_pages(tree: Tree | None) -> int:
-    """More pages than one change of a tree can need: copies on its path, splits or merges there."""
+    """Pages that one change of a tree can need: copies and splits on its path, two neighbours."""
     if tree is None or tree.root is None:
-        return UNKNOWN_LEVEL
+        return 1
     level = tree.root.level if isinstance(tree.root, Node) else UNKNOWN_LEVEL
-    return 3 * level + 4
+    return 2 * level + 4
 
 
 def _apply_in_place(state: DatabaseState, changes: ChangeSet) -> tuple[dict[int, Tree], PageLedger]:

@@ -157,6 +157,24 @@ def test_changes_are_applied_at_once_where_they_cannot_wait(bench: Bench) -> Non
     assert len(content(engine, TREE + 2)) == 199
 
 
+@pytest.mark.parametrize("entries", [1, 16, 60, 3000])
+def test_no_more_room_is_kept_than_a_commit_may_need(bench: Bench, entries: int) -> None:
+    """One tree with many changes, made at once, beside one with a single change that waits."""
+    engine = opened(bench)
+    fill(engine, TREE, {})
+    fill(engine, TREE + 1, {b"a": b"1"})
+    state = engine._state
+    with engine.begin_write("test") as txn:
+        for i in range(entries):
+            txn.put(TREE, b"%08d" % i, bytes(100))
+        txn.put(TREE + 1, b"a", b"2")
+        txn.commit()
+    used = state.meta.page_count + state.dirty_nodes
+    reserve = state.options.reserve_bytes // state.pager.page_size
+    pages = state.io.size(state.fd) // state.pager.page_size
+    assert pages - used < reserve + 300, "more than two and a half mebibytes"
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_readers_keep_what_they_saw_whatever_is_written(bench: Bench, seed: int) -> None:
     """Random commits of all kinds beside readers that come and go, in two processes."""
