@@ -132,6 +132,7 @@ def _signal(
 def _operation(frames: list[tuple[str, int, str]]) -> str:
     """The first call into the package: what the program asked for."""
     for name, _, function in frames:
+        function = "next" if function == "__next__" else function  # what iterating over one calls
         if name.startswith("cbdd.client") and not function.startswith("_"):
             return f"{name.rsplit('.', 1)[-1]}.{function}"
     return f"{frames[0][0].rsplit('.', 1)[-1]}.{frames[0][2]}" if frames else ""

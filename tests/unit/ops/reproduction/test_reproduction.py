@@ -27,8 +27,8 @@ FAULTS = {
         "self._delete_keys(definition, change.removed[:1], record_key)",
     ),
     "unique keys are taken over": (
-        "if holder is not None and holder[:RECORD_ID_BYTES] != owner:",
-        "if owner and holder is not None and holder[:RECORD_ID_BYTES] != owner:",
+        "if not txn.insert(definition.tree_id, keys.keys[at], value):",
+        "if txn.put(definition.tree_id, keys.keys[at], value) is not None:",
     ),
     "arrays do not mark an index": (
         "if keys.is_multikey and not definition.is_multikey:",
