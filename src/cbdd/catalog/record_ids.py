@@ -63,9 +63,10 @@ class RecordIdBlocks:
 
     def _reserve(self, entry: CollectionEntry, at_least: int) -> RecordIdBlock:
         """Reserve a block above all records, and above those deleted since a snapshot was taken."""
-        txn: WriteTransaction | None = None
+        begun: list[WriteTransaction] = []
         try:
             txn = self._engine.begin_write(RESERVE_OPERATION)
+            begun.append(txn)
             if not txn.has_tree(entry.record_tree):
                 raise WriteConflictError(
                     f"write conflict: collection {entry.namespace} was dropped by another "
@@ -77,8 +78,8 @@ class RecordIdBlocks:
             txn.commit("off")
             return RecordIdBlock(first, first + BLOCK_IDS)
         finally:
-            if txn is not None:
-                txn.abort()
+            for each in begun:  # see `run_alone`
+                each.abort()
 
 
 def first_free_record_id(txn: WriteTransaction, entry: CollectionEntry) -> int:

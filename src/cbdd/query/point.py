@@ -178,12 +178,13 @@ def run_alone(
     engine: StorageEngine, catalog: Catalog, operation: str, durability: str, write: SingleWrite
 ) -> None:
     """Run a write in a transaction of its own, and commit it."""
-    txn: WriteTransaction | None = None  # Ctrl-C may come between any two lines
+    begun: list[WriteTransaction] = []  # Ctrl-C may come between any two lines
     try:
         txn = engine.begin_write(operation)
+        begun.append(txn)
         write.run(CollectionWriters(catalog, txn, True))
         if txn.has_changes:
             txn.commit(durability)
     finally:
-        if txn is not None:
-            txn.abort()
+        for each in begun:  # not a variable that may be None: compiled, it must not be by then
+            each.abort()
