@@ -235,10 +235,10 @@ def encode_frame(
     frame.append(kind)
     frame.append(flags)
     write_i16_le(frame, 0)
-    write_i64_le(frame, lsn)
+    frame.write(lsn.to_bytes(8, "little"))
     frame.write(chain.to_bytes(8, "little"))
-    write_i64_le(frame, durable_lsn)
-    write_i64_le(frame, time_us)
+    frame.write(durable_lsn.to_bytes(8, "little"))  # 64 bits without a sign, as what was read
+    frame.write(time_us.to_bytes(8, "little"))
     write_i64_le(frame, len(payload))
     frame.write(FRAME_RESERVED)
     frame.write(xxhash.xxh3_64_intdigest(payload, here).to_bytes(8, "little"))

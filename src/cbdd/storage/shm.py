@@ -28,7 +28,7 @@ import struct
 from typing import Final
 
 import xxhash
-from librt.strings import BytesWriter, read_i64_le, write_i64_le
+from librt.strings import BytesWriter
 from mypy_extensions import mypyc_attr
 
 from cbdd.errors import CorruptDataError, LockedError
@@ -133,12 +133,12 @@ class SharedState:
     def publish(self, published: Published) -> bytes:
         """Say where the log ends; returns what was written. The caller holds the writer lock."""
         record = BytesWriter()
-        write_i64_le(record, published.generation)
-        write_i64_le(record, published.segment)
-        write_i64_le(record, published.end)
-        write_i64_le(record, published.lsn)
+        record.write(published.generation.to_bytes(8, "little"))
+        record.write(published.segment.to_bytes(8, "little"))
+        record.write(published.end.to_bytes(8, "little"))
+        record.write(published.lsn.to_bytes(8, "little"))
         record.write(published.chain.to_bytes(8, "little"))
-        write_i64_le(record, published.counter)
+        record.write(published.counter.to_bytes(8, "little"))
         record.write(xxhash.xxh3_64_intdigest(record.getvalue()).to_bytes(8, "little"))
         data = record.getvalue()
         write_all(self._io, self.fd, data, STATE_OFFSET)
@@ -178,21 +178,17 @@ def decode_published(state: bytes) -> Published | None:
     """The published record of a raw state, or None when it was read in the middle of a write."""
     if xxhash.xxh3_64_intdigest(state[:48]).to_bytes(8, "little") != state[48:56]:
         return None
-    return Published(
-        read_i64_le(state, 0),
-        read_i64_le(state, 8),
-        read_i64_le(state, 16),
-        read_i64_le(state, 24),
-        int.from_bytes(state[32:40], "little"),
-        read_i64_le(state, 40),
-    )
+    fields = PUBLISHED.unpack_from(state, 0)
+    return Published(fields[0], fields[1], fields[2], fields[3], fields[4], fields[5])
 
 
 def decode_durable(state: bytes) -> int:
     """The durable LSN of a raw state, -1 when it was read in the middle of a write."""
     at = DURABLE_OFFSET - STATE_OFFSET
-    check = xxhash.xxh3_64_intdigest(state[at : at + 8]).to_bytes(8, "little")
-    return read_i64_le(state, at) if check == state[at + 8 : at + 16] else -1
+    body = state[at : at + 8]
+    if xxhash.xxh3_64_intdigest(body).to_bytes(8, "little") != state[at + 8 : at + 16]:
+        return -1
+    return int.from_bytes(body, "little")
 
 
 def is_poisoned(state: bytes) -> bool:
