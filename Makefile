@@ -28,9 +28,9 @@ PYTHON ?= python3
 WORKERS ?= 2
 VENV := .venv
 COMPILED := .venv-compiled
-# Functions of the core call each other directly: nothing outside the extension needs their names.
-# The same as in scripts/release/build.py.
-COMPILER_FLAGS := -fvisibility=hidden -fno-semantic-interposition
+# Native integers wrap, also where the compiler could take an overflow for impossible. The same as in
+# scripts/release/build.py.
+COMPILER_FLAGS := -fwrapv
 WHEELS := build/wheels
 TREE := build/tree
 # The demo reads these packages' files, not their code, so what their code needs (pandas) is left out.

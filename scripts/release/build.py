@@ -17,7 +17,7 @@ from typing import Any, Final
 from scripts.release.environments import clean_variables
 from scripts.release.plan import Release, ReleaseError, run
 
-COMPILER_FLAGS: Final = "-fvisibility=hidden -fno-semantic-interposition"  # see Makefile
+COMPILER_FLAGS: Final = "-fwrapv"  # see Makefile
 
 
 def tree_of(release: Release) -> Path:
