@@ -7,7 +7,14 @@ import random
 import pytest
 
 from cbdd.errors import CorruptDataError, NewerFormatError, NotADatabaseError, ReadOnlyError
-from cbdd.storage.meta import META_BLOCK_BYTES, META_BYTES, SLOT_OFFSETS, Meta, decode_meta
+from cbdd.storage.meta import (
+    FORMAT,
+    META_BLOCK_BYTES,
+    META_BYTES,
+    SLOT_OFFSETS,
+    Meta,
+    decode_meta,
+)
 from tests.damage.judge import judge
 from tests.damage.layout import newest_meta
 from tests.damage.specimen import PATH, SEED, Files, State, flipped, history, replaced
@@ -96,7 +103,7 @@ def test_overwritten_slots_are_no_database(content: bytes) -> None:
 
 
 @pytest.mark.parametrize("name", ["clean", "killed"])
-@pytest.mark.parametrize("field", [{"min_reader": 2}, {"must_not_read": 1}], ids=str)
+@pytest.mark.parametrize("field", [{"min_reader": FORMAT + 1}, {"must_not_read": 1}], ids=str)
 def test_a_format_that_cannot_be_read_is_refused(name: str, field: dict[str, int]) -> None:
     state = state_of(name)
     data = rewritten(state.files, writer_version="7.8.9", **field)
@@ -109,7 +116,7 @@ def test_a_format_that_cannot_be_read_is_refused(name: str, field: dict[str, int
 
 
 @pytest.mark.parametrize("name", ["clean", "killed", "rotated"])
-@pytest.mark.parametrize("field", [{"min_writer": 2}, {"must_not_write": 4}], ids=str)
+@pytest.mark.parametrize("field", [{"min_writer": FORMAT + 1}, {"must_not_write": 4}], ids=str)
 def test_a_format_that_cannot_be_written_opens_for_reading_only(
     name: str, field: dict[str, int]
 ) -> None:
@@ -118,7 +125,7 @@ def test_a_format_that_cannot_be_written_opens_for_reading_only(
     verdict = judge(state.changed(main=data), state.documents, name)
     assert isinstance(verdict.refusal, ReadOnlyError)
     assert verdict.code == "NEWER_FORMAT_READ_ONLY"
-    assert verdict.details["min_writer"] == field.get("min_writer", 1)
+    assert verdict.details["min_writer"] == field.get("min_writer", FORMAT)
     verdict = judge(state.changed(main=data), state.documents, name, read_only=True)
     assert verdict.findings == ["NEWER_FORMAT_READ_ONLY"]
     assert not verdict.problems

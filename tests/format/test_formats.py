@@ -16,6 +16,8 @@ from scripts.release.contents import describe
 from scripts.release.kept_files import unpack
 
 import cbdd
+from cbdd.ops.compact import compact_file
+from cbdd.storage.meta import FORMAT
 
 FOLDERS = sorted(path.parent for path in Path(__file__).parent.glob("*/expected.json"))
 KEPT = [(folder, name) for folder in FOLDERS for name in ("clean", "logged")]
@@ -83,6 +85,7 @@ def test_a_kept_file_is_written_on(kept: tuple[Path, dict[str, Any]]) -> None:
         orders.create_index("placed")
         client["shop"]["newest"].insert_many([{"_id": f"new {each}"} for each in range(30)])
         client["archive"]["large"].insert_one({"_id": "new", "text": "z" * 200_000})
+        client["archive"]["large"].insert_one({"_id": "half a page", "text": "z" * 3000})
         left = orders.count_documents({})
         assert 0 < left < count + 50
         assert client.check().problems == []
@@ -92,6 +95,17 @@ def test_a_kept_file_is_written_on(kept: tuple[Path, dict[str, Any]]) -> None:
         assert describe(client) == written
         assert client["shop"]["orders"].count_documents({"number": {"$lt": 0}}) == 50
         assert client["shop"]["newest"].count_documents({}) == 20
+        facts = client.statistics()
+        assert facts["min_reader"] == expected["min_reader"]
+        assert facts["min_writer"] == expected["min_writer"]
+    compact_file(str(path))
+    with cbdd.connect(path) as client:
+        assert describe(client) == written
+        assert client.check().problems == []
+        assert client.statistics()["min_writer"] == FORMAT
+        large = client["archive"]["large"]
+        large.update_one({"_id": "half a page"}, {"$set": {"text": "y" * 3100}})
+        assert client.check().problems == []
 
 
 def test_a_wrong_document_in_a_kept_file_is_noticed(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ The commands are read from the document and run by a shell in the folder of the 
 document takes for granted is provided: an environment of the program, in which `cbdd` and `python`
 are found, and an index of packages, which is a folder with two wheels.
 
-The later release knows format 2 and, by case, writes files that the earlier one may read and
+The later release knows format 3 and, by case, writes files that the earlier one may read and
 write, may only read, or must not read.
 """
 
@@ -32,7 +32,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = ROOT / "docs" / "deployment.md"
 META = "src/cbdd/storage/meta.py"
 EARLIER, LATER = "0.1.0", "0.2.0"
-CASES = {"writes": (1, 1), "only reads": (1, 2), "does not read": (2, 2)}
+CASES = {"writes": (1, 2), "only reads": (1, 3), "does not read": (3, 3)}
 """What the later release's files ask of a reader and of a writer."""
 
 ORDERS = 30
@@ -120,13 +120,13 @@ def borrowed_packages(folder: Path) -> Path:
 def later_edits(case: str) -> dict[str, tuple[str, str]]:
     """The source of a later release whose files ask for more."""
     reader, writer = CASES[case]
-    if writer == 1:
+    if writer == 2:
         return {}
     text = (ROOT / META).read_text()
     edited = text
     for old, new in (
-        ("FORMAT: Final = 1", "FORMAT: Final = 2"),
-        ("self.min_reader = FORMAT", f"self.min_reader = {reader}"),
+        ("\nFORMAT: Final = 2", "\nFORMAT: Final = 3"),
+        ("self.min_reader = READER_FORMAT", f"self.min_reader = {reader}"),
         ("meta.min_reader = fields[1]", f"meta.min_reader = {reader}"),
         ("meta.min_writer = fields[2]", f"meta.min_writer = {writer}"),
     ):

@@ -203,8 +203,11 @@ def test_nodes() -> None:
     body = u16(1) + u16(3) + u16(2) + u16(65535) + b"key-" + b"aone" + b"bb" + u64(70, 2000, 71)
     assert image[HEADER_BYTES:].rstrip(b"\0") == body.rstrip(b"\0")
     assert f"length of {IN_RUN} means that 24 bytes follow instead: page u64, length u64" in text
-    assert "longer than an eighth of a page and values longer than a quarter" in text
-    assert (limits.max_key * 8, limits.max_value * 4) == (4096, 4096)
+    assert "longer than an eighth of a page are kept in runs" in text
+    assert "longer than half of a page\nwithout its header, less 64 bytes" in text
+    assert (limits.max_key * 8, (limits.max_value + 64) * 2) == (4096, 4096 - HEADER_BYTES)
+    assert "where the minimum writer is 1, values longer than a quarter of a page" in text
+    assert Limits(4096, 1).max_value * 4 == 4096
     branch = Node(1, 1)
     branch.keys = [b"m"]
     branch.children = [reference(5, 6), reference(7, 8)]

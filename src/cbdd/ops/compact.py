@@ -2,7 +2,7 @@
 
 A new file is written beside the old one, synced, and then takes its name: a crash leaves the one
 or the other, whole. It keeps UUID, LSN and tree numbers, so backups and an archive of the log go
-on. Everything that is copied is verified; a damaged page ends it, and the old file stays.
+on; the format is that of new files. Everything that is copied is verified; a damaged page ends it, and the old file stays.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from cbdd.storage.cursor import Cursor
 from cbdd.storage.directory import directory_of, load_trees
 from cbdd.storage.io import Io, translated
 from cbdd.storage.locks import CREATING
+from cbdd.storage.meta import FORMAT
 from cbdd.storage.node import NodeSource
 from cbdd.storage.pager import OnePass, Pager
 from cbdd.storage.version import VERSION
@@ -97,6 +98,7 @@ def _replace(
         meta.generation += 1
         meta.written_us = clock.now_us()
         meta.writer_version = VERSION
+        meta.min_writer = max(meta.min_writer, FORMAT)
         seed = int.from_bytes(meta.uuid[:8], "little")
         pager = Pager(io, alone.fd, alone.path, meta.page_size, seed, _CACHE_BYTES)
         trees = load_trees(directory_of(alone.meta), pager)

@@ -48,7 +48,7 @@ class BulkFile:
         self._fd = fd
         self._meta = meta
         self._seed = int.from_bytes(meta.uuid[:8], "little")
-        self.limits = Limits(meta.page_size)
+        self.limits = Limits(meta.page_size, meta.min_writer)
         self.generation = meta.generation
         self._next_page = HEADER_REGION_BYTES // meta.page_size
         self._gathered: list[bytes] = []

@@ -43,6 +43,9 @@ from cbdd.storage.page import (
     seal_page,
 )
 
+HALF_PAGE_FORMAT: Final = 2
+"""The format from which on values of up to half a page are in leaves, before it a quarter."""
+KEY_ROOM_BYTES: Final = 64
 IN_RUN: Final = 0xFFFF
 LEAF_SLOT_BYTES: Final = 4
 BRANCH_SLOT_BYTES: Final = 26
@@ -56,10 +59,17 @@ NODE_OVERHEAD_BYTES: Final = 480
 class Limits:
     """What fits in a page of a given size."""
 
-    def __init__(self, page_size: int) -> None:
+    def __init__(self, page_size: int, format_number: int = HALF_PAGE_FORMAT) -> None:
+        """
+        :param format_number: of the file. Nothing depends on it when nodes are read; who writes
+            keeps to what the earlier releases that may write the file, too, take for large.
+        """
         self.page_size = page_size
         self.capacity = page_size - HEADER_BYTES
-        self.max_value = page_size // 4
+        if format_number < HALF_PAGE_FORMAT:
+            self.max_value = page_size // 4
+        else:  # so that two of them fit, with short keys
+            self.max_value = self.capacity // 2 - KEY_ROOM_BYTES
         self.max_key = page_size // 8
 
     def key_bytes(self, key: bytes) -> int:

@@ -21,7 +21,7 @@ from typing import Final
 from cbdd.errors import CorruptDataError
 from cbdd.storage.events import EventLog
 from cbdd.storage.io import Io, read_exact, translated
-from cbdd.storage.node import Limits, Node, NodeSource, decode_node
+from cbdd.storage.node import HALF_PAGE_FORMAT, Limits, Node, NodeSource, decode_node
 from cbdd.storage.page import (
     CHECKSUM_BYTES,
     DAMAGED_PAGE_STEP,
@@ -48,8 +48,12 @@ class Pager(NodeSource):
         seed: int,
         cache_size_bytes: int,
         events: EventLog | None = None,
+        format_number: int = HALF_PAGE_FORMAT,
     ) -> None:
-        super().__init__(Limits(page_size))
+        """
+        :param format_number: what a writer of the file must know, for who makes new nodes.
+        """
+        super().__init__(Limits(page_size, format_number))
         self._events = events
         self._io = io
         self.fd = fd

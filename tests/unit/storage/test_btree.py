@@ -20,6 +20,7 @@ from cbdd.storage.node import Limits, Node, NodeSource, fits, measured
 
 SOURCE = NodeSource(Limits(4096))
 EMPTY = Tree(None, 0, 0)
+MOST = SOURCE.limits.max_value
 
 
 def writer_on(tree: Tree, owner: int = 1) -> TreeWriter:
@@ -101,7 +102,7 @@ def test_an_insert_leaves_a_key_that_is_there() -> None:
 
 
 def key_of(source: random.Random) -> bytes:
-    length = source.choice([0, 1, 2, 3, 8, 30, 600])
+    length = source.choice([0, 1, 2, 3, 8, 30, 510, 600])
     return b"k" * source.randrange(3) + source.randbytes(length)
 
 
@@ -120,12 +121,12 @@ def test_random_changes_match_a_dictionary(seed: int) -> None:
                 model.pop(key, None)
             else:
                 key = key_of(source)
-                value = source.randbytes(source.choice([0, 5, 90, 1500]))
+                value = source.randbytes(source.choice([0, 5, 90, 1500, MOST, MOST + 1]))
                 assert writer.put(key, value) == (key not in model)
                 model[key] = value
         tree = writer.tree()
         assert_is(tree, model)
-        assert tree.large == sum(len(k) > 512 or len(v) > 1024 for k, v in model.items())
+        assert tree.large == sum(len(k) > 512 or len(v) > MOST for k, v in model.items())
     for key in sorted(model):
         assert tree_get(tree, key, SOURCE) == model[key]
         assert tree_get(tree, key + b"\0", SOURCE) == model.get(key + b"\0")

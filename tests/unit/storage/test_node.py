@@ -74,7 +74,7 @@ def test_a_leaf_reads_back_as_it_was(seed: int) -> None:
     prefix = source.randbytes(source.choice([0, 1, 30]))
     for _ in range(source.randrange(1, 12)):
         key = prefix + source.randbytes(source.choice([0, 1, 8, 40, 600]))
-        entries[key] = source.randbytes(source.choice([0, 3, 100, 1500]))
+        entries[key] = source.randbytes(source.choice([0, 3, 100, 1500, LIMITS.max_value, 3000]))
     node = leaf_of(entries)
     again = runs.decoded(page_of(node, runs))
     assert again.keys == node.keys
@@ -167,3 +167,15 @@ def test_a_page_that_makes_no_sense_is_malformed(fields: dict[str, int]) -> None
         runs.decoded(changed_header(page, **fields))
     assert caught.value.code == "PAGE_MALFORMED"
     assert caught.value.details == {"page": 30}
+
+
+@pytest.mark.parametrize("size", [4096, 8192, 65536])
+def test_two_values_that_are_not_large_fit_in_a_leaf(size: int) -> None:
+    limits = Limits(size)
+    leaf = Node(0, 1)
+    leaf.keys = [bytes(20), bytes(19) + b"\1"]
+    leaf.values = [bytes(limits.max_value)] * 2
+    leaf.used = measured(leaf, limits)
+    assert limits.max_value > size * 2 // 5
+    assert fits(leaf, limits)
+    assert Limits(size, 1).max_value == size // 4  # where earlier releases may write, too

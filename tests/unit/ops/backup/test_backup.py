@@ -22,6 +22,7 @@ from cbdd.ops.backup import RestoreReport, restore_backup, verify_backup
 from cbdd.ops.compact import compact_file
 from cbdd.ops.inspection import compare_files
 from cbdd.storage.backup import MANIFEST, _digest_of
+from cbdd.storage.meta import FORMAT
 from cbdd.storage.version import VERSION
 from cbdd.testing import SeededRandomness, TickingClock
 from cbdd.testing.databases import PATH, AnyClient, connect_on
@@ -421,7 +422,7 @@ def newer(disk: MemoryDisk, **fields: int) -> None:
         client.shop.things.insert_one({"_id": "newer"})
 
 
-@pytest.mark.parametrize("field", [{"min_writer": 2}, {"must_not_write": 4}], ids=str)
+@pytest.mark.parametrize("field", [{"min_writer": FORMAT + 1}, {"must_not_write": 4}], ids=str)
 def test_what_must_not_be_written_is_not_written_after_a_backup_and_a_restore(
     field: dict[str, int],
 ) -> None:
@@ -442,7 +443,7 @@ def test_a_backup_of_what_must_not_be_read_is_not_restored(field: str) -> None:
     disk = MemoryDisk()
     with connect_on(MemoryIo(disk), 3) as client:
         meta = client._store.engine._state.meta
-        setattr(meta, field, 2)
+        setattr(meta, field, FORMAT + 1)
         client.shop.things.insert_one({"_id": 1})
         client.backup("/backup")
     with pytest.raises(NewerFormatError) as caught:
