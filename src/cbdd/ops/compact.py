@@ -2,7 +2,8 @@
 
 A new file is written beside the old one, synced, and then takes its name: a crash leaves the one
 or the other, whole. It keeps UUID, LSN and tree numbers, so backups and an archive of the log go
-on; the format is that of new files. Everything that is copied is verified; a damaged page ends it, and the old file stays.
+on; its format is that of new files. Everything that is copied is verified; a damaged page ends it,
+and the old file stays.
 """
 
 from __future__ import annotations

@@ -33,17 +33,24 @@ from typing import Final
 from librt.strings import read_i64_be
 from mypy_extensions import i64, mypyc_attr
 
+from cbdd.errors import CorruptDataError, DiskFaultError
 from cbdd.storage.node import (
     BRANCH_SLOT_BYTES,
     LEAF_SLOT_BYTES,
     Limits,
     Node,
     NodeSource,
-    common_prefix_length,
     fits,
     measured,
 )
 from cbdd.storage.page import Run, reference_page, run_page_count
+from cbdd.storage.splitting import (
+    end_within,
+    even_point,
+    middle_of,
+    move_to,
+    shortest_separator,
+)
 
 NOT_IN_PLACE: Final = 1 << 62  # no owner is that high
 
@@ -112,11 +119,6 @@ def tree_rank(tree: Tree, key: bytes, source: NodeSource) -> int:
             rank += node.counts[j]
         node = resolve(node.children[i], source)
     return rank + bisect_left(node.keys, key)
-
-
-def shortest_separator(left: bytes, right: bytes) -> bytes:
-    """The shortest key that is greater than ``left`` and not greater than ``right``."""
-    return right[: common_prefix_length(left, right) + 1]
 
 
 @mypyc_attr(acyclic=True)
@@ -378,20 +380,33 @@ class TreeWriter:
         self._tail = []
         return self._split(leaf, True) if at_edge and i == n else [leaf]
 
+    def _neighbour(self, parent: Node, i: int) -> Node | None:
+        """A child beside the one that has changed; None where it cannot be read.
+
+        The change does not need it, and must not end half-way. Who reads it is told, and the flight
+        recorder has it.
+        """
+        try:
+            return resolve(parent.children[i], self._source)
+        except (CorruptDataError, DiskFaultError):
+            return None
+
     def _share(self, parent: Node, i: int, leaf: Node) -> bool:
         """Let an overfull leaf give entries to a neighbour with room; False if neither has any."""
         for j in (i + 1, i - 1):
             if j < 0 or j >= len(parent.children):
                 continue
-            neighbour = resolve(parent.children[j], self._source)
-            left, right = (leaf, neighbour) if j > i else (neighbour, leaf)
-            at = self._even_point(left, right)
+            beside = self._neighbour(parent, j)
+            if beside is None:
+                continue
+            left, right = (leaf, beside) if j > i else (beside, leaf)
+            at = even_point(left, right, self._limits)
             if at == 0:
                 continue
-            neighbour = self._own(neighbour)
+            neighbour = self._own(beside)
             parent.children[j] = neighbour
             left, right = (leaf, neighbour) if j > i else (neighbour, leaf)
-            _move_to(left, right, at)
+            move_to(left, right, at)
             left.used = measured(left, self._limits)
             right.used = measured(right, self._limits)
             self._set_separator(parent, min(i, j), left, right)
@@ -407,16 +422,18 @@ class TreeWriter:
         if j < 0:
             return False
         limits = self._limits
-        neighbour = resolve(parent.children[j], self._source)
-        left, right = (leaf, neighbour) if j > i else (neighbour, leaf)
+        beside = self._neighbour(parent, j)
+        if beside is None:
+            return False
+        left, right = (leaf, beside) if j > i else (beside, leaf)
         keys = left.keys + right.keys
         values = left.values + right.values
         third = (left.used + right.used) // 3
-        one = _end_within(keys, values, 0, third, limits)
-        two = _end_within(keys, values, one, third, limits)
-        if _end_within(keys, values, two, limits.capacity, limits) < len(keys):
+        one = end_within(keys, values, 0, third, limits)
+        two = end_within(keys, values, one, third, limits)
+        if end_within(keys, values, two, limits.capacity, limits) < len(keys):
             return False
-        neighbour = self._own(neighbour)
+        neighbour = self._own(beside)
         parent.children[j] = neighbour
         left, right = (leaf, neighbour) if j > i else (neighbour, leaf)
         middle = self._new_node(0)
@@ -434,32 +451,6 @@ class TreeWriter:
         self._set_separator(parent, at, left, middle)
         self._set_separator(parent, at + 1, middle, right)
         return True
-
-    def _even_point(self, left: Node, right: Node) -> int:
-        """How many entries of two leaves the left one has if each has half of the bytes.
-
-        0 when they would be as good as full: the next insertion would make one overfull again.
-        """
-        limits = self._limits
-        total = left.used + right.used
-        used = 0
-        # What the first and the last key have in common, all keys of both have.
-        prefix = 0
-        if not left.has_long_key and not right.has_long_key:
-            prefix = common_prefix_length(left.keys[0], right.keys[len(right.keys) - 1])
-        count = len(left.keys) + len(right.keys)
-        if total - prefix * count > 2 * limits.capacity * 15 // 16:
-            return 0
-        for at in range(count):
-            node, k = (left, at) if at < len(left.keys) else (right, at - len(left.keys))
-            size = LEAF_SLOT_BYTES + limits.key_bytes(node.keys[k])
-            size += limits.value_bytes(node.values[k])
-            if at and used + size > total // 2:
-                used -= prefix * (at - 1)
-                rest = total - used - prefix * (count - 2)
-                return at if max(used, rest) <= limits.capacity else 0
-            used += size
-        return 0
 
     def _set_separator(self, parent: Node, at: int, left: Node, right: Node) -> None:
         """Note what two leaves beside each other, the children ``at`` and the next, have now."""
@@ -502,13 +493,13 @@ class TreeWriter:
         """Split an overfull owned node into pieces that fit, the node itself first."""
         right = self._new_node(node.level)
         if node.level == 0:
-            at = len(node.keys) - 1 if is_append else self._middle(node)
+            at = len(node.keys) - 1 if is_append else middle_of(node, self._limits)
             right.keys = node.keys[at:]
             right.values = node.values[at:]
             del node.keys[at:]
             del node.values[at:]
         else:
-            at = len(node.children) - 1 if is_append else self._middle(node)
+            at = len(node.children) - 1 if is_append else middle_of(node, self._limits)
             right.cut_key = node.keys[at - 1]
             right.keys = node.keys[at:]
             right.children = node.children[at:]
@@ -526,24 +517,6 @@ class TreeWriter:
             else:
                 pieces.extend(self._split(piece, False))
         return pieces
-
-    def _middle(self, node: Node) -> int:
-        """Index that halves a node by bytes, leaving at least one element on each side."""
-        limits = self._limits
-        half = node.used // 2
-        total = 0
-        n = len(node.keys) if node.level == 0 else len(node.children)
-        for i in range(n):
-            if node.level == 0:
-                total += LEAF_SLOT_BYTES + limits.key_bytes(node.keys[i])
-                total += limits.value_bytes(node.values[i])
-            else:
-                total += BRANCH_SLOT_BYTES
-                if i < len(node.keys):
-                    total += limits.key_bytes(node.keys[i])
-            if total >= half:
-                return max(1, min(i + 1, n - 1))
-        return max(1, n - 1)
 
     # -- deletion --------------------------------------------------------------------------
 
@@ -573,12 +546,12 @@ class TreeWriter:
             self._forget(child)
             self._cut_child(parent, i, max(0, i - 1))
             return
-        if i + 1 < len(parent.children):
-            left, right, at = child, resolve(parent.children[i + 1], self._source), i
-        elif i > 0:
-            left, right, at = resolve(parent.children[i - 1], self._source), child, i - 1
-        else:
+        j = i + 1 if i + 1 < len(parent.children) else i - 1
+        beside = self._neighbour(parent, j) if j >= 0 else None
+        if beside is None:
             return
+        left, right = (child, beside) if j > i else (beside, child)
+        at = min(i, j)
         separator = parent.keys[at]
         room = self._limits.capacity * 3 // 4
         if left.used + right.used + self._limits.key_bytes(separator) > room:
@@ -608,25 +581,3 @@ class TreeWriter:
         if parent.keys:
             parent.used -= self._limits.key_bytes(parent.keys[separator])
             del parent.keys[separator]
-
-
-def _move_to(left: Node, right: Node, count: int) -> None:
-    """Move entries between two owned leaves until the left one has ``count``."""
-    keys = left.keys + right.keys
-    values = left.values + right.values
-    left.keys, right.keys = keys[:count], keys[count:]
-    left.values, right.values = values[:count], values[count:]
-    if left.has_long_key or right.has_long_key:
-        left.has_long_key = right.has_long_key = True
-
-
-def _end_within(
-    keys: list[bytes], values: list[object], start: int, size: int, limits: Limits
-) -> int:
-    """Where entries from ``start`` on end that take at most ``size`` bytes, or one."""
-    used = 0
-    for i in range(start, len(keys)):
-        used += LEAF_SLOT_BYTES + limits.key_bytes(keys[i]) + limits.value_bytes(values[i])
-        if used > size:
-            return max(start + 1, i)
-    return len(keys)

@@ -6,8 +6,8 @@ cursor, a count, or many changes cannot wait: then the transaction makes a priva
 changes, and later changes go there, too.
 
 Invariants: private copies stand on the snapshot, so they are fit to be published only if neither
-LSN nor epoch has moved since; a tree that was made by the transaction has a private copy from the
-start; a tree that it dropped has none.
+LSN nor epoch has moved since; a private copy has all changes or is given up; a tree that was made
+by the transaction has one from the start; a tree that it dropped has none.
 """
 
 from __future__ import annotations
@@ -93,7 +93,11 @@ class ChangeSet:
         self._add_bytes(len(key) + len(value))
         changed = self._changing(tree_id)
         if changed.copy is not None:
-            changed.copy.put(key, value)
+            try:
+                changed.copy.put(key, value)
+            except BaseException:
+                self._give_up(changed)
+                raise
         changed.entries[key] = value
 
     def insert(self, tree_id: int, key: bytes, value: bytes) -> bool:
@@ -102,7 +106,11 @@ class ChangeSet:
         self._add_bytes(size)
         changed = self._changing(tree_id)
         if changed.copy is not None:
-            is_new = changed.copy.insert(key, value)
+            try:
+                is_new = changed.copy.insert(key, value)
+            except BaseException:
+                self._give_up(changed)
+                raise
         else:
             is_new = self.get(tree_id, key) is None
         if is_new:
@@ -115,12 +123,17 @@ class ChangeSet:
     def take_back(self, tree_id: int, key: bytes) -> None:
         """Undo an `insert` of this transaction."""
         changed = self._changing(tree_id)
+        was_there = tree_slot(changed.base, key, self._state.pager) is not None
         if changed.copy is not None:
-            changed.copy.delete(key)
-        if tree_slot(changed.base, key, self._state.pager) is None:
-            del changed.entries[key]
-        else:
+            try:
+                changed.copy.delete(key)
+            except BaseException:
+                self._give_up(changed)
+                raise
+        if was_there:
             changed.entries[key] = None  # it was deleted before
+        else:
+            del changed.entries[key]
         self._forget_unchanged(changed)
 
     def delete(self, tree_id: int, key: bytes) -> bool:
@@ -136,7 +149,11 @@ class ChangeSet:
             return False
         changed = self._changing(tree_id)
         if changed.copy is not None:
-            changed.copy.delete(key)
+            try:
+                changed.copy.delete(key)
+            except BaseException:
+                self._give_up(changed)
+                raise
         changed.entries[key] = None
         self._bytes += len(key)
         return True
@@ -243,9 +260,21 @@ class ChangeSet:
         """The private copy of a tree that is changed, made now if need be."""
         if changed.copy is None:
             copy = self._writer(changed.base)
-            apply_changes(copy, changed)
+            try:
+                apply_changes(copy, changed)
+            except BaseException:
+                self._give_up(changed)
+                raise
             changed.copy = copy
         return changed.copy
+
+    def _give_up(self, changed: ChangedTree) -> None:
+        """Do without a private copy that a change left half-way: the changes before it wait again.
+
+        The ledger has what was done to it, so everything is applied again at the commit.
+        """
+        changed.copy = None
+        self._epoch = NO_EPOCH
 
     def _writer(self, tree: Tree) -> TreeWriter:
         return TreeWriter(tree, self._owner, self._state.pager, self.ledger())

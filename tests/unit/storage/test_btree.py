@@ -11,7 +11,6 @@ from cbdd.storage.btree import (
     Tree,
     TreeWriter,
     resolve,
-    shortest_separator,
     tree_get,
     tree_rank,
 )
@@ -191,16 +190,6 @@ def test_ranks_count_what_is_before() -> None:
     assert tree_rank(tree, b"", SOURCE) == 0
     assert tree_rank(tree, b"\xff", SOURCE) == 3000
     assert tree_rank(EMPTY, b"x", SOURCE) == 0
-
-
-@pytest.mark.parametrize(
-    ("left", "right"),
-    [(b"a", b"b"), (b"abc", b"abd"), (b"ab", b"abc"), (b"", b"x"), (b"a", b"a\0")],
-)
-def test_separators_are_short_and_separate(left: bytes, right: bytes) -> None:
-    separator = shortest_separator(left, right)
-    assert left < separator <= right
-    assert not left < separator[:-1] <= right
 
 
 def test_a_replaced_value_is_not_a_new_entry() -> None:

@@ -54,7 +54,7 @@ def test_a_change_that_meets_damage_leaves_the_others(
     bench: Bench, durability: str, count: int
 ) -> None:
     engine, lost, rest = damaged(bench, durability)
-    changed = {key: b"new" for key in sorted(rest)[:count]}
+    changed = dict.fromkeys(sorted(rest)[:count], b"new")
     with engine.begin_write("test") as txn:
         for key, value in changed.items():
             txn.put(TREE, key, value)
