@@ -41,8 +41,8 @@ def append_integer(writer: BytesWriter, value: i64) -> None:
         append_integer_part(writer, value, 0, 0)
     elif value == 0:
         writer.append(NUMBER_ZERO)
-    elif -value >> 63 != 0:
-        # Only -2^63, which has no positive twin.
+    elif value + TWO_TO_61 + TWO_TO_61 + TWO_TO_61 + TWO_TO_61 == 0:
+        # Only -2^63, which has no positive twin: its negation would overflow.
         writer.append(NUMBER_NEGATIVE_LARGE)
         append_groups(writer, _BITS_OF_2_63, DOUBLE_GROUPS, 0xFF)
     else:

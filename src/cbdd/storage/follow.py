@@ -78,9 +78,17 @@ def replay(
 
 
 def advance_tip(
-    state: DatabaseState, trees: dict[int, Tree], position: Position, flags: int, ledger: PageLedger
+    state: DatabaseState,
+    trees: dict[int, Tree],
+    position: Position,
+    flags: int,
+    ledger: PageLedger,
+    undo: list[TreeChanges],
 ) -> None:
-    """Make the next commit the tip. The caller holds ``apply_lock``."""
+    """Make the next commit the tip. The caller holds ``apply_lock``.
+
+    :param undo: of the changes that were made in place, if any were.
+    """
     snapshot = Snapshot(position.lsn, state.meta.generation, trees)
     if position.segment == state.tip_position.segment:
         state.log_bytes += position.offset - state.tip_position.offset
@@ -88,7 +96,7 @@ def advance_tip(
         state.log_bytes += position.offset - FRAMES_OFFSET
     state.tip = snapshot
     state.tip_position = position
-    state.pending.append(PendingCommit(position.lsn, flags & FLAG_DURABLE != 0, snapshot))
+    state.pending.append(PendingCommit(position.lsn, flags & FLAG_DURABLE != 0, snapshot, undo))
     absorb(state, ledger)
 
 
@@ -148,7 +156,7 @@ def apply_frames(state: DatabaseState, end_segment: int, end_offset: int) -> str
             note_rotation(state)
         ledger = new_ledger(state)
         trees = replay(state, state.tip.trees, changes, ledger)
-        advance_tip(state, trees, reader.position, frame.flags, ledger)
+        advance_tip(state, trees, reader.position, frame.flags, ledger, [])
         state.commits_applied += 1
         state.last_commit_us = frame.time_us
 
@@ -322,9 +330,32 @@ def acquire_snapshot(state: DatabaseState, of_tip: bool, key: int) -> Snapshot:
             refresh(state)
             state.wake.set()
         state.snapshots_taken += 1
-        snapshot = state.tip if of_tip else state.visible
+        snapshot = state.tip if of_tip else visible_snapshot(state)
         state.pins[key] = snapshot.generation
         return snapshot
+
+
+def visible_snapshot(state: DatabaseState) -> Snapshot:
+    """What new readers see. The caller holds ``apply_lock``.
+
+    Where the first commit that waits for its sync has changed nodes of that version in place, the
+    version is made anew, in copies, by undoing the changes.
+    """
+    if not state.pending or not state.pending[0].undo:
+        return state.visible
+    commit = state.pending[0]
+    before = state.visible
+    trees = dict(before.trees)
+    owner = state.next_owner()
+    for change in commit.undo:
+        # No checkpoint writes this version, so nothing has to be accounted for.
+        changed = commit.snapshot.trees[change.tree]
+        writer = TreeWriter(changed, owner, state.pager, PageLedger())
+        apply_changes(writer, change)
+        trees[change.tree] = writer.tree()
+    state.visible = Snapshot(before.lsn, before.generation, trees)
+    commit.undo = []
+    return state.visible
 
 
 def let_go(state: DatabaseState) -> None:

@@ -11,7 +11,8 @@ and the new version is published in this process and to all others. In place cos
 is done for few changes when the newest version is seen by nobody: no snapshot is pinned in this
 process (but the transaction's own), no commit waits for its sync, and no checkpoint writes the
 nodes in question. ``apply_lock`` is held from the look at the pins until the commit is published,
-so nobody can begin to read in between.
+so nobody can begin to read in between. Until a commit that must be durable is, new readers see the
+version before it: what undoes its changes is kept as long (see `follow.visible_snapshot`).
 
 Invariants: whatever happens before the frame is appended leaves nothing of the commit. From the
 first change in place, or the append, until it is published the handle is tainted: should anything
@@ -26,14 +27,15 @@ from typing import Final, cast
 from mypy_extensions import mypyc_attr
 
 from cbdd.errors import CbddError
-from cbdd.storage.btree import PageLedger, Tree, TreeWriter
+from cbdd.storage.btree import PageLedger, Tree, TreeWriter, tree_slot
 from cbdd.storage.change_set import ChangedTree, ChangeSet
 from cbdd.storage.checkpoint import begin_log
 from cbdd.storage.follow import advance_tip, apply_changes, new_ledger, replay, unpin
-from cbdd.storage.frame import FLAG_DURABLE, encode_commit
+from cbdd.storage.frame import FLAG_DURABLE, TreeChanges, encode_commit
 from cbdd.storage.io import FULL_ERRNOS, disk_full, translated
 from cbdd.storage.node import Node
 from cbdd.storage.options import FULL, NORMAL
+from cbdd.storage.page import Run
 from cbdd.storage.shm import PUBLISHED_BYTES, STATE_BYTES, Published
 from cbdd.storage.space import log_reserve, make_room
 from cbdd.storage.state import DatabaseState
@@ -76,7 +78,9 @@ class Commit:
                 return self._publish_copied(trees, ledger)
         with state.apply_lock:
             if self._is_unseen() and changes.has_waiting() and self._has_ample_room():
-                return self._publish_in_place()
+                undo: list[TreeChanges] = []
+                if not self.flags & FLAG_DURABLE or _note_undo(state, changes, undo):
+                    return self._publish_in_place(undo)
             changes.copy_waiting()
             trees, ledger = changes.versions(state.tip.trees)
             return self._publish_copied(trees, ledger)
@@ -86,8 +90,7 @@ class Commit:
         state = self.state
         pinned = len(state.pins)
         return (
-            not self.flags & FLAG_DURABLE
-            and state.visible is state.tip
+            state.visible is state.tip
             and not state.pending
             and (pinned == 0 or (pinned == 1 and self.key in state.pins))
         )
@@ -102,17 +105,17 @@ class Commit:
         except OSError as error:
             state.is_tainted = False
             raise translated(error, "append to the log", state.path) from error
-        return self._publish(trees, ledger)
+        return self._publish(trees, ledger, [])
 
-    def _publish_in_place(self) -> int:
+    def _publish_in_place(self, undo: list[TreeChanges]) -> int:
         state = self.state
         state.is_tainted = True
-        trees, ledger = _apply_in_place(state, self.changes)
+        trees, ledger = _apply_in_place(state, self.changes, self.flags & FLAG_DURABLE != 0)
         try:
             self._append()
         except OSError as error:
             raise translated(error, "append to the log", state.path) from error
-        return self._publish(trees, ledger)
+        return self._publish(trees, ledger, undo)
 
     def _append(self) -> None:
         state = self.state
@@ -122,11 +125,11 @@ class Commit:
             state.is_poisoned = True
             raise
 
-    def _publish(self, trees: dict[int, Tree], ledger: PageLedger) -> int:
+    def _publish(self, trees: dict[int, Tree], ledger: PageLedger, undo: list[TreeChanges]) -> int:
         state = self.state
         shm = state.shm
         assert shm is not None
-        advance_tip(state, trees, state.log.position(), self.flags, ledger)
+        advance_tip(state, trees, state.log.position(), self.flags, ledger, undo)
         state.counter += 1
         position = state.tip_position
         written = shm.publish(
@@ -257,10 +260,35 @@ def _most_pages(tree: Tree | None) -> int:
     return 2 * level + 4
 
 
-def _apply_in_place(state: DatabaseState, changes: ChangeSet) -> tuple[dict[int, Tree], PageLedger]:
-    """Change the newest version itself; the caller knows that nobody sees it."""
+def _note_undo(state: DatabaseState, changes: ChangeSet, undo: list[TreeChanges]) -> bool:
+    """Collect what undoes the changes that are to be made in place.
+
+    False where that would take a value kept in a run; ``undo`` is of no use then.
+    """
+    for tree_id in changes.changes:
+        change = changes.changes[tree_id]
+        if change.is_dropped or cast("ChangedTree", change).copy is not None:
+            continue
+        back = TreeChanges(tree_id)
+        tree = state.tip.trees[tree_id]
+        for key in change.entries:
+            slot = tree_slot(tree, key, state.pager)
+            if isinstance(slot, Run):
+                return False
+            back.entries[key] = cast("bytes | None", slot)
+        undo.append(back)
+    return True
+
+
+def _apply_in_place(
+    state: DatabaseState, changes: ChangeSet, keeps_mapping: bool
+) -> tuple[dict[int, Tree], PageLedger]:
+    """Change the newest version itself; the caller knows that nobody sees it.
+
+    :param keeps_mapping: whether the trees there are now are still needed.
+    """
     trees = state.tip.trees
-    if state.is_checkpoint_active:  # it goes by the same mapping
+    if keeps_mapping or state.is_checkpoint_active:  # a checkpoint goes by the same mapping
         trees = dict(trees)
     ledger = changes.ledger()
     owner = state.next_owner()

@@ -5,7 +5,9 @@ knows of; ``visible`` is what new readers see: it follows the tip, but stops bef
 commit that asked to be durable and is not yet. Commits between the two wait in ``pending``. So
 nobody reads what a power cut can take back from an acknowledged writer; commits of durability
 ``normal`` and ``off`` are visible as soon as they are appended, unless one that asked to be durable
-and is not yet precedes them: then they sync that one before they return.
+and is not yet precedes them: then they sync that one before they return. A commit may have changed
+nodes of ``visible`` in place; then it is the first that waits and has what undoes its changes, and
+`follow.visible_snapshot` makes the version before it anew for whoever begins to read meanwhile.
 
 Generations and epochs. ``meta`` is the meta page all versions of this process stand on. Another
 process's checkpoint moves the generation: then the trees are taken anew from the meta page and the
@@ -30,6 +32,7 @@ from mypy_extensions import mypyc_attr
 from cbdd.errors import ClosedError, DurabilityError, ForkedError, ReplacedFileError
 from cbdd.storage.btree import PageLedger, Tree
 from cbdd.storage.events import EventLog
+from cbdd.storage.frame import TreeChanges
 from cbdd.storage.io import Clock, Io, Randomness
 from cbdd.storage.locks import FileLocks
 from cbdd.storage.meta import Meta
@@ -54,10 +57,17 @@ class Snapshot:
 class PendingCommit:
     """A commit that is in the tip and not yet visible."""
 
-    def __init__(self, lsn: int, must_be_durable: bool, snapshot: Snapshot) -> None:
+    def __init__(
+        self, lsn: int, must_be_durable: bool, snapshot: Snapshot, undo: list[TreeChanges]
+    ) -> None:
+        """
+        :param undo: what leads back to the visible version, where nodes of that were changed in
+            place.
+        """
         self.lsn = lsn
         self.must_be_durable = must_be_durable
         self.snapshot = snapshot
+        self.undo = undo
 
 
 class DatabaseState:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import errno
 import random
+from collections.abc import Callable
 
 import pytest
 
-from cbdd.errors import CorruptDataError, DiskFaultError
-from cbdd.storage import ReadTransaction, StorageEngine
+from cbdd.errors import CorruptDataError, DiskFaultError, DurabilityError
+from cbdd.storage import ReadTransaction, StorageEngine, StorageOptions
 from cbdd.storage.node import Node
-from cbdd.testing import Fault
-from tests.unit.storage.conftest import Bench, content, fill
+from cbdd.testing import Fault, MemoryIo, SeededRandomness, TickingClock
+from tests.unit.storage.conftest import PATH, Bench, content, fill
 
 pytestmark = pytest.mark.transaction_protocol
 
@@ -67,15 +68,79 @@ def test_what_an_open_transaction_sees_is_copied(bench: Bench) -> None:
     assert content(engine, TREE) == {b"a": b"2", b"b": b"mine"}
 
 
-def test_a_commit_that_must_be_durable_is_copied(bench: Bench) -> None:
+class Watched(MemoryIo):
+    """Tells of every sync before it happens."""
+
+    on_sync: Callable[[], None] | None = None
+
+    def sync(self, fd: int) -> None:
+        tell = self.on_sync
+        if tell is not None:
+            self.on_sync = None
+            tell()
+            self.on_sync = tell
+        super().sync(fd)
+
+
+def watched(bench: Bench, pid: int = 1) -> tuple[StorageEngine, Watched]:
+    io = Watched(bench.disk, pid)
+    options = StorageOptions(background=False, lock_timeout_seconds=0.01)
+    engine = StorageEngine.open(PATH, options, io, TickingClock(), SeededRandomness(pid))
+    bench.opened.append(engine)
+    return engine, io
+
+
+def test_a_commit_in_place_is_not_seen_before_it_is_durable(bench: Bench) -> None:
     """Until its sync has returned, whoever begins to read sees the version before it."""
-    engine = opened(bench)
-    fill(engine, TREE, {b"a": b"1"})
+    engine, io = watched(bench)
+    before = {b"%03d" % i: b"x" * 100 for i in range(300)}
+    fill(engine, TREE, before)
     root = root_of(engine)
+    readers = [engine.begin_read()]
+    readers.pop().close()
+
+    def begin_to_read() -> None:
+        readers.append(engine.begin_read())
+        require_content(readers[-1], before)
+
+    io.on_sync = begin_to_read
     with engine.begin_write("test") as txn:
-        txn.put(TREE, b"a", b"2")
-        txn.commit("full")
+        txn.put(TREE, b"000", b"changed")
+        txn.put(TREE, b"zzz", b"new")
+        assert txn.delete(TREE, b"007")
+        txn.commit()
+    io.on_sync = None
+    after = {**before, b"000": b"changed", b"zzz": b"new"}
+    del after[b"007"]
+    assert root_of(engine) is root
+    assert content(engine, TREE) == after
+    fill(engine, TREE, {b"000": b"again"})
+    assert root_of(engine) is not root, "what the reader shares was changed in place"
+    require_content(readers[0], before)
+    readers[0].close()
+
+
+def test_what_was_changed_in_place_is_undone_for_readers_when_its_sync_fails(bench: Bench) -> None:
+    engine = bench.open()
+    fill(engine, TREE, {b"a": b"1", b"b": b"1"})
+    bench.disk.fault = Fault(1, errno.EIO, False, ("sync",))
+    with pytest.raises(DurabilityError):
+        fill(engine, TREE, {b"a": b"2", b"c": b"2"})
+    for _ in range(2):
+        assert content(engine, TREE) == {b"a": b"1", b"b": b"1"}
+
+
+def test_a_value_kept_in_a_run_is_replaced_in_a_copy(bench: Bench) -> None:
+    engine, io = watched(bench)
+    fill(engine, TREE, {b"a": bytes(9000), b"b": b"1"})
+    engine.checkpoint()
+    fill(engine, TREE, {b"b": b"2"})
+    root = root_of(engine)
+    seen: list[dict[bytes, bytes]] = []
+    io.on_sync = lambda: seen.append(content(engine, TREE))
+    fill(engine, TREE, {b"a": b"small"})
     assert root_of(engine) is not root
+    assert seen == [{b"a": bytes(9000), b"b": b"2"}]
 
 
 def test_what_a_checkpoint_writes_is_copied(bench: Bench) -> None:
@@ -177,12 +242,23 @@ def test_no_more_room_is_kept_than_a_commit_may_need(bench: Bench, entries: int)
 
 @pytest.mark.parametrize("seed", range(8))
 def test_readers_keep_what_they_saw_whatever_is_written(bench: Bench, seed: int) -> None:
-    """Random commits of all kinds beside readers that come and go, in two processes."""
+    """Random commits of all kinds beside readers that come and go, also during syncs."""
     rng = random.Random(seed)
-    engines = [opened(bench), opened(bench, pid=2)]
+    pairs = [watched(bench), watched(bench, pid=2)]
+    engines = [engine for engine, _io in pairs]
     model: dict[bytes, bytes] = {}
     fill(engines[0], TREE, {})
     readers: list[tuple[ReadTransaction, dict[bytes, bytes]]] = []
+
+    def during_a_sync() -> None:
+        choice = rng.random()
+        if choice < 0.3:
+            readers.append((rng.choice(engines).begin_read(), dict(model)))
+        elif choice < 0.5:
+            assert content(rng.choice(engines), TREE) == model
+
+    for _engine, io in pairs:
+        io.on_sync = during_a_sync
     for _ in range(150):
         engine = rng.choice(engines)
         choice = rng.random()
@@ -196,6 +272,8 @@ def test_readers_keep_what_they_saw_whatever_is_written(bench: Bench, seed: int)
             engine.checkpoint()
         else:
             change(engine, rng, model)
+    for _engine, io in pairs:
+        io.on_sync = None
     for reader, seen in readers:
         with reader:
             require_content(reader, seen)

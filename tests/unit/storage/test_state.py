@@ -14,7 +14,7 @@ pytestmark = pytest.mark.transaction_protocol
 def test_nothing_behind_an_undurable_commit_is_visible(bench: Bench) -> None:
     state = bench.open()._state
     for lsn, must_be_durable in ((1, False), (2, True), (3, False), (4, True)):
-        state.pending.append(PendingCommit(lsn, must_be_durable, Snapshot(lsn, 2, {})))
+        state.pending.append(PendingCommit(lsn, must_be_durable, Snapshot(lsn, 2, {}), []))
     seen = []
     for durable in (0, 1, 2, 3, 4):
         state.durable_lsn = durable
