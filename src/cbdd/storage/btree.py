@@ -27,7 +27,6 @@ Source: Comer, "The Ubiquitous B-Tree" (1979); Rodeh, "B-trees, Shadowing, and C
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from typing import Final
 
 from librt.strings import read_i64_be
@@ -44,6 +43,7 @@ from cbdd.storage.node import (
     measured,
 )
 from cbdd.storage.page import Run, reference_page, run_page_count
+from cbdd.storage.search import search_left, search_right
 from cbdd.storage.splitting import (
     end_within,
     even_point,
@@ -93,7 +93,7 @@ def tree_slot(tree: Tree, key: bytes, source: NodeSource) -> object | None:
         return None
     node = resolve(tree.root, source)
     while node.level > 0:
-        node = resolve(node.children[bisect_right(node.keys, key)], source)
+        node = resolve(node.children[search_right(node, key)], source)
     keys = node.keys
     if len(key) == 8 and keys and len(keys[0]) == 8:
         # Record ids have few gaps, so this one is mostly where its distance from the first says:
@@ -101,7 +101,7 @@ def tree_slot(tree: Tree, key: bytes, source: NodeSource) -> object | None:
         guess: i64 = read_i64_be(key, 0) - read_i64_be(keys[0], 0)
         if 0 <= guess < len(keys) and keys[guess] == key:
             return node.values[guess]
-    i = bisect_left(keys, key)
+    i = search_left(node, key)
     if i < len(keys) and keys[i] == key:
         return node.values[i]
     return None
@@ -114,11 +114,11 @@ def tree_rank(tree: Tree, key: bytes, source: NodeSource) -> int:
     node = resolve(tree.root, source)
     rank = 0
     while node.level > 0:
-        i = bisect_right(node.keys, key)
+        i = search_right(node, key)
         for j in range(i):
             rank += node.counts[j]
         node = resolve(node.children[i], source)
-    return rank + bisect_left(node.keys, key)
+    return rank + search_left(node, key)
 
 
 @mypyc_attr(acyclic=True)
@@ -308,6 +308,7 @@ class TreeWriter:
         if leaf.used + size > self._limits.capacity or key <= leaf.keys[len(leaf.keys) - 1]:
             return False
         leaf.keys.append(key)
+        leaf.keys_changed()
         leaf.values.append(value)
         leaf.used += size
         if len(key) > self._limits.max_key:
@@ -326,7 +327,7 @@ class TreeWriter:
             self._tail.append(node)
         if node.level == 0:
             return self._put_leaf(node, key, value, at_edge, only_new)
-        i = bisect_right(node.keys, key)
+        i = search_right(node, key)
         child = self._own(resolve(node.children[i], self._source))
         node.children[i] = child
         before = self._count
@@ -342,6 +343,7 @@ class TreeWriter:
                 return None if fits(node, self._limits) else self._split(node, False)
             pieces = self._split(child, False)
         node.counts[i] = pieces[0].entry_count()
+        node.keys_changed()
         for j in range(1, len(pieces)):
             separator = self._separator(pieces[j - 1], pieces[j])
             node.keys.insert(i + j - 1, separator)
@@ -360,7 +362,7 @@ class TreeWriter:
         limits = self._limits
         keys = leaf.keys
         n = len(keys)
-        i = n if n == 0 or key > keys[n - 1] else bisect_left(keys, key)
+        i = n if n == 0 or key > keys[n - 1] else search_left(leaf, key)
         if i < n and keys[i] == key:
             if only_new:
                 return None
@@ -370,6 +372,7 @@ class TreeWriter:
             leaf.values[i] = value
         else:
             keys.insert(i, key)
+            leaf.keys_changed()
             leaf.values.insert(i, value)
             leaf.used += LEAF_SLOT_BYTES + limits.key_bytes(key) + limits.value_bytes(value)
             if len(key) > limits.max_key:
@@ -441,6 +444,7 @@ class TreeWriter:
         left.values, middle.values, right.values = values[:one], values[one:two], values[two:]
         has_long_key = left.has_long_key or right.has_long_key
         for node in (left, middle, right):
+            node.keys_changed()
             node.used = measured(node, limits)
             node.has_long_key = has_long_key
         at = min(i, j)
@@ -458,6 +462,7 @@ class TreeWriter:
         separator = shortest_separator(left.keys[len(left.keys) - 1], right.keys[0])
         parent.used += limits.key_bytes(separator) - limits.key_bytes(parent.keys[at])
         parent.keys[at] = separator
+        parent.keys_changed()
         parent.counts[at] = len(left.keys)
         parent.counts[at + 1] = len(right.keys)
         if len(separator) > limits.max_key:
@@ -507,6 +512,7 @@ class TreeWriter:
             del node.keys[at - 1 :]
             del node.children[at:]
             del node.counts[at:]
+        node.keys_changed()
         node.used = measured(node, self._limits)
         right.used = measured(right, self._limits)
         right.has_long_key = node.has_long_key
@@ -524,15 +530,16 @@ class TreeWriter:
         """Delete a key known to be below an owned node."""
         limits = self._limits
         if node.level == 0:
-            i = bisect_left(node.keys, key)
+            i = search_left(node, key)
             old = node.values[i]
             self._forget_value(key, old)
             node.used -= LEAF_SLOT_BYTES + limits.key_bytes(key) + limits.value_bytes(old)
             del node.keys[i]
+            node.keys_changed()
             del node.values[i]
             self._count -= 1
             return
-        i = bisect_right(node.keys, key)
+        i = search_right(node, key)
         child = self._own(resolve(node.children[i], self._source))
         node.children[i] = child
         self._delete(child, key)
@@ -565,6 +572,7 @@ class TreeWriter:
             merged.keys.extend(right.keys)
             merged.children.extend(right.children)
             merged.counts.extend(right.counts)
+        merged.keys_changed()
         merged.used = measured(merged, self._limits)
         if right.has_long_key or len(separator) > self._limits.max_key:
             merged.has_long_key = True
@@ -581,3 +589,4 @@ class TreeWriter:
         if parent.keys:
             parent.used -= self._limits.key_bytes(parent.keys[separator])
             del parent.keys[separator]
+            parent.keys_changed()

@@ -7,12 +7,11 @@ methods return whether there is an entry; `key` and `value` may be read only aft
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-
 from mypy_extensions import mypyc_attr
 
 from cbdd.storage.btree import Tree, resolve, value_of
 from cbdd.storage.node import Node, NodeSource
+from cbdd.storage.search import search_left, search_right
 
 
 @mypyc_attr(acyclic=True)
@@ -57,10 +56,10 @@ class Cursor:
         """Go to the first entry whose key is ``key`` or greater."""
         node = self._start()
         while node is not None and node.level > 0:
-            node = self._down(node, bisect_right(node.keys, key))
+            node = self._down(node, search_right(node, key))
         if node is None:
             return self._settle(None, 0)
-        i = bisect_left(node.keys, key)
+        i = search_left(node, key)
         self._leaf = node
         self._i = i
         if i < len(node.keys):
@@ -72,10 +71,10 @@ class Cursor:
         """Go to the last entry whose key is smaller than ``key``."""
         node = self._start()
         while node is not None and node.level > 0:
-            node = self._down(node, bisect_right(node.keys, key))
+            node = self._down(node, search_right(node, key))
         if node is None:
             return self._settle(None, 0)
-        i = bisect_left(node.keys, key)
+        i = search_left(node, key)
         self._leaf = node
         self._i = i
         return self.back()

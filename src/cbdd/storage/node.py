@@ -28,7 +28,7 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from mypy_extensions import mypyc_attr
+from mypy_extensions import i64, mypyc_attr
 
 from cbdd.errors import CorruptDataError
 from cbdd.storage.page import (
@@ -92,6 +92,23 @@ _NO_COUNTS: Final[list[int]] = []
 
 
 @mypyc_attr(acyclic=True)
+class Heads:
+    """The beginnings of a node's keys, for `search.py`."""
+
+    def __init__(self, prefix: bytes, packed: bytes, count: i64) -> None:
+        """
+        :param prefix: what all keys have in common.
+        :param packed: integers of 8 bytes, ascending.
+        """
+        self.prefix = prefix
+        self.packed = packed
+        self.count = count
+        self.first: i64 = 0
+        self.last: i64 = 0
+        self.shift: i64 = 0  # of differences, so that they are small
+
+
+@mypyc_attr(acyclic=True)
 class Node:
     """A leaf (level 0) or a branch."""
 
@@ -113,6 +130,13 @@ class Node:
         self.cut_key: bytes | None = None
         self.has_long_key = False  # some key is, or was, longer than `Limits.max_key`
         self.is_hot = False
+        self.heads: Heads | None = None
+        self.searches: i64 = 0
+
+    def keys_changed(self) -> None:
+        """Forget what was noted of the keys. Whoever changes them calls this."""
+        self.heads = None
+        self.searches = 0
 
     def copy(self, owner: int) -> Node:
         """A private copy for the transaction ``owner``."""

@@ -68,6 +68,8 @@ def move_to(left: Node, right: Node, count: int) -> None:
     keys = left.keys + right.keys
     values = left.values + right.values
     left.keys, right.keys = keys[:count], keys[count:]
+    left.keys_changed()
+    right.keys_changed()
     left.values, right.values = values[:count], values[count:]
     if left.has_long_key or right.has_long_key:
         left.has_long_key = right.has_long_key = True

@@ -1,0 +1,117 @@
+"""Keys are found in a node where ``bisect`` finds them, with heads and without."""
+
+from __future__ import annotations
+
+import random
+from bisect import bisect_left, bisect_right
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cbdd.storage.node import Node
+from cbdd.storage.search import (
+    FEWEST_KEYS,
+    HEAD_BYTES,
+    SEARCHES_BEFORE,
+    head_of,
+    search_left,
+    search_right,
+)
+
+
+def leaf_of(keys: list[bytes]) -> Node:
+    leaf = Node(0, 1)
+    leaf.keys = keys
+    leaf.values = [b"" for _ in keys]
+    return leaf
+
+
+def searched(leaf: Node) -> Node:
+    for _ in range(SEARCHES_BEFORE):
+        search_left(leaf, b"x")
+    return leaf
+
+
+def near(key: bytes) -> list[bytes]:
+    """A key and those that are easily taken for it."""
+    return [key, key[:-1], key + b"\0", key + b"\xff", key[:-1] + b"\0", key[: HEAD_BYTES // 2]]
+
+
+def assert_found(leaf: Node, wanted: list[bytes]) -> None:
+    for key in wanted:
+        assert search_left(leaf, key) == bisect_left(leaf.keys, key), key
+        assert search_right(leaf, key) == bisect_right(leaf.keys, key), key
+
+
+def keys_of(kind: str, source: random.Random) -> list[bytes]:
+    count = source.choice([FEWEST_KEYS - 1, FEWEST_KEYS, 100, 570])
+    if kind == "in order":
+        found = [b"\x2b" + (i * 3).to_bytes(2, "big") for i in range(count)]
+    elif kind == "random":
+        found = [b"<" + source.randbytes(8).hex().encode() for _ in range(count)]
+    elif kind == "record ids":
+        start = source.choice([0, 1 << 32, (1 << 64) - 4000])
+        found = [(start + i * 2).to_bytes(8, "big") for i in range(count)]
+    elif kind == "few values":
+        found = [
+            b"\x2b" + bytes([source.randrange(3)]) + i.to_bytes(8, "big") for i in range(count)
+        ]
+    elif kind == "skewed":
+        found = [bytes([255]) * (i % 40) + source.randbytes(1) for i in range(count)]
+    elif kind == "one far off":
+        found = [b"%05d" % i for i in range(count)] + [b"\xff" * 20]
+    else:
+        found = [source.randbytes(source.randrange(12)) for _ in range(count)]
+    return sorted(set(found))
+
+
+KINDS = ["in order", "random", "record ids", "few values", "skewed", "one far off", "any"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("seed", range(4))
+def test_every_key_and_its_neighbours_are_found(kind: str, seed: int) -> None:
+    source = random.Random(f"{kind} {seed}")
+    leaf = searched(leaf_of(keys_of(kind, source)))
+    assert (leaf.heads is not None) == (len(leaf.keys) >= FEWEST_KEYS)
+    wanted = [each for key in leaf.keys for each in near(key)]
+    wanted += [source.randbytes(source.randrange(20)) for _ in range(200)]
+    assert_found(leaf, [b"", b"\xff" * 30, *wanted])
+
+
+@given(
+    st.lists(st.binary(max_size=12), min_size=FEWEST_KEYS, max_size=60, unique=True),
+    st.binary(max_size=4),
+    st.lists(st.binary(max_size=14), max_size=20),
+)
+def test_any_keys_are_found(rests: list[bytes], prefix: bytes, others: list[bytes]) -> None:
+    leaf = searched(leaf_of(sorted(prefix + rest for rest in rests)))
+    wanted = [each for key in leaf.keys for each in near(key)]
+    assert_found(leaf, [*wanted, *others, *(prefix + other for other in others)])
+
+
+def test_heads_are_made_for_nodes_that_are_searched_and_do_not_change() -> None:
+    leaf = leaf_of([b"%05d" % i for i in range(100)])
+    for _ in range(SEARCHES_BEFORE - 1):
+        assert search_left(leaf, b"00050") == 50
+        assert leaf.heads is None
+    assert search_right(leaf, b"00050") == 51
+    assert leaf.heads is not None
+    leaf.keys.insert(0, b"0000")
+    leaf.keys_changed()
+    assert leaf.heads is None
+    assert search_left(leaf, b"00050") == 51
+    assert leaf.heads is None
+
+
+def test_a_copy_has_heads_of_its_own() -> None:
+    leaf = searched(leaf_of([b"%05d" % i for i in range(100)]))
+    assert leaf.heads is not None
+    assert leaf.copy(2).heads is None
+
+
+@given(st.binary(max_size=12), st.binary(max_size=12), st.binary(max_size=3))
+def test_heads_are_ordered_as_their_keys(first: bytes, second: bytes, prefix: bytes) -> None:
+    low, high = sorted([prefix + first, prefix + second])
+    assert 0 <= head_of(low, len(prefix)) <= head_of(high, len(prefix)) < 1 << 56
