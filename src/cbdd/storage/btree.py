@@ -177,6 +177,7 @@ class TreeWriter:
         self._limits: Limits = source.limits
         self._ledger = ledger
         self._tail: list[Node] = []
+        self.replaced: object | None = None  # what the last change has taken out, `bytes` or `Run`
 
     def tree(self) -> Tree:
         """The version as it is now. Later changes would alter it: take it once, at the end."""
@@ -201,6 +202,7 @@ class TreeWriter:
 
     def _set(self, key: bytes, value: bytes, only_new: bool) -> bool:
         limits = self._limits
+        self.replaced = None
         if len(key) > limits.max_key or len(value) > limits.max_value:
             if only_new and tree_slot(self.tree(), key, self._source) is not None:
                 return False
@@ -227,6 +229,7 @@ class TreeWriter:
 
     def delete(self, key: bytes) -> bool:
         """Remove a key; returns whether it was there."""
+        self.replaced = None
         if tree_slot(self.tree(), key, self._source) is None:
             return False
         self._tail = []
@@ -368,6 +371,7 @@ class TreeWriter:
                 return None
             old = leaf.values[i]
             self._forget_value(key, old)
+            self.replaced = old
             leaf.used += limits.value_bytes(value) - limits.value_bytes(old)
             leaf.values[i] = value
         else:
@@ -533,6 +537,7 @@ class TreeWriter:
             i = search_left(node, key)
             old = node.values[i]
             self._forget_value(key, old)
+            self.replaced = old
             node.used -= LEAF_SLOT_BYTES + limits.key_bytes(key) + limits.value_bytes(old)
             del node.keys[i]
             node.keys_changed()

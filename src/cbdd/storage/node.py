@@ -28,6 +28,7 @@ from __future__ import annotations
 import struct
 from typing import Final
 
+from librt.strings import read_i64_le
 from mypy_extensions import i64, mypyc_attr
 
 from cbdd.errors import CorruptDataError
@@ -46,6 +47,7 @@ from cbdd.storage.page import (
 HALF_PAGE_FORMAT: Final = 2
 """The format from which on values of up to half a page are in leaves, before it a quarter."""
 KEY_ROOM_BYTES: Final = 64
+MOST_SPAN: Final = 0x100_0000_0000
 IN_RUN: Final = 0xFFFF
 LEAF_SLOT_BYTES: Final = 4
 BRANCH_SLOT_BYTES: Final = 26
@@ -95,17 +97,20 @@ _NO_COUNTS: Final[list[int]] = []
 class Heads:
     """The beginnings of a node's keys, for `search.py`."""
 
-    def __init__(self, prefix: bytes, packed: bytes, count: i64) -> None:
+    def __init__(self, prefix: bytes, packed: bytes) -> None:
         """
         :param prefix: what all keys have in common.
-        :param packed: integers of 8 bytes, ascending.
+        :param packed: integers of 8 bytes, ascending, one at least.
         """
         self.prefix = prefix
         self.packed = packed
-        self.count = count
-        self.first: i64 = 0
-        self.last: i64 = 0
-        self.shift: i64 = 0  # of differences, so that they are small
+        size: i64 = len(packed)
+        self.count: i64 = size >> 3
+        self.first: i64 = read_i64_le(packed, 0)
+        self.last: i64 = read_i64_le(packed, size - 8)
+        self.shift: i64 = 0  # of differences, so that no product with a count overflows
+        while (self.last - self.first) >> self.shift >= MOST_SPAN:
+            self.shift += 1
 
 
 @mypyc_attr(acyclic=True)
@@ -149,6 +154,7 @@ class Node:
             node.counts = self.counts[:]
         node.used = self.used
         node.has_long_key = self.has_long_key
+        node.heads = self.heads
         return node
 
     def entry_count(self) -> int:

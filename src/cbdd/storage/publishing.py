@@ -78,9 +78,8 @@ class Commit:
                 return self._publish_copied(trees, ledger)
         with state.apply_lock:
             if self._is_unseen() and changes.has_waiting() and self._has_ample_room():
-                undo: list[TreeChanges] = []
-                if not self.flags & FLAG_DURABLE or _note_undo(state, changes, undo):
-                    return self._publish_in_place(undo)
+                if not self.flags & FLAG_DURABLE or not _replaces_runs(state, changes):
+                    return self._publish_in_place()
             changes.copy_waiting()
             trees, ledger = changes.versions(state.tip.trees)
             return self._publish_copied(trees, ledger)
@@ -107,10 +106,12 @@ class Commit:
             raise translated(error, "append to the log", state.path) from error
         return self._publish(trees, ledger, [])
 
-    def _publish_in_place(self, undo: list[TreeChanges]) -> int:
+    def _publish_in_place(self) -> int:
         state = self.state
         state.is_tainted = True
-        trees, ledger = _apply_in_place(state, self.changes, self.flags & FLAG_DURABLE != 0)
+        undo: list[TreeChanges] = []
+        noted = undo if self.flags & FLAG_DURABLE else None
+        trees, ledger = _apply_in_place(state, self.changes, noted)
         try:
             self._append()
         except OSError as error:
@@ -260,35 +261,32 @@ def _most_pages(tree: Tree | None) -> int:
     return 2 * level + 4
 
 
-def _note_undo(state: DatabaseState, changes: ChangeSet, undo: list[TreeChanges]) -> bool:
-    """Collect what undoes the changes that are to be made in place.
+def _replaces_runs(state: DatabaseState, changes: ChangeSet) -> bool:
+    """Whether some value that is to be replaced or removed in place is kept in a run.
 
-    False where that would take a value kept in a run; ``undo`` is of no use then.
+    Such a value cannot be put back without being read.
     """
     for tree_id in changes.changes:
         change = changes.changes[tree_id]
         if change.is_dropped or cast("ChangedTree", change).copy is not None:
             continue
-        back = TreeChanges(tree_id)
         tree = state.tip.trees[tree_id]
-        for key in change.entries:
-            slot = tree_slot(tree, key, state.pager)
-            if isinstance(slot, Run):
-                return False
-            back.entries[key] = cast("bytes | None", slot)
-        undo.append(back)
-    return True
+        if tree.large:
+            for key in change.entries:
+                if isinstance(tree_slot(tree, key, state.pager), Run):
+                    return True
+    return False
 
 
 def _apply_in_place(
-    state: DatabaseState, changes: ChangeSet, keeps_mapping: bool
+    state: DatabaseState, changes: ChangeSet, undo: list[TreeChanges] | None
 ) -> tuple[dict[int, Tree], PageLedger]:
     """Change the newest version itself; the caller knows that nobody sees it.
 
-    :param keeps_mapping: whether the trees there are now are still needed.
+    :param undo: takes what leads back, if that is needed.
     """
     trees = state.tip.trees
-    if keeps_mapping or state.is_checkpoint_active:  # a checkpoint goes by the same mapping
+    if undo is not None or state.is_checkpoint_active:  # a checkpoint goes by the same mapping
         trees = dict(trees)
     ledger = changes.ledger()
     owner = state.next_owner()
@@ -302,6 +300,21 @@ def _apply_in_place(
             trees[tree_id] = copy.tree()
         else:
             writer = TreeWriter(trees[tree_id], owner, state.pager, ledger, in_place_from)
-            apply_changes(writer, change)
+            if undo is None:
+                apply_changes(writer, change)
+            else:
+                undo.append(_apply_and_note(writer, change))
             trees[tree_id] = writer.tree()
     return trees, ledger
+
+
+def _apply_and_note(writer: TreeWriter, change: TreeChanges) -> TreeChanges:
+    """Apply changes; returns what undoes them."""
+    back = TreeChanges(change.tree)
+    for key, value in change.entries.items():
+        if value is None:
+            writer.delete(key)
+        else:
+            writer.put(key, value)
+        back.entries[key] = cast("bytes | None", writer.replaced)
+    return back

@@ -6,7 +6,7 @@ after what all keys have in common, as integers side by side. They are searched 
 the key would be if keys were evenly spread; only keys whose heads are equal are compared.
 
 Invariants: the heads are those of the node's keys, in their order: whoever changes the keys calls
-`Node.keys_changed`. The answers are those of ``bisect``.
+`Node.keys_changed`. Heads never change, so copies share them. The answers are those of ``bisect``.
 
 Source: Graefe, "Modern B-Tree Techniques" (2011) for keys of fixed size that stand for longer ones;
 Perl, Itai and Avni, "Interpolation search" (1978).
@@ -29,8 +29,6 @@ FEWEST_KEYS: Final = 24
 """Fewer are found as quickly without."""
 SEARCHES_BEFORE: Final = 8
 """Searches without a change of keys in between: then heads will soon have been worth the making."""
-MOST_SPAN: Final = 0x100_0000_0000
-"""Bound of what a key's place is estimated from, so that no product overflows."""
 
 
 def search_left(node: Node, key: bytes) -> int:
@@ -98,11 +96,7 @@ def _make_heads(node: Node) -> Heads | None:
     while at < count:
         write_i64_le(packed, head_of(keys[at], skip))
         at += 1
-    heads = Heads(keys[0][:skip], packed.getvalue(), count)
-    heads.first = read_i64_le(heads.packed, 0)
-    heads.last = read_i64_le(heads.packed, 8 * (count - 1))
-    while (heads.last - heads.first) >> heads.shift >= MOST_SPAN:
-        heads.shift += 1
+    heads = Heads(keys[0][:skip], packed.getvalue())
     node.heads = heads  # in one step: others may be searching
     return heads
 
