@@ -28,10 +28,10 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from librt.strings import read_i64_le
 from mypy_extensions import i64, mypyc_attr
 
 from cbdd.errors import CorruptDataError
+from cbdd.storage.heads import Heads, common_prefix_length, heads_of
 from cbdd.storage.page import (
     BRANCH,
     HEADER,
@@ -47,14 +47,13 @@ from cbdd.storage.page import (
 HALF_PAGE_FORMAT: Final = 2
 """The format from which on values of up to half a page are in leaves, before it a quarter."""
 KEY_ROOM_BYTES: Final = 64
-MOST_SPAN: Final = 0x100_0000_0000
 IN_RUN: Final = 0xFFFF
 LEAF_SLOT_BYTES: Final = 4
 BRANCH_SLOT_BYTES: Final = 26
 COUNT: Final = struct.Struct("<Q")
-# CPython's cost of one bytes object and its place in a list, for the cache budget.
-ENTRY_OVERHEAD_BYTES: Final = 96
-BRANCH_ENTRY_OVERHEAD_BYTES: Final = 160
+# CPython's cost of one bytes object, its place in a list and its head, for the cache budget.
+ENTRY_OVERHEAD_BYTES: Final = 104
+BRANCH_ENTRY_OVERHEAD_BYTES: Final = 168
 NODE_OVERHEAD_BYTES: Final = 480
 
 
@@ -94,26 +93,6 @@ _NO_COUNTS: Final[list[int]] = []
 
 
 @mypyc_attr(acyclic=True)
-class Heads:
-    """The beginnings of a node's keys, for `search.py`."""
-
-    def __init__(self, prefix: bytes, packed: bytes) -> None:
-        """
-        :param prefix: what all keys have in common.
-        :param packed: integers of 8 bytes, ascending, one at least.
-        """
-        self.prefix = prefix
-        self.packed = packed
-        size: i64 = len(packed)
-        self.count: i64 = size >> 3
-        self.first: i64 = read_i64_le(packed, 0)
-        self.last: i64 = read_i64_le(packed, size - 8)
-        self.shift: i64 = 0  # of differences, so that no product with a count overflows
-        while (self.last - self.first) >> self.shift >= MOST_SPAN:
-            self.shift += 1
-
-
-@mypyc_attr(acyclic=True)
 class Node:
     """A leaf (level 0) or a branch."""
 
@@ -136,7 +115,7 @@ class Node:
         self.has_long_key = False  # some key is, or was, longer than `Limits.max_key`
         self.is_hot = False
         self.heads: Heads | None = None
-        self.searches: i64 = 0
+        self.searches: i64 = 0  # without heads, since the keys last changed
 
     def keys_changed(self) -> None:
         """Forget what was noted of the keys. Whoever changes them calls this."""
@@ -166,6 +145,11 @@ class Node:
             total += n
         return total
 
+    def make_heads(self) -> None:
+        """Prepare for being searched, when the keys will not change."""
+        if self.heads is None:
+            self.heads = heads_of(self.keys)  # in one step: others may be searching
+
     def memory_bytes(self) -> int:
         """What the node costs in memory, near enough for a budget."""
         if self.level == 0:
@@ -185,17 +169,6 @@ def measured(node: Node, limits: Limits) -> int:
     for key in node.keys:
         total += limits.key_bytes(key)
     return total
-
-
-def common_prefix_length(first: bytes, last: bytes) -> int:
-    """Length of the longest common prefix."""
-    n = min(len(first), len(last))
-    if first[:n] == last[:n]:
-        return n
-    for i in range(n):
-        if first[i] != last[i]:
-            return i
-    return n
 
 
 def stored_prefix(node: Node, limits: Limits) -> bytes:

@@ -150,6 +150,7 @@ class PageWriter:
         checksum = checksum_of(image, self._pager.seed)
         self._put(page, with_checksum(image, checksum), 1)
         record.ref = reference(page, checksum)
+        node.make_heads()
         self._by_node[id(node)] = record
         self.written.append(record)
         if len(self.written) % NODES_IN_A_ROW == 0:

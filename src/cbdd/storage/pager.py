@@ -86,6 +86,7 @@ class Pager(NodeSource):
         data = self._read(page, self.page_size, int.from_bytes(ref[8:], "little"))
         node = decode_node(data, page, self, self.limits)
         node.ref = ref
+        node.make_heads()
         self.pages_read += 1
         self.adopt(ref, node)
         return node

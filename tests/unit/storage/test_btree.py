@@ -45,7 +45,8 @@ def assert_sound(node: Node, low: bytes | None = None, high: bytes | None = None
     assert node.has_long_key or all(len(key) <= SOURCE.limits.max_key for key in node.keys)
     assert not node.keys or low is None or node.keys[0] >= low
     assert not node.keys or high is None or node.keys[-1] < high
-    for i, key in enumerate(node.keys):  # so that there are heads, which later changes forget
+    node.make_heads()  # which later changes forget
+    for i, key in enumerate(node.keys):
         assert (search_left(node, key), search_right(node, key)) == (i, i + 1)
     if node.level == 0:
         assert len(node.values) == len(node.keys) > 0

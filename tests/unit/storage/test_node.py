@@ -8,10 +8,10 @@ import pytest
 
 from cbdd.errors import CorruptDataError
 from cbdd.storage.freelist import Allocator
+from cbdd.storage.heads import common_prefix_length
 from cbdd.storage.node import (
     Limits,
     Node,
-    common_prefix_length,
     decode_node,
     encode_node,
     fits,

@@ -9,15 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cbdd.storage.heads import FEWEST_KEYS, HEAD_BYTES
 from cbdd.storage.node import Node
-from cbdd.storage.search import (
-    FEWEST_KEYS,
-    HEAD_BYTES,
-    SEARCHES_BEFORE,
-    head_of,
-    search_left,
-    search_right,
-)
+from cbdd.storage.search import SEARCHES_BEFORE, search_left, search_right
 
 
 def leaf_of(keys: list[bytes]) -> Node:
@@ -27,9 +21,8 @@ def leaf_of(keys: list[bytes]) -> Node:
     return leaf
 
 
-def searched(leaf: Node) -> Node:
-    for _ in range(SEARCHES_BEFORE):
-        search_left(leaf, b"x")
+def with_heads(leaf: Node) -> Node:
+    leaf.make_heads()
     return leaf
 
 
@@ -73,7 +66,7 @@ KINDS = ["in order", "random", "record ids", "few values", "skewed", "one far of
 @pytest.mark.parametrize("seed", range(4))
 def test_every_key_and_its_neighbours_are_found(kind: str, seed: int) -> None:
     source = random.Random(f"{kind} {seed}")
-    leaf = searched(leaf_of(keys_of(kind, source)))
+    leaf = with_heads(leaf_of(keys_of(kind, source)))
     assert (leaf.heads is not None) == (len(leaf.keys) >= FEWEST_KEYS)
     wanted = [each for key in leaf.keys for each in near(key)]
     wanted += [source.randbytes(source.randrange(20)) for _ in range(200)]
@@ -86,35 +79,36 @@ def test_every_key_and_its_neighbours_are_found(kind: str, seed: int) -> None:
     st.lists(st.binary(max_size=14), max_size=20),
 )
 def test_any_keys_are_found(rests: list[bytes], prefix: bytes, others: list[bytes]) -> None:
-    leaf = searched(leaf_of(sorted(prefix + rest for rest in rests)))
+    leaf = with_heads(leaf_of(sorted(prefix + rest for rest in rests)))
     wanted = [each for key in leaf.keys for each in near(key)]
     assert_found(leaf, [*wanted, *others, *(prefix + other for other in others)])
 
 
-def test_heads_are_made_for_nodes_that_are_searched_and_do_not_change() -> None:
+def test_a_node_that_is_searched_often_gets_heads() -> None:
     leaf = leaf_of([b"%05d" % i for i in range(100)])
-    for _ in range(SEARCHES_BEFORE - 1):
-        assert search_left(leaf, b"00050") == 50
+    for search in (search_left, search_right) * (SEARCHES_BEFORE // 2):
         assert leaf.heads is None
-    assert search_right(leaf, b"00050") == 51
+        assert search(leaf, b"00050!") == 51
     assert leaf.heads is not None
+    assert search_left(leaf, b"00050!") == 51
+    leaf.keys_changed()
+    assert search_left(leaf, b"00050!") == 51
+    assert leaf.heads is None
+
+
+def test_a_node_that_changes_has_no_heads() -> None:
+    leaf = with_heads(leaf_of([b"%05d" % i for i in range(100)]))
+    leaf.keys.insert(0, b"0000")
     leaf.keys_changed()
     assert leaf.heads is None
-    assert search_left(leaf, b"00050") == 50
-    assert leaf.heads is None
+    assert_found(leaf, leaf.keys)
 
 
 def test_a_copy_goes_its_own_way() -> None:
-    leaf = searched(leaf_of([b"%05d" % i for i in range(100)]))
+    leaf = with_heads(leaf_of([b"%05d" % i for i in range(100)]))
     copy = leaf.copy(2)
     assert copy.heads is leaf.heads is not None
     copy.keys.insert(50, b"00049!")
     copy.keys_changed()
     assert_found(leaf, [*leaf.keys, b"00049!"])
     assert_found(copy, copy.keys)
-
-
-@given(st.binary(max_size=12), st.binary(max_size=12), st.binary(max_size=3))
-def test_heads_are_ordered_as_their_keys(first: bytes, second: bytes, prefix: bytes) -> None:
-    low, high = sorted([prefix + first, prefix + second])
-    assert 0 <= head_of(low, len(prefix)) <= head_of(high, len(prefix)) < 1 << 56
