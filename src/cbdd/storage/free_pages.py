@@ -112,13 +112,7 @@ def collect_pages(
     most = len(pages) + state.meta.page_count
     stack: list[object] = [tree.root]
     while stack:
-        if len(pages) > most:
-            raise CorruptDataError(
-                "PAGE_SHARED",
-                "a tree reaches more pages than the file has",
-                "run `cbdd check`",
-                {"path": state.path, "page": pages[len(pages) - 1][0]},
-            )
+        _require_at_most(most, pages, state.path)
         item = stack.pop()
         if isinstance(item, Node):
             node = item
@@ -146,3 +140,15 @@ def collect_pages(
                     pages.append((reference_page(ref), 1))
         else:
             stack.extend(node.children)
+    _require_at_most(most, pages, state.path)
+
+
+def _require_at_most(most: int, pages: list[tuple[int, int]], path: str) -> None:
+    """Refuse a tree that comes by pages again and again: it might never end."""
+    if len(pages) > most:
+        raise CorruptDataError(
+            "PAGE_SHARED",
+            "a tree reaches more pages than the file has",
+            "run `cbdd check`",
+            {"path": path, "page": pages[len(pages) - 1][0]},
+        )

@@ -25,6 +25,7 @@ from typing import Final
 from mypy_extensions import mypyc_attr
 
 from cbdd.errors import DiskFaultError, DiskFullError, NotADatabaseError, ReadOnlyError, UsageError
+from cbdd.storage.brief_calls import BRIEF, MOST_BYTES
 from cbdd.storage.file_system import covering_type
 
 PATH_ERRNOS = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
@@ -63,10 +64,14 @@ class Io:
 
     def pread(self, fd: int, length: int, offset: int) -> bytes:
         """Read up to ``length`` bytes; fewer may come back, none at the end of the file."""
+        if length <= MOST_BYTES:
+            return BRIEF.pread(fd, length, offset)
         return os.pread(fd, length, offset)
 
     def pwrite(self, fd: int, data: bytes, offset: int) -> int:
         """Write and return how many bytes were taken, which may be fewer than given."""
+        if len(data) <= MOST_BYTES:
+            return BRIEF.pwrite(fd, data, offset)
         return os.pwrite(fd, data, offset)
 
     def size(self, fd: int) -> int:
@@ -156,7 +161,7 @@ class Io:
         which costs less to find out than asking what the path names.
         """
         try:
-            return os.readlink(f"/proc/self/fd/{fd}")
+            return BRIEF.readlink(f"/proc/self/fd/{fd}")
         except OSError:
             return ""
 
@@ -189,7 +194,7 @@ class Io:
             request = struct.pack("hhqqi4x", kind, os.SEEK_SET, offset, 1, 0)
             _LOCK_REQUESTS[(kind, offset)] = request
         try:
-            fcntl.fcntl(fd, _SET_LOCK, request)
+            BRIEF.fcntl(fd, _SET_LOCK, request)
         except OSError as error:
             if error.errno in (errno.EAGAIN, errno.EACCES):
                 return False

@@ -17,6 +17,7 @@ from cbdd.ops.incident.from_tests import signals_from_junit
 from cbdd.ops.incident.store import IncidentStore
 from cbdd.storage.events import read_events
 from cbdd.storage.io import Io
+from cbdd.storage.meta import HEADER_REGION_BYTES
 from cbdd.storage.version import VERSION
 from cbdd.testing.damage import PATH, Specimen, specimens
 
@@ -75,7 +76,7 @@ def test_a_bundle_of_the_file_joins_the_incident_of_the_file(
 def test_a_file_that_does_not_open_is_a_signal(name: str, tmp_path: Path) -> None:
     specimen: Specimen = specimens(1)[name]
     for path, data in specimen.files.items():
-        kept = data[: len(data) // 2] if path == PATH else data
+        kept = data[: HEADER_REGION_BYTES + 100] if path == PATH else data
         (tmp_path / Path(path).name).write_bytes(kept)
     signal = signal_from_file(str(tmp_path / Path(PATH).name))
     assert "FILE_TRUNCATED" in [code for code, _ in signal.codes]

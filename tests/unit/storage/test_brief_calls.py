@@ -1,0 +1,125 @@
+"""Calls that keep the interpreter do what the ordinary ones do, and raise what those raise."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import struct
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import cbdd
+from cbdd.storage.brief_calls import BRIEF, LONG_SECONDS, MOST_BYTES, TURN_CALLS, BriefCalls
+
+SET_LOCK = getattr(fcntl, "F_OFD_SETLK", 0)
+
+
+@pytest.fixture(params=["ordinary", "keeping"])
+def calls(request: pytest.FixtureRequest) -> BriefCalls:
+    made = BriefCalls()
+    if request.param == "keeping":
+        made._note(1.0)
+        assert made.turn == TURN_CALLS
+    return made
+
+
+@pytest.fixture
+def fd(tmp_path: Path) -> Iterator[int]:
+    fd = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
+    os.pwrite(fd, bytes(range(256)) * 8, 0)
+    yield fd
+    os.close(fd)
+
+
+def request_of(kind: int, offset: int) -> bytes:
+    return struct.pack("hhqqi4x", kind, os.SEEK_SET, offset, 1, 0)
+
+
+def test_what_is_read_is_what_is_there(calls: BriefCalls, fd: int) -> None:
+    for offset, length in ((0, 96), (5, 1), (0, MOST_BYTES), (2000, 96), (5000, 10)):
+        assert calls.pread(fd, length, offset) == os.pread(fd, length, offset)
+    os.pwrite(fd, b"far", 5 << 32)
+    assert calls.pread(fd, 3, 5 << 32) == b"far"
+
+
+def test_what_is_written_is_there(calls: BriefCalls, fd: int) -> None:
+    for data, offset in ((b"a\0b", 7), (bytes(MOST_BYTES), 100), (b"far", 5 << 32)):
+        assert calls.pwrite(fd, data, offset) == len(data)
+        assert os.pread(fd, len(data), offset) == data
+
+
+def test_locks_exclude_as_ever(calls: BriefCalls, fd: int, tmp_path: Path) -> None:
+    other = os.open(tmp_path / "file", os.O_RDWR)
+    calls.fcntl(fd, SET_LOCK, request_of(fcntl.F_WRLCK, 1 << 62))
+    with pytest.raises(OSError) as caught:
+        calls.fcntl(other, SET_LOCK, request_of(fcntl.F_WRLCK, 1 << 62))
+    assert caught.value.errno in (errno.EAGAIN, errno.EACCES)
+    calls.fcntl(fd, SET_LOCK, request_of(fcntl.F_UNLCK, 1 << 62))
+    calls.fcntl(other, SET_LOCK, request_of(fcntl.F_WRLCK, 1 << 62))
+    os.close(other)
+
+
+def test_links_are_read(calls: BriefCalls, fd: int, tmp_path: Path) -> None:
+    assert calls.readlink(f"/proc/self/fd/{fd}") == str(tmp_path / "file")
+    (tmp_path / "file").rename(tmp_path / "größer")
+    assert calls.readlink(f"/proc/self/fd/{fd}") == str(tmp_path / "größer")
+
+
+def test_failures_are_raised(calls: BriefCalls, fd: int, tmp_path: Path) -> None:
+    reading = os.open(tmp_path / "file", os.O_RDONLY)
+    attempts = [
+        (errno.EBADF, lambda: calls.pread(-1, 10, 0)),
+        (errno.EINVAL, lambda: calls.pread(fd, 10, -5)),
+        (errno.EBADF, lambda: calls.pwrite(reading, b"x", 0)),
+        (errno.ENOENT, lambda: calls.readlink("/proc/self/fd/none")),
+    ]
+    for number, attempt in attempts:
+        with pytest.raises(OSError) as caught:
+            attempt()
+        assert caught.value.errno == number
+    os.close(reading)
+
+
+def test_a_turn_ends_and_is_taken_again_only_where_a_call_took_long(fd: int) -> None:
+    calls = BriefCalls()
+    calls._note(LONG_SECONDS / 2)
+    assert calls.turn == 0
+    calls._note(LONG_SECONDS * 2)
+    for left in range(TURN_CALLS - 1, -1, -1):
+        calls.pread(fd, 96, 0)
+        assert calls.turn == left
+    calls.pread(fd, 96, 0)  # an ordinary one, so the turn depends on how long it took
+    assert calls.turn in (0, TURN_CALLS)
+
+
+def test_threads_in_turns_see_what_each_has_written(tmp_path: Path) -> None:
+    """Readers and writers while every call keeps the interpreter, or ends a turn."""
+    with cbdd.connect(tmp_path / "a.cbdd", durability="normal") as client:
+        table = client["shop"]["things"]
+        table.insert_one({"_id": "ready"})
+        problems: list[object] = []
+
+        def work(name: int) -> None:
+            try:
+                for number in range(150):
+                    BRIEF._note(LONG_SECONDS * 2 * (number % 3))
+                    key = f"{name}-{number}"
+                    table.insert_one({"_id": key, "n": number})
+                    found = table.find_one({"_id": key})
+                    if found != {"_id": key, "n": number}:
+                        problems.append(found)
+            except BaseException as error:
+                problems.append(error)
+
+        threads = [threading.Thread(target=work, args=(name,)) for name in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert problems == []
+        assert table.count_documents({}) == 601
+        assert client.check().problems == []
