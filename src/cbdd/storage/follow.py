@@ -12,6 +12,9 @@ release must not read, or not write where the handle may, is not taken up.
 
 from __future__ import annotations
 
+from threading import get_ident
+from typing import Final
+
 from cbdd.errors import CorruptDataError
 from cbdd.storage.btree import PageLedger, Tree, TreeWriter
 from cbdd.storage.directory import directory_of, load_trees
@@ -23,6 +26,9 @@ from cbdd.storage.state import DatabaseState, PendingCommit, Snapshot
 from cbdd.storage.wal import LogReader, Position
 
 STATE_READ_ATTEMPTS = 10_000
+READS_BESIDE_SYNC: Final = 8
+WAY_SECONDS: Final = 0.00005
+LOOKS_FOR_LOCK: Final = 20
 
 
 def new_ledger(state: DatabaseState) -> PageLedger:
@@ -314,25 +320,73 @@ def raise_pin(state: DatabaseState) -> None:
             return  # an older pin keeps more pages than needed, never fewer
 
 
+def _let_sync_end(state: DatabaseState) -> None:
+    """Give way, every few statements, to a thread that may be back from its sync.
+
+    It wants the interpreter then, which readers that never wait would keep for their whole turn.
+    """
+    if state.sync_leader != get_ident():
+        state.given_way += 1
+        if state.given_way % READS_BESIDE_SYNC == 0:
+            state.clock.sleep(WAY_SECONDS)
+
+
+def _look_for_lock(state: DatabaseState) -> None:
+    """Wait until ``apply_lock`` seems to be free, or for a millisecond.
+
+    It is held for microseconds, unless its holder has lost its turn. Threads that queued for it
+    then would go on to hand it to each other, with a change of threads for every statement.
+    """
+    for _ in range(LOOKS_FOR_LOCK):
+        if not state.is_locked:
+            return
+        state.clock.sleep(WAY_SECONDS)
+
+
+def _peek(state: DatabaseState) -> bytes:
+    """The raw shared state, read without ``apply_lock``; empty where there is none to be read.
+
+    Threads that read would otherwise find the lock taken by one that waits for the interpreter,
+    and from then on hand it to each other, for every statement.
+    """
+    shm = state.shm
+    if shm is None:
+        return b""
+    try:
+        return shm.state()
+    except OSError:
+        return b""  # closed meanwhile, or what it is will be told by who reads it under the lock
+
+
 def acquire_snapshot(state: DatabaseState, of_tip: bool, key: int) -> Snapshot:
     """Catch up and pin the newest snapshot, visible or tip.
 
     :param key: from `DatabaseState.next_owner`; `release_snapshot` takes it, pinned or not.
     """
     state.require_usable()
+    state.io.begin_statement()
+    if state.sync_leader and not of_tip:
+        _let_sync_end(state)
+    raw = _peek(state)
+    _look_for_lock(state)
     with state.apply_lock:
-        refresh(state)
-        if state.pinned_generation == 0 and state.slot >= 0:
-            # Register first, then look again: a checkpoint that did not see the pin may have
-            # moved the generation in between.
-            set_pin(state, state.meta.generation)
-            state.raw_state = b""
-            refresh(state)
-            state.wake.set()
-        state.snapshots_taken += 1
-        snapshot = state.tip if of_tip else visible_snapshot(state)
-        state.pins[key] = snapshot.generation
-        return snapshot
+        state.is_locked = True
+        try:
+            if not raw or raw != state.raw_state or state.is_tainted or state.is_applying:
+                refresh(state)
+            if state.pinned_generation == 0 and state.slot >= 0:
+                # Register first, then look again: a checkpoint that did not see the pin may have
+                # moved the generation in between.
+                set_pin(state, state.meta.generation)
+                state.raw_state = b""
+                refresh(state)
+                state.wake.set()
+            state.snapshots_taken += 1
+            snapshot = state.tip if of_tip else visible_snapshot(state)
+            state.pins[key] = snapshot.generation
+            return snapshot
+        finally:
+            state.is_locked = False
 
 
 def visible_snapshot(state: DatabaseState) -> Snapshot:
@@ -369,6 +423,11 @@ def let_go(state: DatabaseState) -> None:
 
 def release_snapshot(state: DatabaseState, key: int) -> None:
     """Let go of a pinned snapshot; again and again if need be."""
+    if not state.read_only and state.pinned_generation >= state.meta.generation:
+        # One step, so without the lock. Should the generation move meanwhile, the process keeps
+        # more pages than needed until the next release.
+        state.pins.pop(key, None)
+        return
     with state.apply_lock:
         unpin(state, key)
 

@@ -201,6 +201,10 @@ class Io:
             raise
         return True
 
+    def begin_statement(self) -> None:
+        """A thread begins to use the file; see `brief_calls.py`."""
+        BRIEF.begin()
+
     def let_others_run(self) -> None:
         """Give the interpreter lock away once, so that who waits for it need not ask for it first.
 

@@ -75,14 +75,27 @@ class Commit:
             ledger = new_ledger(state)
             trees = replay(state, state.tip.trees, list(changes.changes.values()), ledger)
             with state.apply_lock:
-                return self._publish_copied(trees, ledger)
+                state.is_locked = True
+                try:
+                    return self._publish_copied(trees, ledger)
+                finally:
+                    state.is_locked = False
         with state.apply_lock:
-            if self._is_unseen() and changes.has_waiting() and self._has_ample_room():
-                if not self.flags & FLAG_DURABLE or not _replaces_runs(state, changes):
-                    return self._publish_in_place()
-            changes.copy_waiting()
-            trees, ledger = changes.versions(state.tip.trees)
-            return self._publish_copied(trees, ledger)
+            state.is_locked = True
+            try:
+                return self._publish_changes()
+            finally:
+                state.is_locked = False
+
+    def _publish_changes(self) -> int:
+        state = self.state
+        changes = self.changes
+        if self._is_unseen() and changes.has_waiting() and self._has_ample_room():
+            if not self.flags & FLAG_DURABLE or not _replaces_runs(state, changes):
+                return self._publish_in_place()
+        changes.copy_waiting()
+        trees, ledger = changes.versions(state.tip.trees)
+        return self._publish_copied(trees, ledger)
 
     def _is_unseen(self) -> bool:
         """Whether nobody but the transaction itself can see the newest version, now or later."""

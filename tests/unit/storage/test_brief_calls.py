@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import cbdd
-from cbdd.storage.brief_calls import BRIEF, LONG_SECONDS, MOST_BYTES, TURN_CALLS, BriefCalls
+from cbdd.storage.brief_calls import BRIEF, MOST_BYTES, TURN_CALLS, BriefCalls
 
 SET_LOCK = getattr(fcntl, "F_OFD_SETLK", 0)
 
@@ -22,7 +22,7 @@ SET_LOCK = getattr(fcntl, "F_OFD_SETLK", 0)
 def calls(request: pytest.FixtureRequest) -> BriefCalls:
     made = BriefCalls()
     if request.param == "keeping":
-        made._note(1.0)
+        made.keep()
         assert made.turn == TURN_CALLS
     return made
 
@@ -84,16 +84,24 @@ def test_failures_are_raised(calls: BriefCalls, fd: int, tmp_path: Path) -> None
     os.close(reading)
 
 
-def test_a_turn_ends_and_is_taken_again_only_where_a_call_took_long(fd: int) -> None:
+def test_calls_keep_the_interpreter_while_more_than_one_thread_is_at_work(fd: int) -> None:
     calls = BriefCalls()
-    calls._note(LONG_SECONDS / 2)
-    assert calls.turn == 0
-    calls._note(LONG_SECONDS * 2)
-    for left in range(TURN_CALLS - 1, -1, -1):
+    for _ in range(3):
+        calls.begin()
         calls.pread(fd, 96, 0)
+        assert calls.turn == 0
+    other = threading.Thread(target=calls.begin)
+    other.start()
+    other.join()
+    for left in range(TURN_CALLS, TURN_CALLS - 10, -1):
         assert calls.turn == left
-    calls.pread(fd, 96, 0)  # an ordinary one, so the turn depends on how long it took
-    assert calls.turn in (0, TURN_CALLS)
+        calls.pread(fd, 96, 0)
+    calls.begin()
+    assert calls.turn == TURN_CALLS
+    for _ in range(TURN_CALLS):
+        calls.begin()
+        calls.pread(fd, 96, 0)
+    assert calls.turn == 0
 
 
 def test_threads_in_turns_see_what_each_has_written(tmp_path: Path) -> None:
@@ -106,7 +114,8 @@ def test_threads_in_turns_see_what_each_has_written(tmp_path: Path) -> None:
         def work(name: int) -> None:
             try:
                 for number in range(150):
-                    BRIEF._note(LONG_SECONDS * 2 * (number % 3))
+                    if number % 3 == 0:
+                        BRIEF.keep()
                     key = f"{name}-{number}"
                     table.insert_one({"_id": key, "n": number})
                     found = table.find_one({"_id": key})

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import threading
+
 import pytest
 
-from cbdd.errors import CorruptDataError
+from cbdd.errors import CorruptDataError, DiskFaultError
 from cbdd.storage.btree import Tree
-from cbdd.storage.follow import new_ledger, release_idle_pin, replay
+from cbdd.storage.follow import READS_BESIDE_SYNC, new_ledger, release_idle_pin, replay
 from cbdd.storage.frame import TreeChanges
+from cbdd.testing import Fault
 from tests.unit.storage.conftest import PATH, Bench, content, fill
 
 pytestmark = pytest.mark.transaction_protocol
@@ -106,3 +110,56 @@ def test_replay_drops_creates_and_changes_in_that_order(bench: Bench) -> None:
     unknown.entries = {b"b": b"2"}
     with pytest.raises(CorruptDataError, match="WAL_UNKNOWN_TREE"):
         replay(state, {1: Tree(None, 0, 0)}, [unknown], new_ledger(state))
+
+
+def test_a_wrong_hint_that_the_lock_is_taken_is_corrected(bench: Bench) -> None:
+    """An interrupt may leave it."""
+    engine = bench.open()
+    fill(engine, TREE, {b"a": b"1"})
+    for _ in range(2):
+        engine._state.is_locked = True
+        assert content(engine, TREE) == {b"a": b"1"}
+        assert not engine._state.is_locked
+    engine._state.is_locked = True
+    fill(engine, TREE, {b"a": b"2"})
+    assert not engine._state.is_locked
+
+
+def test_readers_give_way_to_a_thread_that_syncs(bench: Bench) -> None:
+    engine = bench.open()
+    fill(engine, TREE, {b"a": b"1"})
+    state = engine._state
+    before = state.clock.monotonic()
+    state.sync_leader = -1  # no thread of this process
+    for _ in range(READS_BESIDE_SYNC):
+        assert content(engine, TREE) == {b"a": b"1"}
+    assert state.clock.monotonic() > before
+    assert state.given_way == READS_BESIDE_SYNC
+    state.sync_leader = threading.get_ident()
+    assert content(engine, TREE) == {b"a": b"1"}
+    assert state.given_way == READS_BESIDE_SYNC
+    state.sync_leader = 0
+
+
+def test_what_is_published_elsewhere_between_look_and_lock_is_taken_in(bench: Bench) -> None:
+    """What was read without the lock counts only where this process has noted the same."""
+    here, there = bench.open(pid=1), bench.open(pid=2)
+    fill(here, TREE, {b"a": b"1"})
+    assert content(there, TREE) == {b"a": b"1"}
+    known = there._state.raw_state
+    fill(here, TREE, {b"a": b"2"})
+    assert there._state.raw_state == known
+    assert content(there, TREE) == {b"a": b"2"}
+    assert there._state.raw_state != known
+
+
+def test_a_shared_state_that_cannot_be_read_is_told(bench: Bench) -> None:
+    engine = bench.open()
+    fill(engine, TREE, {b"a": b"1"})
+    bench.disk.fault = Fault(1, errno.EIO, False, ("pread",))
+    assert content(engine, TREE) == {b"a": b"1"}, "looked at again"
+    bench.disk.fault = Fault(1, errno.EIO, True, ("pread",))
+    with pytest.raises(DiskFaultError):
+        engine.begin_read()
+    bench.disk.fault = None
+    assert content(engine, TREE) == {b"a": b"1"}
