@@ -32,7 +32,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = ROOT / "docs" / "deployment.md"
 META = "src/cbdd/storage/meta.py"
 EARLIER, LATER = "0.1.0", "0.2.0"
-CASES = {"writes": (1, 2), "only reads": (1, 3), "does not read": (3, 3)}
+CASES = {"writes": (2, 2), "only reads": (2, 3), "does not read": (3, 3)}
 """What the later release's files ask of a reader and of a writer."""
 
 ORDERS = 30
@@ -126,7 +126,7 @@ def later_edits(case: str) -> dict[str, tuple[str, str]]:
     edited = text
     for old, new in (
         ("\nFORMAT: Final = 2", "\nFORMAT: Final = 3"),
-        ("self.min_reader = READER_FORMAT", f"self.min_reader = {reader}"),
+        ("self.min_reader = FORMAT", f"self.min_reader = {reader}"),
         ("meta.min_reader = fields[1]", f"meta.min_reader = {reader}"),
         ("meta.min_writer = fields[2]", f"meta.min_writer = {writer}"),
     ):

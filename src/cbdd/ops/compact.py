@@ -99,6 +99,7 @@ def _replace(
         meta.generation += 1
         meta.written_us = clock.now_us()
         meta.writer_version = VERSION
+        meta.min_reader = max(meta.min_reader, FORMAT)
         meta.min_writer = max(meta.min_writer, FORMAT)
         seed = int.from_bytes(meta.uuid[:8], "little")
         pager = Pager(io, alone.fd, alone.path, meta.page_size, seed, _CACHE_BYTES)

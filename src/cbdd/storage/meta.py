@@ -54,8 +54,6 @@ from cbdd.storage.page import MAX_PAGE_SIZE, MIN_PAGE_SIZE
 
 MAGIC: Final = b"\x89CBDD\r\n\x1a"
 FORMAT: Final = 2
-READER_FORMAT: Final = 1
-"""What a reader of files made by this release must know."""
 HEADER_REGION_BYTES: Final = 65536
 META_BYTES: Final = 512
 META_BLOCK_BYTES: Final = 4096
@@ -71,7 +69,7 @@ class Meta:
     """One meta page, decoded."""
 
     def __init__(self) -> None:
-        self.min_reader = READER_FORMAT
+        self.min_reader = FORMAT
         self.min_writer = FORMAT
         self.page_size = 8192
         self.uuid = bytes(16)
