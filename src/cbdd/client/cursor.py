@@ -56,8 +56,9 @@ FIRST_BATCH_DOCUMENTS: Final = 101
 BATCH_DOCUMENTS: Final = 1000
 BATCH_BYTES: Final = 1 << 20
 PIECE_DOCUMENTS: Final = 64
-"""Decoded at a time: many more at once are many objects alive, which the garbage collector looks
-through again and again."""
+PIECE_BYTES: Final = 16 << 10
+"""Decoded at a time: more at once are many objects alive, which the garbage collector looks through
+again and again."""
 _DEFAULT_AWAIT_SECONDS: Final = 1.0
 _TAILABLE: Final = CursorType.TAILABLE
 _EXHAUST: Final = CursorType.EXHAUST
@@ -78,6 +79,7 @@ class Cursor(Generic[DocumentT]):
     """
 
     _piece_documents = PIECE_DOCUMENTS
+    _piece_bytes = PIECE_BYTES
 
     def __init__(
         self,
@@ -581,8 +583,10 @@ class Cursor(Generic[DocumentT]):
         if results.is_exhausted or self._limit < 0:
             self._id = 0
             self.close()
-        for start in range(0, len(documents), self._piece_documents):
-            self._pieces.append(documents[start : start + self._piece_documents])
+        if documents:  # the first is taken to be as large as the others
+            size = max(1, min(self._piece_documents, self._piece_bytes // len(documents[0])))
+            for start in range(0, len(documents), size):
+                self._pieces.append(documents[start : start + size])
 
     def _decode(self, documents: list[bytes]) -> list[DocumentT]:
         decoded: list[DocumentT] = bson.decode_all(
@@ -615,6 +619,7 @@ class RawBatchCursor(Cursor[Any]):
     """The results of `Collection.find_raw_batches`: BSON bytes, some documents at a time."""
 
     _piece_documents = sys.maxsize
+    _piece_bytes = sys.maxsize
 
     def _decode(self, documents: list[bytes]) -> list[Any]:
         return [b"".join(documents)] if documents else []

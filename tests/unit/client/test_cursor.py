@@ -266,6 +266,18 @@ def test_max_time_ms_bounds_the_time_spent_reading(orders: Orders, clock: Manual
     assert open_snapshots(orders) == 0
 
 
+def test_few_large_documents_are_decoded_at_a_time(orders: Orders) -> None:
+    """Many objects alive at once are what the garbage collector is slow with."""
+    orders.insert_many([{"_id": f"large {n}", "text": "x" * 5000} for n in range(20)])
+    cursor = orders.find({"text": {"$exists": True}})
+    for left in (2, 1, 0, 2):
+        next(cursor)
+        assert len(cursor._data) == left
+    assert len(list(cursor)) == 16
+    orders.insert_one({"_id": "larger", "text": "x" * 50_000})
+    assert orders.find({"_id": "larger"}).to_list()[0]["text"] == "x" * 50_000
+
+
 def test_documents_read_ahead_are_decoded_when_asked_for(orders: Orders) -> None:
     cursor = orders.find(batch_size=200)
     first = next(cursor)
