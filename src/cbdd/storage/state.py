@@ -15,10 +15,10 @@ log behind it is applied again. ``epoch`` counts everything that makes the priva
 transaction unfit to be published as they are: a checkpoint's begin and end, and a generation move.
 
 Concurrency: ``apply_lock`` guards tip, visible, pending, meta, pins and ledger and is never held
-across a sync. ``writer_mutex`` pairs with the writer lock, ``checkpoint_mutex`` with the checkpoint
-lock, ``sync_condition`` guards ``durable_lsn`` and the election of the thread that syncs for all.
-``is_tainted`` is set while a commit is neither wholly in nor wholly out; whoever finds it set takes
-everything anew from disk.
+across a sync; only a pin is let go without it, in one step. ``writer_mutex`` pairs with the writer
+lock, ``checkpoint_mutex`` with the checkpoint lock, ``sync_condition`` guards ``durable_lsn`` and
+the election of the thread that syncs for all. ``is_tainted`` is set while a commit is neither
+wholly in nor wholly out; whoever finds it set takes everything anew from disk.
 """
 
 from __future__ import annotations
