@@ -240,7 +240,10 @@ class TreeWriter:
             child = root.children[0]
             self._forget(root)
             self._root = child
-            root = resolve(child, self._source)
+            below = self._readable(child)
+            if below is None:
+                return True
+            root = below
         if not root.keys and not root.children:
             self._forget(root)
             self._root = None
@@ -387,14 +390,14 @@ class TreeWriter:
         self._tail = []
         return self._split(leaf, True) if at_edge and i == n else [leaf]
 
-    def _neighbour(self, parent: Node, i: int) -> Node | None:
-        """A child beside the one that has changed; None where it cannot be read.
+    def _readable(self, child: object) -> Node | None:
+        """A node beside what has changed; None where it cannot be read.
 
         The change does not need it, and must not end half-way. Who reads it is told, and the flight
         recorder has it.
         """
         try:
-            return resolve(parent.children[i], self._source)
+            return resolve(child, self._source)
         except (CorruptDataError, DiskFaultError):
             return None
 
@@ -403,7 +406,7 @@ class TreeWriter:
         for j in (i + 1, i - 1):
             if j < 0 or j >= len(parent.children):
                 continue
-            beside = self._neighbour(parent, j)
+            beside = self._readable(parent.children[j])
             if beside is None:
                 continue
             left, right = (leaf, beside) if j > i else (beside, leaf)
@@ -429,7 +432,7 @@ class TreeWriter:
         if j < 0:
             return False
         limits = self._limits
-        beside = self._neighbour(parent, j)
+        beside = self._readable(parent.children[j])
         if beside is None:
             return False
         left, right = (leaf, beside) if j > i else (beside, leaf)
@@ -559,7 +562,7 @@ class TreeWriter:
             self._cut_child(parent, i, max(0, i - 1))
             return
         j = i + 1 if i + 1 < len(parent.children) else i - 1
-        beside = self._neighbour(parent, j) if j >= 0 else None
+        beside = self._readable(parent.children[j]) if j >= 0 else None
         if beside is None:
             return
         left, right = (child, beside) if j > i else (beside, child)

@@ -55,6 +55,7 @@ class ChangeSet:
         self._most_bytes = state.options.max_transaction_bytes
         self._ledger: PageLedger | None = None
         self.changes: dict[int, TreeChanges] = {}  # each is a ChangedTree
+        self.is_spent = False  # the snapshot's own nodes were changed: it tells nothing any more
 
     def is_current(self) -> bool:
         """Whether the newest version is the snapshot, so that nothing has to be applied again."""

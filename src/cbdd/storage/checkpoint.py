@@ -220,6 +220,7 @@ def _abandon(state: DatabaseState, attempt: Attempt, is_interrupted: bool) -> No
         state.is_checkpoint_active = False
         if is_interrupted or attempt.is_durable or state.epoch != attempt.epoch:
             state.is_tainted = True
+            state.epoch += 1
             return
         ledger = attempt.ledger
         state.dirty_nodes -= len(state.ledger.superseded)  # they are not written after all

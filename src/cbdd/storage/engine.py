@@ -619,9 +619,10 @@ def _remove_shared_state(state: DatabaseState) -> None:
 def _close_descriptors(state: DatabaseState) -> None:
     """Close every descriptor; the kernel releases the locks with the last one."""
     state.segments.close_all()
-    if state.shm is not None:
-        state.io.close(state.shm.fd)
+    shm = state.shm
+    if shm is not None:
         state.shm = None
+        state.io.close(shm.fd)
     if state.fd >= 0:
         state.io.close(state.fd)
         state.fd = -1

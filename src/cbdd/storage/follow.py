@@ -15,7 +15,7 @@ from __future__ import annotations
 from threading import get_ident
 from typing import Final
 
-from cbdd.errors import CorruptDataError
+from cbdd.errors import CorruptDataError, LockedError
 from cbdd.storage.btree import PageLedger, Tree, TreeWriter
 from cbdd.storage.directory import directory_of, load_trees
 from cbdd.storage.frame import COMMIT, FLAG_DURABLE, FRAMES_OFFSET, TreeChanges, decode_commit
@@ -354,7 +354,7 @@ def _peek(state: DatabaseState) -> bytes:
         return b""
     try:
         return shm.state()
-    except OSError:
+    except (OSError, LockedError):
         return b""  # closed meanwhile, or what it is will be told by who reads it under the lock
 
 
@@ -372,6 +372,7 @@ def acquire_snapshot(state: DatabaseState, of_tip: bool, key: int) -> Snapshot:
     with state.apply_lock:
         state.is_locked = True
         try:
+            state.require_usable()  # nobody has closed it meanwhile
             if not raw or raw != state.raw_state or state.is_tainted or state.is_applying:
                 refresh(state)
             if state.pinned_generation == 0 and state.slot >= 0:

@@ -30,7 +30,7 @@ from cbdd.errors import CbddError
 from cbdd.storage.btree import PageLedger, Tree, TreeWriter, tree_slot
 from cbdd.storage.change_set import ChangedTree, ChangeSet
 from cbdd.storage.checkpoint import begin_log
-from cbdd.storage.follow import advance_tip, apply_changes, new_ledger, replay, unpin
+from cbdd.storage.follow import advance_tip, apply_changes, new_ledger, refresh, replay, unpin
 from cbdd.storage.frame import FLAG_DURABLE, TreeChanges, encode_commit
 from cbdd.storage.io import FULL_ERRNOS, disk_full, translated
 from cbdd.storage.node import Node
@@ -63,6 +63,7 @@ class Commit:
         self.key = key
         self.payload = encode_commit(operation, changes.changes)
         self.own_generation = state.pins.get(key, 0)
+        self.was_tainted = False  # by others: then it stays
 
     def run(self) -> int:
         """Append, publish and let go of the transaction's snapshot; returns the LSN.
@@ -71,7 +72,11 @@ class Commit:
         """
         state = self.state
         changes = self.changes
-        if not changes.is_current():
+        with state.apply_lock:
+            if state.is_tainted:  # since the transaction began: a checkpoint was given up
+                refresh(state)
+            is_current = changes.is_current()
+        if not is_current:
             ledger = new_ledger(state)
             trees = replay(state, state.tip.trees, list(changes.changes.values()), ledger)
             with state.apply_lock:
@@ -102,7 +107,8 @@ class Commit:
         state = self.state
         pinned = len(state.pins)
         return (
-            state.visible is state.tip
+            not state.is_tainted
+            and state.visible is state.tip
             and not state.pending
             and (pinned == 0 or (pinned == 1 and self.key in state.pins))
         )
@@ -111,17 +117,19 @@ class Commit:
         state = self.state
         state.log.move_to(state.tip_position)
         self._make_room(ledger)
+        self.was_tainted = state.is_tainted
         state.is_tainted = True
         try:
             self._append()
         except OSError as error:
-            state.is_tainted = False
+            state.is_tainted = self.was_tainted
             raise translated(error, "append to the log", state.path) from error
         return self._publish(trees, ledger, [])
 
     def _publish_in_place(self) -> int:
         state = self.state
         state.is_tainted = True
+        self.changes.is_spent = True
         undo: list[TreeChanges] = []
         noted = undo if self.flags & FLAG_DURABLE else None
         trees, ledger = _apply_in_place(state, self.changes, noted)
@@ -159,7 +167,7 @@ class Commit:
         # Nobody else has published meanwhile: what is there now has been taken in already.
         if len(state.raw_state) == STATE_BYTES:
             state.raw_state = written + state.raw_state[PUBLISHED_BYTES:]
-        state.is_tainted = False
+        state.is_tainted = self.was_tainted
         state.advance_visible()
         if self.is_normal:
             state.normal_lsn = position.lsn

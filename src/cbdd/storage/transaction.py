@@ -232,7 +232,7 @@ class WriteTransaction(ReadTransaction):
             try:
                 return self._commit_changes(durability)
             except DiskFullError:
-                if not relieve_disk(state):
+                if not relieve_disk(state) or self._set.is_spent:
                     raise
             return self._commit_changes(durability)
         try:

@@ -104,6 +104,31 @@ def test_a_damaged_neighbour_does_not_stop_inserts_and_deletes(
     assert root.entry_count() == len(expected) + len(lost)
 
 
+@pytest.mark.parametrize("durability", DURABILITIES)
+def test_the_last_readable_leaf_can_be_emptied_beside_a_damaged_one(
+    bench: Bench, durability: str
+) -> None:
+    """Its parent goes with it, and what is left is a root that cannot be read."""
+    engine = bench.open(durability=durability, page_size_bytes=4096)
+    fill(engine, TREE, {b"k%d" % i: bytes(1900) for i in range(3)})
+    engine.close()
+    bench.opened.clear()
+    engine = bench.open(durability=durability, page_size_bytes=4096)
+    state = engine._state
+    root = state.pager.load(root_reference(engine))
+    assert [type(child) for child in root.children] == [bytes, bytes]
+    offset = int.from_bytes(bytes(root.children[1])[:8], "little") * 4096 + 200  # type: ignore[call-overload]
+    state.io.pwrite(state.fd, b"\xff", offset)
+    for key in (b"k0", b"k1"):
+        with engine.begin_write("test") as txn:
+            assert txn.delete(TREE, key)
+            txn.commit()
+    with engine.begin_read() as reader:
+        assert reader.count(TREE) == 1
+        with pytest.raises(CorruptDataError):
+            reader.get(TREE, b"k2")
+
+
 def test_a_copy_that_could_not_be_finished_is_made_again(bench: Bench) -> None:
     """A cursor wants a copy with all changes, one of which falls into the damaged leaf."""
     engine, lost, rest = damaged(bench, "full")

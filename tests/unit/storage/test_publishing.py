@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import random
+import threading
 from collections.abc import Callable
 
 import pytest
 
-from cbdd.errors import CorruptDataError, DiskFaultError, DurabilityError
+from cbdd.errors import (
+    CorruptDataError,
+    DiskFaultError,
+    DiskFullError,
+    DurabilityError,
+    LockedError,
+    WriteConflictError,
+)
 from cbdd.storage import ReadTransaction, StorageEngine, StorageOptions
 from cbdd.storage.node import Node
 from cbdd.testing import Fault, MemoryIo, SeededRandomness, TickingClock
@@ -128,6 +137,87 @@ def test_what_was_changed_in_place_is_undone_for_readers_when_its_sync_fails(ben
         fill(engine, TREE, {b"a": b"2", b"c": b"2"})
     for _ in range(2):
         assert content(engine, TREE) == {b"a": b"1", b"b": b"1"}
+
+
+@pytest.mark.parametrize("durability", ["full", "off"])
+def test_a_snapshot_whose_nodes_were_changed_is_compared_with_no_more(
+    bench: Bench, durability: str
+) -> None:
+    """The append finds no room, others commit the same change while room is made."""
+    engine, io = watched(bench)
+    other = bench.open(pid=2)
+    fill(engine, TREE, {b"n": b"5", **{b"%04d" % i: bytes(100) for i in range(300)}})
+    engine.checkpoint()
+    fill(engine, TREE, {b"n": b"5"})
+    committed: list[int] = []
+
+    def meanwhile() -> None:
+        if not committed:
+            with contextlib.suppress(LockedError), other.begin_write("other") as txn:
+                txn.put(TREE, b"n", b"6")
+                committed.append(txn.commit())
+
+    txn = engine.begin_transaction("increment")
+    assert txn.get(TREE, b"n") == b"5"
+    txn.put(TREE, b"n", b"6")
+    io.on_sync = meanwhile
+    bench.disk.fault = Fault(1, errno.ENOSPC, False, ("pwrite",))
+    with pytest.raises((DiskFullError, WriteConflictError)):
+        txn.commit(durability)
+    io.on_sync = None
+    assert committed
+    for each in (engine, other):
+        assert content(each, TREE)[b"n"] == b"6"
+        assert each.check().problems == []
+
+
+@pytest.mark.parametrize("sync", range(1, 8))
+def test_a_checkpoint_given_up_beside_a_transaction_leaves_nothing_behind(
+    bench: Bench, sync: int
+) -> None:
+    """It waits in vain for the writer lock, which a transaction takes at one of its syncs."""
+    engine, io = watched(bench)
+    model = {b"%05d" % i: bytes(100) for i in range(300)}
+    fill(engine, TREE, model)
+    engine.checkpoint()
+    engine.checkpoint()
+    for i in range(0, 300, 7):
+        fill(engine, TREE, {b"%05d" % i: bytes(99)})
+        model[b"%05d" % i] = bytes(99)
+    has_begun, may_go = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with contextlib.suppress(LockedError), engine.begin_write("hold") as txn:
+            txn.put(TREE, b"held", b"1")
+            has_begun.set()
+            may_go.wait(60)
+            txn.commit()
+            model[b"held"] = b"1"
+        has_begun.set()
+
+    holder = threading.Thread(target=hold)
+    left = [sync]
+
+    def at_a_sync() -> None:
+        left[0] -= 1
+        if left[0] == 0:
+            holder.start()
+            assert has_begun.wait(60)
+
+    io.on_sync = at_a_sync
+    with contextlib.suppress(LockedError):
+        engine.checkpoint()
+    io.on_sync = None
+    may_go.set()
+    if holder.ident is not None:
+        holder.join()
+    for i in range(0, 300, 11):
+        fill(engine, TREE, {b"%05d" % i: bytes(98)})
+        model[b"%05d" % i] = bytes(98)
+    engine.checkpoint()
+    engine.checkpoint()
+    assert engine.check().problems == []
+    assert content(engine, TREE) == model
 
 
 def test_a_value_kept_in_a_run_is_replaced_in_a_copy(bench: Bench) -> None:
