@@ -32,7 +32,7 @@ from typing import Final
 from librt.strings import read_i64_be
 from mypy_extensions import i64, mypyc_attr
 
-from cbdd.errors import CorruptDataError, DiskFaultError
+from cbdd.errors import CorruptDataError
 from cbdd.storage.node import (
     BRANCH_SLOT_BYTES,
     LEAF_SLOT_BYTES,
@@ -391,14 +391,14 @@ class TreeWriter:
         return self._split(leaf, True) if at_edge and i == n else [leaf]
 
     def _readable(self, child: object) -> Node | None:
-        """A node beside what has changed; None where it cannot be read.
+        """A node beside what has changed; None where it is damaged.
 
-        The change does not need it, and must not end half-way. Who reads it is told, and the flight
-        recorder has it.
+        The change does not need it. Who reads it is told, and the flight recorder has it; a disk
+        that fails is told at once.
         """
         try:
             return resolve(child, self._source)
-        except (CorruptDataError, DiskFaultError):
+        except CorruptDataError:
             return None
 
     def _share(self, parent: Node, i: int, leaf: Node) -> bool:

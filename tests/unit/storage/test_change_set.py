@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import random
 
 import pytest
 
-from cbdd.errors import CorruptDataError
-from cbdd.storage import StorageEngine
+from cbdd.errors import CorruptDataError, DiskFaultError
+from cbdd.storage import StorageEngine, StorageOptions
 from cbdd.storage.change_set import MOST_WAITING
 from cbdd.storage.node import Node
-from tests.unit.storage.conftest import Bench, content, fill
+from cbdd.testing import MemoryIo, SeededRandomness, TickingClock
+from tests.unit.storage.conftest import PATH, Bench, content, fill
 
 pytestmark = pytest.mark.transaction_protocol
 
@@ -102,6 +104,50 @@ def test_a_damaged_neighbour_does_not_stop_inserts_and_deletes(
     root = engine._state.tip.trees[TREE].root
     assert isinstance(root, Node)
     assert root.entry_count() == len(expected) + len(lost)
+
+
+class BadSector(MemoryIo):
+    """A disk that fails to read one place."""
+
+    bad_offset = -1
+
+    def pread(self, fd: int, length: int, offset: int) -> bytes:
+        if offset == self.bad_offset and length > 2048:
+            raise OSError(errno.EIO, "bad sector")
+        return super().pread(fd, length, offset)
+
+
+@pytest.mark.parametrize("durability", DURABILITIES)
+def test_a_disk_that_fails_beside_a_change_is_told_and_leaves_nothing(
+    bench: Bench, durability: str
+) -> None:
+    engine = bench.open(durability=durability)
+    fill(engine, TREE, {key: bytes(40) for key in KEYS})
+    engine.close()
+    bench.opened.clear()
+    io = BadSector(bench.disk, 1)
+    options = StorageOptions(background=False, durability=durability)
+    engine = StorageEngine.open(PATH, options, io, TickingClock(), SeededRandomness(1))
+    bench.opened.append(engine)
+    state = engine._state
+    root = state.pager.load(root_reference(engine))
+    leaf, beside = (bytes(each) for each in root.children[:2])  # type: ignore[call-overload]
+    expected = dict.fromkeys(KEYS, bytes(40))
+    keys = list(state.pager.load_fresh(leaf).keys)
+    io.bad_offset = int.from_bytes(beside[:8], "little") * state.pager.page_size
+    failures = 0
+    for key in keys:
+        try:
+            with engine.begin_write("test") as txn:
+                txn.put(TREE, key + b"!", bytes(60))
+                txn.commit()
+            expected[key + b"!"] = bytes(60)
+        except DiskFaultError:
+            failures += 1
+    assert failures
+    io.bad_offset = -1
+    assert content(engine, TREE) == expected
+    assert engine.check().problems == []
 
 
 @pytest.mark.parametrize("durability", DURABILITIES)
