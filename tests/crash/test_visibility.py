@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
+import threading
 from pathlib import Path
 
 import pytest
 
-from cbdd.storage import Io, StorageEngine, StorageOptions
+from cbdd.storage import Io, QueuedWrite, StorageEngine, StorageOptions, WriteTransaction
 from cbdd.storage.background import BackgroundThread
 from cbdd.testing import (
     KilledError,
@@ -127,3 +129,62 @@ def test_a_normal_commit_syncs_nothing_when_nothing_waits(tmp_path: Path) -> Non
     put(engine, b"b", "normal")
     assert disk.seen == []
     engine.close()
+
+
+class Put(QueuedWrite):
+    """A key of its own."""
+
+    def __init__(self, key: bytes) -> None:
+        super().__init__("put")
+        self.key = key
+
+    def size(self) -> int:
+        return len(self.key)
+
+    def apply(self, txn: WriteTransaction, before: QueuedWrite | None) -> None:
+        txn.put(TREE, self.key, b"value")
+
+
+class CutIo(MemoryIo):
+    """Notes at each sync what threads have been told, and what a power cut leaves."""
+
+    def __init__(self, disk: MemoryDisk, pid: int) -> None:
+        super().__init__(disk, pid)
+        self.told: list[bytes] = []
+        self.cuts: list[tuple[list[bytes], MemoryDisk]] = []
+        self.source = random.Random(1)
+        self.pause = threading.Event()
+
+    def sync(self, fd: int) -> None:
+        self.pause.wait(0.0005)  # others run meanwhile, as during any sync
+        self.cuts.append((list(self.told), self.disk.power_cut()))
+        self.cuts.append((list(self.told), self.disk.torn(self.source)))
+        super().sync(fd)
+        self.cuts.append((list(self.told), self.disk.power_cut()))
+
+
+def test_what_threads_were_told_is_in_outlives_a_power_cut() -> None:
+    io = CutIo(MemoryDisk(), 1)
+    options = StorageOptions(background=False, flight_recorder=False)
+    engine = StorageEngine.open("/db/a.cbdd", options, io, TickingClock(), SeededRandomness(1))
+    put(engine, b"first", "full")
+
+    def write(number: int) -> None:
+        for step in range(20):
+            key = b"%d/%d" % (number, step)
+            engine.write_durably(Put(key))
+            io.told.append(key)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(io.told) == 100
+    assert len(keys(engine)) == 101
+    cuts = io.cuts[6:]
+    engine.close()
+    for told, disk in cuts:
+        again, _io = open_process(disk, 2)
+        assert set(told) <= set(keys(again))
+        again.close()

@@ -78,7 +78,7 @@ class RecordIdBlocks:
             txn.commit("off")
             return RecordIdBlock(first, first + BLOCK_IDS)
         finally:
-            for each in begun:  # see `run_alone`
+            for each in begun:  # see `run_single`
                 each.abort()
 
 

@@ -25,7 +25,7 @@ from cbdd.query.point import (
     SingleUpdate,
     SingleWrite,
     find_plain,
-    run_alone,
+    run_single,
 )
 
 if TYPE_CHECKING:
@@ -102,35 +102,37 @@ class Shortcuts:
 
     def insert(self, document: bytes) -> None:
         """Insert an encoded, validated document."""
-        self._run("insert", SingleInsert(self.database, self._name, document))
+        self._run(SingleInsert(self._catalog, self.database, self._name, document))
 
     def update(self, id_key: bytes, update: bytes, is_replacement: bool) -> SingleWrite:
         """Update or replace the document of an `_id`; return what was done."""
-        options = self._options
-        write = SingleUpdate(self.database, self._name, id_key, update, is_replacement, options)
-        self._run("update", write)
+        catalog, options = self._catalog, self._options
+        write = SingleUpdate(
+            catalog, self.database, self._name, id_key, update, is_replacement, options
+        )
+        self._run(write)
         return write
 
     def delete(self, id_key: bytes) -> int:
         """Delete the document of an `_id`; return how many there were."""
-        write = SingleDelete(self.database, self._name, id_key)
-        self._run("delete", write)
+        write = SingleDelete(self._catalog, self.database, self._name, id_key)
+        self._run(write)
         return write.matched
 
-    def _run(self, operation: str, write: SingleWrite) -> None:
-        """Run a write in a transaction of its own; refused silently if nobody asks to know."""
+    def _run(self, write: SingleWrite) -> None:
+        """Run a write as a statement; refused silently if nobody asks to know."""
         store = self._store
         started = perf_counter()
         failed = True
         try:
             store.require_open()
-            run_alone(self._engine, self._catalog, operation, self._durability, write)
+            run_single(self._engine, self._durability, write)
             failed = False
         except OperationFailure as error:
             if self.is_acknowledged:
                 raise write_error(error) from error
         finally:
-            store.operations.note(operation, self._full_name, started, failed)
+            store.operations.note(write.operation, self._full_name, started, failed)
             store.watch_expiry()
 
 

@@ -1,15 +1,17 @@
 """Single documents, without compiling a query: what is asked most often of all.
 
 The answers are those of `Execution` for filters like ``{"_id": value}``: the same look-up in the
-same index. `run_alone` is a statement of one write in a transaction of its own.
+same index. `run_single` is a statement of one write, which shares its transaction with others where
+each would wait for a sync.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from bson.codec_options import CodecOptions
 from mypy_extensions import mypyc_attr
+from pymongo.errors import OperationFailure
 
 from cbdd.catalog import Catalog, CollectionWriter, CollectionWriters, InsertRun
 from cbdd.catalog.record_store import RECORD_ID_BYTES, decode_record_id
@@ -18,7 +20,11 @@ from cbdd.index.key_string import encode_plain
 from cbdd.query.planner import is_planner_on
 from cbdd.query.stages import fetch_record
 from cbdd.query.update import compile_update
-from cbdd.storage import ReadTransaction, StorageEngine, WriteTransaction
+from cbdd.storage import QueuedWrite, ReadTransaction, StorageEngine, WriteTransaction
+from cbdd.storage.options import FULL
+
+SMALL_BYTES: Final = 256
+"""What an update or a deletion is taken for; the document it finds is not known yet."""
 
 
 @mypyc_attr(acyclic=True)
@@ -76,15 +82,34 @@ def _first_of(txn: ReadTransaction, index: IndexDefinition, value_key: bytes) ->
     return key[end:]
 
 
-@mypyc_attr(acyclic=True)
-class SingleWrite:
+class SingleWrite(QueuedWrite):
     """A write of one document."""
 
-    def __init__(self, database: str, name: str) -> None:
+    def __init__(self, operation: str, catalog: Catalog, database: str, name: str) -> None:
+        super().__init__(operation)
+        self.catalog = catalog
         self.database = database
         self.name = name
         self.matched = 0
         self.modified = 0
+        self._writers: CollectionWriters | None = None
+
+    def size(self) -> int:
+        """As in `QueuedWrite`."""
+        return SMALL_BYTES
+
+    def apply(self, txn: WriteTransaction, before: QueuedWrite | None) -> None:
+        """As in `QueuedWrite`."""
+        self.matched = self.modified = 0
+        self._writers = None
+        if isinstance(before, SingleWrite) and before.catalog is self.catalog:
+            self._writers = before._writers
+        if self._writers is None:
+            self._writers = CollectionWriters(self.catalog, txn, True)
+        try:
+            self.run(self._writers)
+        except OperationFailure as error:
+            self.problem = error
 
     def run(self, writers: CollectionWriters) -> None:
         """Do it in a transaction.
@@ -94,24 +119,27 @@ class SingleWrite:
         raise NotImplementedError
 
 
-@mypyc_attr(acyclic=True)
 class SingleInsert(SingleWrite):
     """An insert of an encoded, validated document."""
 
-    def __init__(self, database: str, name: str, document: bytes) -> None:
-        super().__init__(database, name)
+    def __init__(self, catalog: Catalog, database: str, name: str, document: bytes) -> None:
+        super().__init__("insert", catalog, database, name)
         self.document = document
+
+    def size(self) -> int:
+        """As in `QueuedWrite`."""
+        return len(self.document)
 
     def run(self, writers: CollectionWriters) -> None:
         InsertRun([self.document]).run(writers, self.database, self.name, False)
 
 
-@mypyc_attr(acyclic=True)
 class SingleUpdate(SingleWrite):
     """An update, or a replacement, of the document with an `_id`."""
 
     def __init__(
         self,
+        catalog: Catalog,
         database: str,
         name: str,
         id_key: bytes,
@@ -122,7 +150,7 @@ class SingleUpdate(SingleWrite):
         """
         :param id_key: key string of the value, see `encode_plain`.
         """
-        super().__init__(database, name)
+        super().__init__("update", catalog, database, name)
         self.id_key = id_key
         self.update = update
         self.is_replacement = is_replacement
@@ -146,15 +174,14 @@ class SingleUpdate(SingleWrite):
             self.modified = 1
 
 
-@mypyc_attr(acyclic=True)
 class SingleDelete(SingleWrite):
     """A deletion of the document with an `_id`."""
 
-    def __init__(self, database: str, name: str, id_key: bytes) -> None:
+    def __init__(self, catalog: Catalog, database: str, name: str, id_key: bytes) -> None:
         """
         :param id_key: key string of the value, see `encode_plain`.
         """
-        super().__init__(database, name)
+        super().__init__("delete", catalog, database, name)
         self.id_key = id_key
 
     def run(self, writers: CollectionWriters) -> None:
@@ -174,15 +201,19 @@ def _record_key(writer: CollectionWriter | None, id_key: bytes) -> bytes | None:
     return None if value is None else value[:RECORD_ID_BYTES]
 
 
-def run_alone(
-    engine: StorageEngine, catalog: Catalog, operation: str, durability: str, write: SingleWrite
-) -> None:
-    """Run a write in a transaction of its own, and commit it."""
+def run_single(engine: StorageEngine, durability: str, write: SingleWrite) -> None:
+    """Run a write and commit it, so that it is as durable as is asked for.
+
+    :raises OperationFailure: it is refused; nothing was written.
+    """
+    if durability == FULL:
+        engine.write_durably(write)
+        return
     begun: list[WriteTransaction] = []  # Ctrl-C may come between any two lines
     try:
-        txn = engine.begin_write(operation)
+        txn = engine.begin_write(write.operation)
         begun.append(txn)
-        write.run(CollectionWriters(catalog, txn, True))
+        write.run(CollectionWriters(write.catalog, txn, True))
         if txn.has_changes:
             txn.commit(durability)
     finally:

@@ -10,11 +10,13 @@ from cbdd.storage.io import Clock, Io, Randomness
 from cbdd.storage.options import StorageOptions
 from cbdd.storage.read_transaction import ReadTransaction
 from cbdd.storage.transaction import WriteTransaction
+from cbdd.storage.write_queue import QueuedWrite
 
 __all__ = [
     "Clock",
     "Cursor",
     "Io",
+    "QueuedWrite",
     "Randomness",
     "ReadTransaction",
     "StorageEngine",

@@ -64,6 +64,7 @@ from cbdd.storage.statistics import statistics_of
 from cbdd.storage.transaction import WriteTransaction, begin_write
 from cbdd.storage.version import VERSION
 from cbdd.storage.wal import SegmentSet, list_segments
+from cbdd.storage.write_queue import QueuedWrite, WriteQueue, run_queued
 
 _registry: dict[tuple[int, int, int], StorageEngine] = {}
 _registry_lock = threading.RLock()
@@ -77,6 +78,7 @@ class StorageEngine:
         self._key = key
         self._references = 1
         self._background: BackgroundThread | None = None
+        self._write_queue = WriteQueue()
 
     @staticmethod
     def open(
@@ -160,6 +162,17 @@ class StorageEngine:
     def begin_transaction(self, operation: str) -> WriteTransaction:
         """A transaction on a snapshot whose commit may raise `WriteConflictError`."""
         return self._begin(operation, False)
+
+    def write_durably(self, write: QueuedWrite) -> None:
+        """Run a write in a durable transaction, of its own or with those of other threads.
+
+        :raises Exception: what it was refused by, or kept from.
+        """
+        release_leftovers(self._state)
+        try:
+            run_queued(self._state, self._write_queue, write)
+        except OSError as error:
+            raise translated(error, f"begin {write.operation}", self._state.path) from error
 
     def _begin(self, operation: str, exclusive: bool) -> WriteTransaction:
         release_leftovers(self._state)

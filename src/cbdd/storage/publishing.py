@@ -40,7 +40,7 @@ from cbdd.storage.shm import PUBLISHED_BYTES, STATE_BYTES, Published
 from cbdd.storage.space import log_reserve, make_room
 from cbdd.storage.state import DatabaseState
 
-MOST_IN_PLACE: Final = 16
+MOST_IN_PLACE: Final = 64
 """Changes of a commit. For more, room for the most they can need would be much too much."""
 UNKNOWN_LEVEL: Final = 6
 """Of a root that is not in memory: more than the trees of any file have."""

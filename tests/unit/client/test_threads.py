@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from pymongo.errors import DuplicateKeyError
+
 import cbdd
 from cbdd.errors import WriteConflictError
 
@@ -112,3 +114,41 @@ def test_transactions_of_threads_never_share_a_record_id(client: Client, orders:
     orders.create_index("x")
     run_together([lambda n=n: insert(n) for n in range(4)])  # type: ignore[misc]
     assert orders.count_documents({}) == 80
+
+
+def test_durable_writes_of_many_threads_are_each_answered_for_themselves(path: str) -> None:
+    client: Client = cbdd.connect(path, background=False, flight_recorder=False)
+    orders = client.shop.orders
+    orders.create_index("n")
+    orders.insert_one({"_id": "counter", "n": 0})
+    winners: list[int] = []
+    counts = {"modified": 0, "deleted": 0}
+    lock = threading.Lock()
+
+    def work(number: int) -> None:
+        for step in range(15):
+            orders.insert_one({"_id": f"{number}/{step}", "n": step})
+            try:
+                orders.insert_one({"_id": step, "n": number})
+            except DuplicateKeyError as error:
+                assert error.details is not None
+                assert error.details["keyValue"] == {"_id": step}
+            else:
+                winners.append(step)
+            updated = orders.update_one({"_id": "counter"}, {"$inc": {"n": 1}})
+            missed = orders.update_one({"_id": f"none/{step}"}, {"$inc": {"n": 1}})
+            assert (missed.matched_count, missed.modified_count) == (0, 0)
+            deleted = orders.delete_one({"_id": f"{(number + 1) % 6}/{step - 1}"})
+            with lock:
+                counts["modified"] += updated.modified_count
+                counts["deleted"] += deleted.deleted_count
+
+    run_together([lambda n=n: work(n) for n in range(6)])  # type: ignore[misc]
+    assert sorted(winners) == list(range(15))
+    assert counts["modified"] == 90
+    assert orders.find_one({"_id": "counter"}) == {"_id": "counter", "n": 90}
+    assert orders.count_documents({}) == 1 + 15 + 90 - counts["deleted"]
+    assert client.check().problems == []
+    client.close()
+    with cbdd.connect(path) as again:
+        assert again.shop.orders.count_documents({}) == 1 + 15 + 90 - counts["deleted"]
