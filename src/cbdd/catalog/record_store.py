@@ -16,6 +16,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from librt.strings import read_i64_be
+
 from cbdd.catalog.entry import CollectionEntry
 from cbdd.errors import CorruptDataError
 from cbdd.storage import ReadTransaction, WriteTransaction
@@ -40,7 +42,9 @@ def encode_record_id(record_id: int) -> bytes:
 
 def decode_record_id(key: bytes) -> int:
     """Return the record id that a key or an index entry's value stands for."""
-    return int.from_bytes(key, "big")
+    if len(key) == RECORD_ID_BYTES and key[0] < 0x80:
+        return int(read_i64_be(key, 0))
+    return int.from_bytes(key, "big")  # of a damaged file
 
 
 def read_record(txn: ReadTransaction, entry: CollectionEntry, record_id: int) -> bytes | None:
@@ -52,8 +56,8 @@ def last_record_id(txn: ReadTransaction, entry: CollectionEntry) -> int:
     """Return the highest record id in use, 0 when the collection is empty."""
     if not txn.has_tree(entry.record_tree):
         return 0
-    cursor = txn.cursor(entry.record_tree)
-    return decode_record_id(cursor.key) if cursor.last() else 0
+    key = txn.last_key(entry.record_tree)
+    return 0 if key is None else decode_record_id(key)
 
 
 def next_tree_id(txn: WriteTransaction) -> int:

@@ -32,6 +32,10 @@ from cbdd.document.raw import (
     TYPE_CODE_WITH_SCOPE,
     TYPE_DB_POINTER,
     TYPE_DOCUMENT,
+    TYPE_DOUBLE,
+    TYPE_INT32,
+    TYPE_INT64,
+    TYPE_OBJECT_ID,
     TYPE_REGEX,
     TYPE_STRING,
     TYPE_SYMBOL,
@@ -44,6 +48,12 @@ from cbdd.document.raw import (
 MAX_DOCUMENT_BYTES: Final = 16 * 1024 * 1024
 MAX_DEPTH: Final = 100
 
+_ID_NAME: Final = b"_id\0"
+_NINE_ZEROS: Final = bytes(9)  # the end of a name, and a timestamp
+_PLAIN_ID_TYPES: Final = bytes(
+    [TYPE_DOUBLE, TYPE_STRING, TYPE_BINARY, TYPE_OBJECT_ID, TYPE_INT32, TYPE_INT64]
+)
+_SPACE: Final = 0x20
 _DOLLAR: Final = 0x24
 _BAD_VALUE: Final = 2
 _DOLLAR_PREFIXED_FIELD_NAME: Final = 52
@@ -82,10 +92,9 @@ def _check_document(data: bytes, start: i64, limit: i64, depth: i64) -> i64:
     element: i64 = start + 4
     while element < last:
         bson_type: i64 = data[element]
-        value: i64 = skip_name(data, element + 1)
+        value: i64 = _end_of_name(data, element + 1)
         if value > last:
             raise InvalidBSON(f"field name at offset {element + 1} runs past its document")
-        _check_text(data, element + 1, value - 1)
         element = skip_value(data, bson_type, value)
         if element > last:
             raise InvalidBSON(f"value at offset {value} runs past its document")
@@ -137,6 +146,23 @@ def _check_string(data: bytes, start: i64, end: i64) -> None:
     _check_text(data, start + 4, end - 1)
 
 
+def _end_of_name(data: bytes, start: i64) -> i64:
+    """As `skip_name`, raising UnicodeDecodeError unless the name is UTF-8."""
+    at: i64 = start
+    size: i64 = len(data)
+    is_ascii = True
+    while at < size:
+        byte: i64 = data[at]
+        if byte == 0:
+            if not is_ascii:
+                data[start:at].decode("utf-8")
+            return at + 1
+        if byte > 0x7F:
+            is_ascii = False
+        at += 1
+    raise InvalidBSON(f"name at offset {start} does not end")
+
+
 def _check_text(data: bytes, start: i64, end: i64) -> None:
     """Raise UnicodeDecodeError unless data[start:end] is UTF-8; plain ASCII costs no copy."""
     at: i64 = start
@@ -153,6 +179,8 @@ def check_document_id(data: bytes) -> bool:
     A document without `_id` passes: the writer adds one. Returns whether the document is stored as
     it is, which it is for sure when `_id` is its first field and no field holds a timestamp.
     """
+    if _has_plain_id_only(data):
+        return True
     has_id = False
     is_stored_form = True
     element: i64 = 4
@@ -169,6 +197,23 @@ def check_document_id(data: bytes) -> bool:
             is_stored_form = False
         element = skip_value(data, bson_type, value)
     return has_id and is_stored_form
+
+
+def _has_plain_id_only(data: bytes) -> bool:
+    """Whether a look at the first field and two searches tell that a valid document is stored so.
+
+    No other field is named `_id`, and none holds eight zero bytes, as a timestamp to be filled in.
+    """
+    if data[4] not in _PLAIN_ID_TYPES or len(data) < 9:
+        return False
+    if data[5] != 0x5F or data[6] != 0x69 or data[7] != 0x64 or data[8] != 0:
+        return False
+    at: i64 = data.find(_ID_NAME, 9)
+    while at >= 0:
+        if data[at - 1] < _SPACE or data[at - 1] > 0x7E:  # a type: the name is no longer than this
+            return False
+        at = data.find(_ID_NAME, at + 4)
+    return _NINE_ZEROS not in data
 
 
 def _check_id_value(data: bytes, bson_type: i64, start: i64) -> None:

@@ -107,6 +107,16 @@ def tree_slot(tree: Tree, key: bytes, source: NodeSource) -> object | None:
     return None
 
 
+def tree_last_key(tree: Tree, source: NodeSource) -> bytes | None:
+    """The greatest key, or None."""
+    if tree.root is None:
+        return None
+    node = resolve(tree.root, source)
+    while node.level > 0:
+        node = resolve(node.children[len(node.children) - 1], source)
+    return node.keys[len(node.keys) - 1]
+
+
 def tree_rank(tree: Tree, key: bytes, source: NodeSource) -> int:
     """Number of entries with a smaller key."""
     if tree.root is None:

@@ -94,11 +94,7 @@ class ChangeSet:
         self._add_bytes(len(key) + len(value))
         changed = self._changing(tree_id)
         if changed.copy is not None:
-            try:
-                changed.copy.put(key, value)
-            except BaseException:
-                self._give_up(changed)
-                raise
+            self._change_copy(changed, changed.copy, key, value, False)
         changed.entries[key] = value
 
     def insert(self, tree_id: int, key: bytes, value: bytes) -> bool:
@@ -107,11 +103,7 @@ class ChangeSet:
         self._add_bytes(size)
         changed = self._changing(tree_id)
         if changed.copy is not None:
-            try:
-                is_new = changed.copy.insert(key, value)
-            except BaseException:
-                self._give_up(changed)
-                raise
+            is_new = self._change_copy(changed, changed.copy, key, value, True)
         else:
             is_new = self.get(tree_id, key) is None
         if is_new:
@@ -126,11 +118,7 @@ class ChangeSet:
         changed = self._changing(tree_id)
         was_there = tree_slot(changed.base, key, self._state.pager) is not None
         if changed.copy is not None:
-            try:
-                changed.copy.delete(key)
-            except BaseException:
-                self._give_up(changed)
-                raise
+            self._change_copy(changed, changed.copy, key, None, False)
         if was_there:
             changed.entries[key] = None  # it was deleted before
         else:
@@ -150,11 +138,7 @@ class ChangeSet:
             return False
         changed = self._changing(tree_id)
         if changed.copy is not None:
-            try:
-                changed.copy.delete(key)
-            except BaseException:
-                self._give_up(changed)
-                raise
+            self._change_copy(changed, changed.copy, key, None, False)
         changed.entries[key] = None
         self._bytes += len(key)
         return True
@@ -268,6 +252,26 @@ class ChangeSet:
                 raise
             changed.copy = copy
         return changed.copy
+
+    def _change_copy(
+        self,
+        changed: ChangedTree,
+        copy: TreeWriter,
+        key: bytes,
+        value: bytes | None,
+        only_new: bool,
+    ) -> bool:
+        """Set a key, or delete it when the value is None; returns what the change of the tree does.
+
+        :param copy: the private copy of the tree.
+        """
+        try:
+            if value is None:
+                return copy.delete(key)
+            return copy.insert(key, value) if only_new else copy.put(key, value)
+        except BaseException:
+            self._give_up(changed)
+            raise
 
     def _give_up(self, changed: ChangedTree) -> None:
         """Do without a private copy that a change left half-way: the changes before it wait again.

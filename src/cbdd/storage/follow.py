@@ -13,7 +13,7 @@ release must not read, or not write where the handle may, is not taken up.
 from __future__ import annotations
 
 from threading import get_ident
-from typing import Final
+from typing import Final, cast
 
 from cbdd.errors import CorruptDataError, LockedError
 from cbdd.storage.btree import PageLedger, Tree, TreeWriter
@@ -46,13 +46,18 @@ def note_rotation(state: DatabaseState) -> None:
     state.writing_below = state.next_owner()
 
 
-def apply_changes(writer: TreeWriter, change: TreeChanges) -> None:
-    """Set and delete the keys of a change."""
+def apply_changes(writer: TreeWriter, change: TreeChanges, back: TreeChanges | None = None) -> None:
+    """Set and delete the keys of a change.
+
+    :param back: takes what undoes them; none of the values they replace may be in a run.
+    """
     for key, value in change.entries.items():
         if value is None:
             writer.delete(key)
         else:
             writer.put(key, value)
+        if back is not None:
+            back.entries[key] = cast("bytes | None", writer.replaced)
 
 
 def replay(
@@ -325,10 +330,8 @@ def _let_sync_end(state: DatabaseState) -> None:
 
     It wants the interpreter then, which readers that never wait would keep for their whole turn.
     """
-    if state.sync_leader != get_ident():
-        state.given_way += 1
-        if state.given_way % READS_BESIDE_SYNC == 0:
-            state.clock.sleep(WAY_SECONDS)
+    if state.snapshots_taken % READS_BESIDE_SYNC == 0 and state.sync_leader != get_ident():
+        state.clock.sleep(WAY_SECONDS)
 
 
 def _look_for_lock(state: DatabaseState) -> None:

@@ -56,6 +56,7 @@ Invariants: redo needs nothing but these operations; applying a log twice gives 
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from typing import Final
 
 import xxhash
@@ -212,9 +213,21 @@ class Frame:
         return frame_size(self.length)
 
 
+_SMALL: Final = 1 << 61  # compiled, what is below is no object
+_checksum: Final[Callable[[bytes, int], int]] = xxhash.xxh3_64_intdigest
+
+
 def frame_size(payload_length: int) -> int:
     """Bytes a frame takes in the segment."""
     return (FRAME_HEADER_BYTES + payload_length + 7) & ~7
+
+
+def write_u64(writer: BytesWriter, value: int) -> None:
+    """Write 64 bits without a sign."""
+    if 0 <= value < _SMALL:
+        write_i64_le(writer, value)
+    else:
+        writer.write(value.to_bytes(8, "little"))
 
 
 def encode_frame(
@@ -235,14 +248,14 @@ def encode_frame(
     frame.append(kind)
     frame.append(flags)
     write_i16_le(frame, 0)
-    frame.write(lsn.to_bytes(8, "little"))
-    frame.write(chain.to_bytes(8, "little"))
-    frame.write(durable_lsn.to_bytes(8, "little"))  # 64 bits without a sign, as what was read
-    frame.write(time_us.to_bytes(8, "little"))
+    write_u64(frame, lsn)
+    write_u64(frame, chain)
+    write_u64(frame, durable_lsn)
+    write_u64(frame, time_us)
     write_i64_le(frame, len(payload))
     frame.write(FRAME_RESERVED)
-    frame.write(xxhash.xxh3_64_intdigest(payload, here).to_bytes(8, "little"))
-    frame.write(xxhash.xxh3_64_intdigest(frame.getvalue(), here).to_bytes(8, "little"))
+    write_u64(frame, _checksum(payload, here))
+    write_u64(frame, _checksum(frame.getvalue(), here))
     frame.write(payload)
     frame.write(PADDING[: -len(payload) & 7])
     return frame.getvalue()

@@ -82,10 +82,7 @@ class Pager(NodeSource):
         if node is not None:
             node.is_hot = True
             return node
-        page = reference_page(ref)
-        data = self._read(page, self.page_size, int.from_bytes(ref[8:], "little"))
-        node = decode_node(data, page, self, self.limits)
-        node.ref = ref
+        node = self._read_node(ref)
         node.make_heads()
         self.pages_read += 1
         self.adopt(ref, node)
@@ -93,11 +90,7 @@ class Pager(NodeSource):
 
     def load_fresh(self, ref: bytes) -> Node:
         """The node of a page reference, read from disk even if it is cached, and not kept."""
-        page = reference_page(ref)
-        data = self._read(page, self.page_size, int.from_bytes(ref[8:], "little"))
-        node = decode_node(data, page, self, self.limits)
-        node.ref = ref
-        return node
+        return self._read_node(ref)
 
     def cached(self, ref: bytes) -> Node | None:
         """The node of a page reference if it is in memory."""
@@ -153,14 +146,34 @@ class Pager(NodeSource):
             self._clock = deque()
             self._clean_bytes = 0
 
+    def _read_node(self, ref: bytes) -> Node:
+        page = reference_page(ref)
+        data = self._read(page, self.page_size, int.from_bytes(ref[8:], "little"))
+        try:
+            node = decode_node(data, page, self, self.limits)
+        except CorruptDataError as error:
+            if "path" not in error.details:  # of the page itself, not of a key in a run
+                self._note_damage(error, page)
+            raise
+        node.ref = ref
+        return node
+
+    def _note_damage(self, error: CorruptDataError, page: int) -> None:
+        """Say which file it is, and have the flight recorder keep it: some readers go on."""
+        error.details["path"] = self._path
+        if self._events is not None:
+            self._events.record_damage(error, page)
+
     def _read(self, page: int, length: int, checksum: int) -> bytes:
         if page > MAX_PAGE:
-            raise CorruptDataError(
+            error = CorruptDataError(
                 "PAGE_OUT_OF_RANGE",
                 f"a reference names page {page}, which no file can have",
                 DAMAGED_PAGE_STEP,
-                {"path": self._path, "page": page},
+                {"page": page},
             )
+            self._note_damage(error, page)
+            raise error
         try:
             if length > LARGE_RUN_BYTES and length > self._io.size(self.fd):
                 length = LARGE_RUN_BYTES  # it cannot be there: find out without so much memory
@@ -170,9 +183,7 @@ class Pager(NodeSource):
         try:
             verify(data, page, checksum, length, self.seed, self.page_size)
         except CorruptDataError as error:
-            error.details["path"] = self._path
-            if self._events is not None:
-                self._events.record_damage(error, page)
+            self._note_damage(error, page)
             raise
         return data
 

@@ -73,22 +73,20 @@ class Commit:
         state = self.state
         changes = self.changes
         with state.apply_lock:
-            if state.is_tainted:  # since the transaction began: a checkpoint was given up
-                refresh(state)
-            is_current = changes.is_current()
-        if not is_current:
-            ledger = new_ledger(state)
-            trees = replay(state, state.tip.trees, list(changes.changes.values()), ledger)
-            with state.apply_lock:
-                state.is_locked = True
-                try:
-                    return self._publish_copied(trees, ledger)
-                finally:
-                    state.is_locked = False
+            state.is_locked = True
+            try:
+                if state.is_tainted:  # since the transaction began: a checkpoint was given up
+                    refresh(state)
+                if changes.is_current():
+                    return self._publish_changes()
+            finally:
+                state.is_locked = False
+        ledger = new_ledger(state)
+        trees = replay(state, state.tip.trees, list(changes.changes.values()), ledger)
         with state.apply_lock:
             state.is_locked = True
             try:
-                return self._publish_changes()
+                return self._publish_copied(trees, ledger)
             finally:
                 state.is_locked = False
 
@@ -321,21 +319,10 @@ def _apply_in_place(
             trees[tree_id] = copy.tree()
         else:
             writer = TreeWriter(trees[tree_id], owner, state.pager, ledger, in_place_from)
-            if undo is None:
-                apply_changes(writer, change)
-            else:
-                undo.append(_apply_and_note(writer, change))
+            back: TreeChanges | None = None
+            if undo is not None:
+                back = TreeChanges(tree_id)
+                undo.append(back)
+            apply_changes(writer, change, back)
             trees[tree_id] = writer.tree()
     return trees, ledger
-
-
-def _apply_and_note(writer: TreeWriter, change: TreeChanges) -> TreeChanges:
-    """Apply changes; returns what undoes them."""
-    back = TreeChanges(change.tree)
-    for key, value in change.entries.items():
-        if value is None:
-            writer.delete(key)
-        else:
-            writer.put(key, value)
-        back.entries[key] = cast("bytes | None", writer.replaced)
-    return back

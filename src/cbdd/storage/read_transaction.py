@@ -10,7 +10,7 @@ from __future__ import annotations
 from types import TracebackType
 
 from cbdd.errors import UsageError
-from cbdd.storage.btree import Tree, tree_get, tree_rank
+from cbdd.storage.btree import Tree, tree_get, tree_last_key, tree_rank
 from cbdd.storage.cursor import Cursor
 from cbdd.storage.follow import acquire_snapshot, release_snapshot
 from cbdd.storage.pager import OnePass
@@ -50,6 +50,10 @@ class ReadTransaction:
     def get(self, tree_id: int, key: bytes) -> bytes | None:
         """The value of a key, or None."""
         return tree_get(self._tree(tree_id), key, self._pager)
+
+    def last_key(self, tree_id: int) -> bytes | None:
+        """The greatest key of a tree, or None."""
+        return tree_last_key(self._tree(tree_id), self._pager)
 
     def version(self, tree_id: int) -> Tree | None:
         """The version of a tree that is read, to tell that nothing in it has changed.

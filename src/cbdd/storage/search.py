@@ -13,7 +13,8 @@ Source: Perl, Itai and Avni, "Interpolation search" (1978).
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+import bisect
+from collections.abc import Callable
 from typing import Final
 
 from librt.strings import read_i64_le
@@ -25,39 +26,38 @@ from cbdd.storage.node import Node
 SEARCHES_BEFORE: Final = 32
 """As many bisections cost about what heads do."""
 
+Bisection = Callable[[list[bytes], bytes, int, int], int]
+_LEFT: Final[Bisection] = bisect.bisect_left  # so that no name is looked up where it is used
+_RIGHT: Final[Bisection] = bisect.bisect_right
+
 
 def search_left(node: Node, key: bytes) -> int:
     """Number of keys of a node that are smaller than ``key``."""
-    heads = node.heads
-    if heads is None:
-        heads = _earned(node)
-        if heads is None:
-            return bisect_left(node.keys, key)
-    keys = node.keys
-    if heads.prefix and not key.startswith(heads.prefix):
-        return 0 if key < heads.prefix else len(keys)
-    head = head_of(key, len(heads.prefix))
-    at = _first_from(heads, head)
-    if at == heads.count or keys[at] >= key:
-        return at
-    return bisect_left(keys, key, at, _first_from(heads, head + 1))
+    return _search(node, key, False)
 
 
 def search_right(node: Node, key: bytes) -> int:
     """Number of keys of a node that are not greater than ``key``."""
+    return _search(node, key, True)
+
+
+def _search(node: Node, key: bytes, counts_equal: bool) -> int:
+    keys = node.keys
     heads = node.heads
     if heads is None:
         heads = _earned(node)
-        if heads is None:
-            return bisect_right(node.keys, key)
-    keys = node.keys
-    if heads.prefix and not key.startswith(heads.prefix):
+    if heads is None:
+        low = 0
+        high = len(keys)
+    elif heads.prefix and not key.startswith(heads.prefix):
         return 0 if key < heads.prefix else len(keys)
-    head = head_of(key, len(heads.prefix))
-    at = _first_from(heads, head)
-    if at == heads.count or keys[at] > key:
-        return at
-    return bisect_right(keys, key, at, _first_from(heads, head + 1))
+    else:
+        head = head_of(key, len(heads.prefix))
+        low = _first_from(heads, head)
+        if low == heads.count or keys[low] > key or (not counts_equal and keys[low] == key):
+            return low
+        high = _first_from(heads, head + 1)
+    return _RIGHT(keys, key, low, high) if counts_equal else _LEFT(keys, key, low, high)
 
 
 def _earned(node: Node) -> Heads | None:

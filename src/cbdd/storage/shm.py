@@ -32,6 +32,7 @@ from librt.strings import BytesWriter
 from mypy_extensions import mypyc_attr
 
 from cbdd.errors import CorruptDataError, LockedError
+from cbdd.storage.frame import write_u64
 from cbdd.storage.io import UNKNOWN_MACHINE, Io, read_exact, write_all
 
 MAGIC: Final = b"CBDDSHM1"
@@ -133,13 +134,13 @@ class SharedState:
     def publish(self, published: Published) -> bytes:
         """Say where the log ends; returns what was written. The caller holds the writer lock."""
         record = BytesWriter()
-        record.write(published.generation.to_bytes(8, "little"))
-        record.write(published.segment.to_bytes(8, "little"))
-        record.write(published.end.to_bytes(8, "little"))
-        record.write(published.lsn.to_bytes(8, "little"))
-        record.write(published.chain.to_bytes(8, "little"))
-        record.write(published.counter.to_bytes(8, "little"))
-        record.write(xxhash.xxh3_64_intdigest(record.getvalue()).to_bytes(8, "little"))
+        write_u64(record, published.generation)
+        write_u64(record, published.segment)
+        write_u64(record, published.end)
+        write_u64(record, published.lsn)
+        write_u64(record, published.chain)
+        write_u64(record, published.counter)
+        write_u64(record, xxhash.xxh3_64_intdigest(record.getvalue()))
         data = record.getvalue()
         write_all(self._io, self.fd, data, STATE_OFFSET)
         return data

@@ -169,7 +169,6 @@ class DatabaseState:
         self.is_background_idle = False
         self.snapshots_taken = 0
         self.is_locked = False  # ``apply_lock``, by a statement; may be wrong, so only a hint
-        self.given_way = 0
 
     def require_usable(self) -> None:
         """Raise unless the handle may be used in this process."""

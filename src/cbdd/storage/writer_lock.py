@@ -31,7 +31,7 @@ def lock_writer(state: DatabaseState) -> int:
         )
     timeout = state.options.lock_timeout_seconds
     mutex = state.writer_mutex
-    if not mutex.acquire(True, timeout):
+    if not mutex.acquire(False) and not mutex.acquire(True, timeout):
         raise LockedError(
             "LOCKED",
             f"the writer lock of {state.path} was not free within {timeout:g} s; held by another "

@@ -7,7 +7,7 @@ from typing import Any
 
 import bson
 import pytest
-from bson import Binary, Code, Regex
+from bson import Binary, Code, Regex, Timestamp
 from bson.errors import InvalidBSON, InvalidDocument
 from pymongo.errors import DocumentTooLarge, WriteError
 
@@ -128,6 +128,36 @@ def test_two_ids_have_code_2() -> None:
     with pytest.raises(WriteError, match="multiple _id") as caught:
         check_document_id(raw_document(one, one))
     assert caught.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("document", "is_stored_form"),
+    [
+        ({"_id": 1}, True),
+        ({"_id": "a", "user_id": 1, "in": {"parent_id": 2}}, True),
+        ({"_id": 1, "in": {"_id": 2}}, True),
+        ({"_id": 1, "in": [{"_id": {"_id": 3}}], "n": 0.0, "é_id": 1}, True),
+        ({"_id": {"a": 1}, "x": 1}, True),
+        ({"_id": 1, "t": Timestamp(0, 0)}, False),
+        ({"_id": None, "n": 1}, True),
+        ({"a": 1}, False),
+        ({"a": {"_id": 1}}, False),
+        ({}, False),
+    ],
+)
+def test_what_is_stored_as_it_is(document: dict[str, Any], is_stored_form: bool) -> None:
+    assert check_document_id(bson.encode(document)) is is_stored_form
+
+
+def test_an_id_that_is_not_first_is_moved() -> None:
+    assert not check_document_id(raw_document((0x0A, "a", b""), (0x0A, "_id", b"")))
+
+
+@pytest.mark.parametrize("between", [b"", b"\x10user_id\0\1\0\0\0"])
+def test_a_second_id_is_found_wherever_it_is(between: bytes) -> None:
+    body = b"\x10_id\0\1\0\0\0" + between + b"\x10_id\0\2\0\0\0\0"
+    with pytest.raises(WriteError, match="multiple _id"):
+        check_document_id((len(body) + 4).to_bytes(4, "little") + body)
 
 
 def test_dollar_names_may_be_inserted_but_not_replace() -> None:

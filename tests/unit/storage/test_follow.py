@@ -11,6 +11,7 @@ from cbdd.errors import CorruptDataError, DiskFaultError
 from cbdd.storage.btree import Tree
 from cbdd.storage.follow import READS_BESIDE_SYNC, new_ledger, release_idle_pin, replay
 from cbdd.storage.frame import TreeChanges
+from cbdd.storage.io import Clock
 from cbdd.testing import Fault
 from tests.unit.storage.conftest import PATH, Bench, content, fill
 
@@ -129,16 +130,18 @@ def test_readers_give_way_to_a_thread_that_syncs(bench: Bench) -> None:
     engine = bench.open()
     fill(engine, TREE, {b"a": b"1"})
     state = engine._state
-    before = state.clock.monotonic()
-    state.sync_leader = -1  # no thread of this process
-    for _ in range(READS_BESIDE_SYNC):
-        assert content(engine, TREE) == {b"a": b"1"}
-    assert state.clock.monotonic() > before
-    assert state.given_way == READS_BESIDE_SYNC
-    state.sync_leader = threading.get_ident()
-    assert content(engine, TREE) == {b"a": b"1"}
-    assert state.given_way == READS_BESIDE_SYNC
-    state.sync_leader = 0
+    pauses: list[float] = []
+
+    class Watched(Clock):
+        def sleep(self, seconds: float) -> None:
+            pauses.append(seconds)
+
+    state.clock = Watched()
+    for leader, expected in ((-1, 2), (threading.get_ident(), 2), (0, 2)):  # -1: none of ours
+        state.sync_leader = leader
+        for _ in range(2 * READS_BESIDE_SYNC):
+            assert content(engine, TREE) == {b"a": b"1"}
+        assert len(pauses) == expected
 
 
 def test_what_is_published_elsewhere_between_look_and_lock_is_taken_in(bench: Bench) -> None:

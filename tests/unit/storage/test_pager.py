@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,13 +11,24 @@ import pytest
 from cbdd.errors import CorruptDataError, DiskFaultError
 from cbdd.storage.btree import PageLedger, Tree, TreeWriter, tree_get
 from cbdd.storage.cursor import Cursor
+from cbdd.storage.events import EventLog
 from cbdd.storage.freelist import Allocator
-from cbdd.storage.io import Io
-from cbdd.storage.page import OVERFLOW, Run, reference_page
+from cbdd.storage.io import Clock, Io
+from cbdd.storage.page import (
+    LEAF,
+    OVERFLOW,
+    Run,
+    checksum_of,
+    reference,
+    reference_page,
+    seal_page,
+    with_checksum,
+)
 from cbdd.storage.page_writer import PageWriter
-from cbdd.storage.pager import Pager
+from cbdd.storage.pager import MAX_PAGE, Pager
 
 SIZE = 4096
+TREE = 9
 
 
 class Failing(Io):
@@ -138,6 +150,28 @@ def test_damage_is_found_on_read_and_named(io: Failing, pager: Pager, at: int) -
     assert caught.value.details["path"] == "/db/pages"
     with pytest.raises(CorruptDataError):
         pager.load_fresh(tree.root)
+
+
+def test_damage_beneath_a_right_checksum_is_in_the_flight_recorder(
+    io: Failing, pager: Pager, tmp_path: Path
+) -> None:
+    """Whoever only looks at a page beside its own passes it over, so nothing else would tell."""
+    path = tmp_path / "events"
+    events = EventLog(io, Clock(), str(path), True)
+    pager = Pager(io, pager.fd, "/db/pages", SIZE, 5, 1 << 20, events)
+    malformed = seal_page(LEAF, 60_000, 3, 1, TREE, 0, 0, b"", SIZE)
+    checksum = checksum_of(malformed, 5)
+    io.pwrite(pager.fd, with_checksum(malformed, checksum), 3 * SIZE)
+    for ref, code, page in (
+        (reference(3, checksum), "PAGE_MALFORMED", 3),
+        (reference(MAX_PAGE + 1, 0), "PAGE_OUT_OF_RANGE", MAX_PAGE + 1),
+    ):
+        with pytest.raises(CorruptDataError) as caught:
+            pager.load(ref)
+        assert caught.value.code == code
+        assert caught.value.details["path"] == "/db/pages"
+        last = json.loads(path.read_text().splitlines()[-1])
+        assert (last["event"], last["code"], last["page"]) == ("damage", code, page)
 
 
 def test_a_damaged_run_is_found(io: Failing, pager: Pager) -> None:
