@@ -138,9 +138,6 @@ class Put(QueuedWrite):
         super().__init__("put")
         self.key = key
 
-    def size(self) -> int:
-        return len(self.key)
-
     def apply(self, txn: WriteTransaction, before: QueuedWrite | None) -> None:
         txn.put(TREE, self.key, b"value")
 

@@ -14,8 +14,12 @@ from cbdd.document.validate import check_document_id
 class InsertRun:
     """Documents to insert one after the other, encoded and validated."""
 
-    def __init__(self, documents: list[bytes]) -> None:
+    def __init__(self, documents: list[bytes], are_stored_form: bool = False) -> None:
+        """
+        :param are_stored_form: what `validate_document` said of all of them.
+        """
         self.documents = documents
+        self._are_stored_form = are_stored_form
         self.position = 0
         """The next one; where `run` has raised, the one that was refused."""
 
@@ -31,7 +35,7 @@ class InsertRun:
         documents = self.documents
         while self.position < len(documents):
             document = documents[self.position]
-            is_stored_form = check_document_id(document)
+            is_stored_form = self._are_stored_form or check_document_id(document)
             if writer is None:
                 writer = writers.find_or_create(database, name)
                 writer.skips_validation = bypass

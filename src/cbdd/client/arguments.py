@@ -24,7 +24,7 @@ IndexKeys = str | Sequence[str | tuple[str, Any]] | Mapping[str, Any]
 
 def check_mapping(option: str, value: object) -> None:
     """Raise `TypeError` unless the value is a mapping."""
-    if not isinstance(value, Mapping):
+    if type(value) is not dict and not isinstance(value, Mapping):
         raise TypeError(
             f"{option} must be an instance of dict, bson.son.SON, or any other type that inherits "
             f"from collections.Mapping, not {type(value)}"
@@ -85,14 +85,15 @@ def check_replacement(replacement: object) -> None:
 
 def check_update(update: object) -> None:
     """Raise unless this is a document of update operators or a list of pipeline stages."""
-    if not isinstance(update, (Mapping, list)):
+    is_mapping = type(update) is dict or isinstance(update, Mapping)
+    if not is_mapping and not isinstance(update, list):
         raise TypeError(
             "update must either be a list or an instance of dict, bson.son.SON, or any other type "
             f"that inherits from collections.Mapping, not {type(update)}"
         )
     if not update:
         raise ValueError("update cannot be empty")
-    if isinstance(update, Mapping) and not str(next(iter(update))).startswith("$"):
+    if is_mapping and not str(next(iter(update))).startswith("$"):  # type: ignore[call-overload]
         raise ValueError("update only works with $ operators")
 
 
@@ -156,6 +157,8 @@ def check_let(let: object) -> None:
 
 def check_collation(collation: object) -> None:
     """Accept None and the simple collation, which compares bytes; refuse every other by name."""
+    if collation is None:
+        return
     if isinstance(collation, Collation):
         collation = collation.document
     catalog_check(collation, "a query")
@@ -188,4 +191,6 @@ def encode_update(
     update: Mapping[str, Any] | Sequence[Mapping[str, Any]], codec_options: CodecOptions[Any]
 ) -> bytes | Sequence[Mapping[str, Any]]:
     """Return an update as BSON; a pipeline is left as it is, to be refused."""
-    return encode(update, codec_options) if isinstance(update, Mapping) else update
+    if type(update) is dict or isinstance(update, Mapping):
+        return encode(update, codec_options)
+    return update

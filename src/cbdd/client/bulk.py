@@ -275,9 +275,9 @@ class BulkWrite:
     ) -> None:
         inserts = [each for each in batch if isinstance(each, InsertWrite)]
         if len(inserts) == len(batch):
-            encoded = [each.document for each in inserts]
+            run = InsertRun([each.document for each in inserts])
             given = [each.operation for each in inserts]
-            run_inserts(target, encoded, given, batch[0].index, self._ordered, outcome, writers)
+            run_inserts(target, run, given, batch[0].index, self._ordered, outcome, writers)
             return
         for write in batch:
             try:
@@ -308,13 +308,15 @@ class InsertMany:
         outcome = BulkOutcome()
         position = 0
         while position < len(self._documents):
-            message = encode_documents(
+            message, are_stored_form = encode_documents(
                 self._documents, position, self._codec_options, MESSAGE_WRITES, MESSAGE_BYTES
             )
             start = 0
             while start < len(message):
                 batch = _first_batch(message, start)
-                work = partial(self._run_batch, target, batch, position + start, outcome)
+                work = partial(
+                    self._run_batch, target, batch, are_stored_form, position + start, outcome
+                )
                 target.write("bulkWrite", work)
                 start += len(batch)
                 if self._ordered:
@@ -327,17 +329,19 @@ class InsertMany:
         self,
         target: WriteTarget,
         encoded: list[bytes],
+        are_stored_form: bool,
         first: int,
         outcome: BulkOutcome,
         writers: CollectionWriters,
     ) -> None:
+        run = InsertRun(encoded, are_stored_form)
         given = self._documents[first : first + len(encoded)]
-        run_inserts(target, encoded, given, first, self._ordered, outcome, writers)
+        run_inserts(target, run, given, first, self._ordered, outcome, writers)
 
 
 def run_inserts(
     target: WriteTarget,
-    encoded: list[bytes],
+    run: InsertRun,
     given: Sequence[object],
     first: int,
     ordered: bool,
@@ -348,8 +352,7 @@ def run_inserts(
 
     :param first: index of the first one among all writes of the statement.
     """
-    run = InsertRun(encoded)
-    while run.position < len(encoded):
+    while run.position < len(run.documents):
         before = run.position
         try:
             target.insert(writers, run)

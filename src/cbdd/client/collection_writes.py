@@ -121,10 +121,10 @@ class CollectionWrites(CollectionCore[DocumentT]):
         check_document("document", document)
         inserted_id = give_id(document)
         encoded = encode(document, self.codec_options)
-        validate_document(encoded)
+        is_stored_form = validate_document(encoded)
         if session is None and not bypass_document_validation and is_unbound():
             shortcuts = self._shortcuts or self._find_shortcuts()
-            shortcuts.insert(encoded)
+            shortcuts.insert(encoded, is_stored_form)
             return InsertOneResult(inserted_id, shortcuts.is_acknowledged)
         statement = InsertStatement(encoded)
         self._run(session, "insert", statement.run, bypass_document_validation)

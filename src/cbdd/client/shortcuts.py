@@ -100,9 +100,12 @@ class Shortcuts:
         store.operations.note("query", self._full_name, started, False)
         return document
 
-    def insert(self, document: bytes) -> None:
-        """Insert an encoded, validated document."""
-        self._run(SingleInsert(self._catalog, self.database, self._name, document))
+    def insert(self, document: bytes, is_stored_form: bool) -> None:
+        """Insert an encoded document.
+
+        :param is_stored_form: what `validate_document` said.
+        """
+        self._run(SingleInsert(self._catalog, self.database, self._name, document, is_stored_form))
 
     def update(self, id_key: bytes, update: bytes, is_replacement: bool) -> SingleWrite:
         """Update or replace the document of an `_id`; return what was done."""

@@ -24,19 +24,22 @@ def encode_documents(
     codec_options: CodecOptions[Any],
     most_documents: int,
     most_bytes: int,
-) -> list[bytes]:
+) -> tuple[list[bytes], bool]:
     """Encode documents from one on: so many, or until there are so many bytes.
 
+    :returns: those, and whether `check_document_id` has nothing to look for in any of them.
     :raises InvalidDocument: one of them cannot be stored.
     """
     encoded: list[bytes] = []
+    are_stored_form = True
     size = 0
     end = min(len(documents), start + most_documents)
     for position in range(start, end):
         data = encode_document(documents[position], codec_options)
-        validate_document(data)
+        if not validate_document(data):
+            are_stored_form = False
         encoded.append(data)
         size += len(data)
         if size >= most_bytes:
             break
-    return encoded
+    return encoded, are_stored_form

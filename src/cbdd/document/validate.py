@@ -32,10 +32,6 @@ from cbdd.document.raw import (
     TYPE_CODE_WITH_SCOPE,
     TYPE_DB_POINTER,
     TYPE_DOCUMENT,
-    TYPE_DOUBLE,
-    TYPE_INT32,
-    TYPE_INT64,
-    TYPE_OBJECT_ID,
     TYPE_REGEX,
     TYPE_STRING,
     TYPE_SYMBOL,
@@ -48,22 +44,18 @@ from cbdd.document.raw import (
 MAX_DOCUMENT_BYTES: Final = 16 * 1024 * 1024
 MAX_DEPTH: Final = 100
 
-_ID_NAME: Final = b"_id\0"
-_NINE_ZEROS: Final = bytes(9)  # the end of a name, and a timestamp
-_PLAIN_ID_TYPES: Final = bytes(
-    [TYPE_DOUBLE, TYPE_STRING, TYPE_BINARY, TYPE_OBJECT_ID, TYPE_INT32, TYPE_INT64]
-)
-_SPACE: Final = 0x20
+_UNDERSCORE: Final = 0x5F
 _DOLLAR: Final = 0x24
 _BAD_VALUE: Final = 2
 _DOLLAR_PREFIXED_FIELD_NAME: Final = 52
 _INVALID_ID_FIELD: Final = 53
 
 
-def validate_document(data: bytes) -> None:
+def validate_document(data: bytes) -> bool:
     """Raise `InvalidDocument` (or `DocumentTooLarge`) unless `data` is one document we may store.
 
-    Names are judged apart, by `check_document_id` and `check_replacement`.
+    Names are judged apart, by `check_document_id` and `check_replacement`. Returns True when the
+    first of those has nothing to look for: the answer would be the same.
     """
     size = len(data)
     if size > MAX_DOCUMENT_BYTES:
@@ -74,12 +66,19 @@ def validate_document(data: bytes) -> None:
         end = _check_document(data, 0, size, 1)
     except (InvalidBSON, UnicodeDecodeError) as error:
         raise InvalidDocument(f"invalid BSON document: {error}") from error
+    if end == -size:
+        return True
     if end != size:
         raise InvalidDocument(f"invalid BSON document: {size - end} bytes after its end")
+    return False
 
 
 def _check_document(data: bytes, start: i64, limit: i64, depth: i64) -> i64:
-    """Check the document at `start`, which must end at or before `limit`; return its end."""
+    """Check the document at `start`, which must end at or before `limit`; return its end.
+
+    Negated for one at the top that is stored as it is for sure: the first field is an `_id` of a
+    plain type, and no other field is one or holds a timestamp.
+    """
     if depth > MAX_DEPTH:
         raise InvalidDocument(f"cannot store a document with more than {MAX_DEPTH} levels")
     if start + 5 > limit:
@@ -90,9 +89,15 @@ def _check_document(data: bytes, start: i64, limit: i64, depth: i64) -> i64:
         raise InvalidBSON(f"document at offset {start} has the impossible length {length}")
     last: i64 = end - 1
     element: i64 = start + 4
+    is_stored_form = False
     while element < last:
         bson_type: i64 = data[element]
         value: i64 = _end_of_name(data, element + 1)
+        if depth == 1:
+            if value - element == 5 and data[element + 1] == _UNDERSCORE:
+                is_stored_form = element == 4 and _is_plain_id(data, bson_type)
+            elif bson_type == TYPE_TIMESTAMP:
+                is_stored_form = False
         if value > last:
             raise InvalidBSON(f"field name at offset {element + 1} runs past its document")
         element = skip_value(data, bson_type, value)
@@ -101,7 +106,16 @@ def _check_document(data: bytes, start: i64, limit: i64, depth: i64) -> i64:
         _check_value(data, bson_type, value, element, depth)
     if data[last] != 0:
         raise InvalidBSON(f"document at offset {start} is not terminated")
-    return end
+    return -end if is_stored_form else end
+
+
+def _is_plain_id(data: bytes, bson_type: i64) -> bool:
+    """Whether the first field is an `_id` of a type that needs no look at its value."""
+    if bson_type == TYPE_DOCUMENT or bson_type == TYPE_TIMESTAMP:
+        return False
+    if bson_type == TYPE_ARRAY or bson_type == TYPE_REGEX or bson_type == TYPE_UNDEFINED:
+        return False
+    return data[6] == 0x69 and data[7] == 0x64
 
 
 def _check_value(data: bytes, bson_type: i64, start: i64, end: i64, depth: i64) -> None:
@@ -179,8 +193,6 @@ def check_document_id(data: bytes) -> bool:
     A document without `_id` passes: the writer adds one. Returns whether the document is stored as
     it is, which it is for sure when `_id` is its first field and no field holds a timestamp.
     """
-    if _has_plain_id_only(data):
-        return True
     has_id = False
     is_stored_form = True
     element: i64 = 4
@@ -197,23 +209,6 @@ def check_document_id(data: bytes) -> bool:
             is_stored_form = False
         element = skip_value(data, bson_type, value)
     return has_id and is_stored_form
-
-
-def _has_plain_id_only(data: bytes) -> bool:
-    """Whether a look at the first field and two searches tell that a valid document is stored so.
-
-    No other field is named `_id`, and none holds eight zero bytes, as a timestamp to be filled in.
-    """
-    if data[4] not in _PLAIN_ID_TYPES or len(data) < 9:
-        return False
-    if data[5] != 0x5F or data[6] != 0x69 or data[7] != 0x64 or data[8] != 0:
-        return False
-    at: i64 = data.find(_ID_NAME, 9)
-    while at >= 0:
-        if data[at - 1] < _SPACE or data[at - 1] > 0x7E:  # a type: the name is no longer than this
-            return False
-        at = data.find(_ID_NAME, at + 4)
-    return _NINE_ZEROS not in data
 
 
 def _check_id_value(data: bytes, bson_type: i64, start: i64) -> None:

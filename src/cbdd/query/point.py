@@ -7,9 +7,10 @@ each would wait for a sync.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from bson.codec_options import CodecOptions
+from bson.errors import InvalidDocument
 from mypy_extensions import mypyc_attr
 from pymongo.errors import OperationFailure
 
@@ -22,9 +23,6 @@ from cbdd.query.stages import fetch_record
 from cbdd.query.update import compile_update
 from cbdd.storage import QueuedWrite, ReadTransaction, StorageEngine, WriteTransaction
 from cbdd.storage.options import FULL
-
-SMALL_BYTES: Final = 256
-"""What an update or a deletion is taken for; the document it finds is not known yet."""
 
 
 @mypyc_attr(acyclic=True)
@@ -94,10 +92,6 @@ class SingleWrite(QueuedWrite):
         self.modified = 0
         self._writers: CollectionWriters | None = None
 
-    def size(self) -> int:
-        """As in `QueuedWrite`."""
-        return SMALL_BYTES
-
     def apply(self, txn: WriteTransaction, before: QueuedWrite | None) -> None:
         """As in `QueuedWrite`."""
         self.matched = self.modified = 0
@@ -108,8 +102,8 @@ class SingleWrite(QueuedWrite):
             self._writers = CollectionWriters(self.catalog, txn, True)
         try:
             self.run(self._writers)
-        except OperationFailure as error:
-            self.problem = error
+        except (OperationFailure, InvalidDocument) as error:
+            self.problem = error.with_traceback(None)  # whose frames have all of the transaction
 
     def run(self, writers: CollectionWriters) -> None:
         """Do it in a transaction.
@@ -122,16 +116,19 @@ class SingleWrite(QueuedWrite):
 class SingleInsert(SingleWrite):
     """An insert of an encoded, validated document."""
 
-    def __init__(self, catalog: Catalog, database: str, name: str, document: bytes) -> None:
+    def __init__(
+        self, catalog: Catalog, database: str, name: str, document: bytes, is_stored_form: bool
+    ) -> None:
+        """
+        :param is_stored_form: what `validate_document` said.
+        """
         super().__init__("insert", catalog, database, name)
         self.document = document
-
-    def size(self) -> int:
-        """As in `QueuedWrite`."""
-        return len(self.document)
+        self.is_stored_form = is_stored_form
 
     def run(self, writers: CollectionWriters) -> None:
-        InsertRun([self.document]).run(writers, self.database, self.name, False)
+        run = InsertRun([self.document], self.is_stored_form)
+        run.run(writers, self.database, self.name, False)
 
 
 class SingleUpdate(SingleWrite):

@@ -51,10 +51,11 @@ class ChangeSet:
         self._snapshot = snapshot
         self._owner = owner
         self._epoch = epoch
-        self._bytes = 0
+        self.changed_bytes = 0
         self._most_bytes = state.options.max_transaction_bytes
         self._ledger: PageLedger | None = None
         self.changes: dict[int, TreeChanges] = {}  # each is a ChangedTree
+        self.may_be_published = False
         self.is_spent = False  # the snapshot's own nodes were changed: it tells nothing any more
 
     def is_current(self) -> bool:
@@ -109,7 +110,7 @@ class ChangeSet:
         if is_new:
             changed.entries[key] = value
         else:
-            self._bytes -= size
+            self.changed_bytes -= size
             self._forget_unchanged(changed)
         return is_new
 
@@ -140,7 +141,7 @@ class ChangeSet:
         if changed.copy is not None:
             self._change_copy(changed, changed.copy, key, None, False)
         changed.entries[key] = None
-        self._bytes += len(key)
+        self.changed_bytes += len(key)
         return True
 
     def _forget_unchanged(self, changed: ChangedTree) -> None:
@@ -208,14 +209,14 @@ class ChangeSet:
         return trees, ledger
 
     def _add_bytes(self, size: int) -> None:
-        size += self._bytes
+        size += self.changed_bytes
         if size > self._most_bytes:
             raise TransactionTooLargeError(
                 "TRANSACTION_TOO_LARGE",
                 f"the transaction changes more than {self._most_bytes} bytes of keys and values",
                 "split it, or raise max_transaction_bytes",
             )
-        self._bytes = size
+        self.changed_bytes = size
 
     def _changed(self, tree_id: int) -> ChangedTree | None:
         change = self.changes.get(tree_id)

@@ -27,13 +27,12 @@ from typing import Final, cast
 from mypy_extensions import mypyc_attr
 
 from cbdd.errors import CbddError
-from cbdd.storage.btree import PageLedger, Tree, TreeWriter, tree_slot
+from cbdd.storage.btree import PageLedger, Tree, TreeWriter, resolve, tree_slot
 from cbdd.storage.change_set import ChangedTree, ChangeSet
 from cbdd.storage.checkpoint import begin_log
 from cbdd.storage.follow import advance_tip, apply_changes, new_ledger, refresh, replay, unpin
 from cbdd.storage.frame import FLAG_DURABLE, TreeChanges, encode_commit
 from cbdd.storage.io import FULL_ERRNOS, disk_full, translated
-from cbdd.storage.node import Node
 from cbdd.storage.options import FULL, NORMAL
 from cbdd.storage.page import Run
 from cbdd.storage.shm import PUBLISHED_BYTES, STATE_BYTES, Published
@@ -42,8 +41,8 @@ from cbdd.storage.state import DatabaseState
 
 MOST_IN_PLACE: Final = 64
 """Changes of a commit. For more, room for the most they can need would be much too much."""
-UNKNOWN_LEVEL: Final = 6
-"""Of a root that is not in memory: more than the trees of any file have."""
+AMPLE_BYTES: Final = 2 << 20
+"""Room that is made for them in any case; more only if it is an eighth of the file."""
 
 
 @mypyc_attr(acyclic=True)
@@ -152,6 +151,7 @@ class Commit:
         advance_tip(state, trees, state.log.position(), self.flags, ledger, undo)
         state.counter += 1
         position = state.tip_position
+        self.changes.may_be_published = True
         written = shm.publish(
             Published(
                 state.meta.generation,
@@ -194,7 +194,10 @@ class Commit:
                     return False
                 if value is not None and len(value) > limits.max_value:
                     return False
-            pages += len(change.entries) * _most_pages(state.tip.trees.get(tree_id))
+            pages += _most_pages(state, state.tip.trees.get(tree_id), len(change.entries))
+        most = max(AMPLE_BYTES // state.pager.page_size, state.meta.page_count // 8)
+        if pages > most:
+            return False
         state.log.move_to(state.tip_position)
         copied = self.changes.ledger()
         try:
@@ -205,6 +208,7 @@ class Commit:
                 pages + len(copied.pages),
                 True,
                 self.own_generation,
+                False,
             ):
                 return False
             state.log.reserve(len(self.payload), log_reserve(state, True))
@@ -272,12 +276,20 @@ def publish(
     return Commit(state, changes, operation, durability, key).run()
 
 
-def _most_pages(tree: Tree | None) -> int:
-    """Pages that one change of a tree can need: copies and splits on its path, two neighbours."""
+def _most_pages(state: DatabaseState, tree: Tree | None, changes: int) -> int:
+    """Pages that changes of a tree can need: copies and splits on their paths, two neighbours."""
     if tree is None or tree.root is None:
-        return 1
-    level = tree.root.level if isinstance(tree.root, Node) else UNKNOWN_LEVEL
-    return 2 * level + 4
+        return changes + 1
+    root = resolve(tree.root, state.pager)
+    pages = 4 * changes
+    for level in range(1, root.level + 1):
+        touched = changes
+        if level == root.level:
+            touched = 1
+        elif level == root.level - 1:
+            touched = min(changes, len(root.children))
+        pages += touched + changes
+    return pages + 1
 
 
 def _replaces_runs(state: DatabaseState, changes: ChangeSet) -> bool:

@@ -54,7 +54,13 @@ def reserve_pages(state: DatabaseState) -> int:
 
 
 def make_room(
-    state: DatabaseState, nodes: int, runs: int, freed: int, keeps_reserve: bool, own: int
+    state: DatabaseState,
+    nodes: int,
+    runs: int,
+    freed: int,
+    keeps_reserve: bool,
+    own: int,
+    is_needed: bool = True,
 ) -> bool:
     """Whether the file has, or could be given, room for a commit's share of a checkpoint.
 
@@ -64,6 +70,7 @@ def make_room(
     :param freed: runs of pages that it frees.
     :param keeps_reserve: it must not use the reserve.
     :param own: generation of its snapshot, which ends with it.
+    :param is_needed: False where less may do: then being refused says nothing about the disk.
     """
     if not state.options.reserve_bytes or not state.can_allocate:
         return True
@@ -76,7 +83,7 @@ def make_room(
         freed,
     )
     short = needed + rotation - state.room_pages
-    refusal = _grow(state, short) if short > 0 else 0
+    refusal = _grow(state, short, is_needed) if short > 0 else 0
     if refusal == errno.EFBIG and not keeps_reserve:
         # This file may not be longer, which says nothing about the disk: segments find their own.
         return needed <= state.room_pages
@@ -141,7 +148,7 @@ def _reusable_pages(state: DatabaseState, own: int) -> int:
     return total
 
 
-def _grow(state: DatabaseState, pages: int) -> int:
+def _grow(state: DatabaseState, pages: int, is_needed: bool) -> int:
     """Preallocate at least ``pages`` more at the end of the file; returns why not, or 0."""
     size = state.pager.page_size
     end = state.io.size(state.fd) // size
@@ -159,7 +166,8 @@ def _grow(state: DatabaseState, pages: int) -> int:
             if error.errno not in FULL_ERRNOS:
                 raise
             refusal = error.errno
-            note_tight(state)
+            if is_needed:
+                note_tight(state)
         else:
             state.room_pages += wanted
             return 0

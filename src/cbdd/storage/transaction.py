@@ -62,6 +62,8 @@ class WriteTransaction(ReadTransaction):
     """A snapshot with private changes on top, to be committed or aborted."""
 
     _token: int = 0  # of the writer lock; 0: optimistic
+    is_checkpoint_due: bool = False
+    """Whether the commit has made a checkpoint due that it was not to run."""
 
     def __init__(self, state: DatabaseState, operation: str, exclusive: bool) -> None:
         self._state = state
@@ -82,6 +84,16 @@ class WriteTransaction(ReadTransaction):
     def has_changes(self) -> bool:
         """Whether there is anything to commit."""
         return bool(self._set.changes)
+
+    @property
+    def changed_bytes(self) -> int:
+        """Bytes of keys and values that were set."""
+        return self._set.changed_bytes
+
+    @property
+    def may_be_published(self) -> bool:
+        """Whether a commit that failed may be there nevertheless."""
+        return self._set.may_be_published
 
     @property
     def is_exclusive(self) -> bool:
@@ -147,10 +159,12 @@ class WriteTransaction(ReadTransaction):
         if not self._token:
             self._guards.append(Guard(tree_id, key))
 
-    def commit(self, durability: str | None = None) -> int:
+    def commit(self, durability: str | None = None, runs_checkpoint: bool = True) -> int:
         """Commit and return the LSN; without changes, the LSN of the snapshot.
 
         :param durability: ``full``, ``normal`` or ``off`` for this commit; default: the option.
+        :param runs_checkpoint: whether one that becomes due is run; else ``is_checkpoint_due`` says
+            so.
         :raises WriteConflictError: another transaction changed the same data first.
         :raises DiskFullError: nothing was changed; the handle stays usable.
         :raises DurabilityError: the outcome is unknown.
@@ -183,8 +197,9 @@ class WriteTransaction(ReadTransaction):
                     state.normal_lsn = max(state.normal_lsn, lsn)
             if wanted == NORMAL and state.is_background_idle:
                 state.wake.set()
-        if is_due:
+        if is_due and runs_checkpoint:
             run_due_checkpoint(state)
+        self.is_checkpoint_due = is_due and not runs_checkpoint
         return lsn
 
     def abort(self) -> None:

@@ -9,15 +9,16 @@ transaction, one after the other, commits and syncs once, and lets them go:
     thread 3            queue, wait ............................................... done
     thread 4                queue, wait ........................................... done
 
-Who leaves passes the lead on to the first that waits. A write that is refused leaves the
-transaction as it was, so it does not concern the others. When anything else goes wrong and nothing
-was committed, each runs again in a transaction of its own and meets its own error there.
+Who leaves lets the first that waits lead. A write that is refused leaves the transaction as it was,
+so it does not concern the others. When anything else goes wrong and nothing was published, each
+runs again in a transaction of its own and meets its own error there.
 
-Invariants: a write is taken out of the queue by one thread only, and that one runs it; nobody
-returns before what it has done, or was refused by, is durable. Who leads is a matter of speed, not
-of safety: two leaders have different writes and take the writer lock in turn. So a waiter to whom
-nobody comes for a while helps itself, whatever has become of the leader. The main thread, which
-Ctrl-C interrupts, only leads itself.
+Invariants: a write is taken out of the queue by one thread only, and that one runs it; it stays in
+the queue until it is among those that are let go in the end. Nobody returns before what it has
+done, or was refused by, is durable. Who leads is a matter of speed, not of safety: two leaders have
+different writes and take the writer lock in turn. So a waiter to whom nobody comes for a while
+helps itself, whatever has become of the leader. The main thread, which Ctrl-C interrupts, runs its
+own write only.
 
 Concurrency: a deque, whose steps need no lock; the writer lock does the rest.
 
@@ -33,23 +34,23 @@ from typing import Final
 
 from mypy_extensions import mypyc_attr
 
-from cbdd.errors import CbddError, DiskFullError, DurabilityError
+from cbdd.errors import CbddError, DurabilityError
 from cbdd.storage.options import FULL
-from cbdd.storage.state import DatabaseState
-from cbdd.storage.transaction import WriteTransaction, begin_write
+from cbdd.storage.state import DatabaseState, poisoned
+from cbdd.storage.transaction import WriteTransaction, begin_write, run_due_checkpoint
 
 SEVERAL: Final = "writes"
 """What the log calls writes of several kinds in one commit."""
 MOST_TOGETHER: Final = 64
 MOST_BYTES: Final = 1 << 20
+"""From which size on a transaction takes no more writes."""
 WAIT_SECONDS: Final = 1.0
 """Until a waiter looks after itself: longer than a sync as a rule takes."""
 
 WAITING: Final = 0
-LEADING: Final = 1
-ALONE: Final = 2
-DONE: Final = 3
-UNKNOWN: Final = 4
+ALONE: Final = 1
+DONE: Final = 2
+UNKNOWN: Final = 3
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -66,16 +67,21 @@ class QueuedWrite:
         self.gate: threading.Lock | None = None
         self.problem: Exception | None = None
 
-    def size(self) -> int:
-        """About how many bytes it adds to a transaction."""
-        raise NotImplementedError
-
     def apply(self, txn: WriteTransaction, before: QueuedWrite | None) -> None:
         """Do it in a transaction; what it is refused by, having changed nothing, is its `problem`.
 
         :param before: the write before it in the transaction.
         """
         raise NotImplementedError
+
+    def wake(self) -> None:
+        """Let the thread that waits look at the stage."""
+        gate = self.gate
+        assert gate is not None, "nobody waits"
+        try:
+            gate.release()
+        except RuntimeError:
+            return  # it was woken before and has not looked yet
 
 
 class WriteQueue:
@@ -107,46 +113,49 @@ class WriteQueue:
             return True
         return False
 
+    def wait(self, write: QueuedWrite) -> bool:
+        """Wait until a write is done, or is to be run by this thread, which is the answer."""
+        gate = write.gate
+        assert gate is not None
+        while True:
+            gate.acquire(True, self.wait_seconds)
+            if write.stage != WAITING:
+                return False
+            if self.withdraw(write):
+                self.leader = get_ident()
+                return True
+
     def withdraw(self, write: QueuedWrite) -> bool:
-        """Take a write back; False when another thread has taken it out."""
+        """Take a write out; False when another thread has done so."""
         try:
             self._waiting.remove(write)
         except ValueError:
             return False
         return True
 
-    def join(self, taken: list[QueuedWrite]) -> None:
-        """Move those that wait to the writes of a transaction, as many as it should have."""
-        room = MOST_BYTES
-        for write in taken:
-            room -= write.size()
-        while self._waiting and len(taken) < MOST_TOGETHER and room > 0:
+    def take_into(self, taken: list[QueuedWrite]) -> bool:
+        """Move the first that waits to the end of a list; False when there is none."""
+        while True:
             try:
-                write = self._waiting.popleft()
-            except IndexError:  # withdrawn meanwhile
-                return
-            taken.append(write)
-            room -= write.size()
+                first = self._waiting[0]
+            except IndexError:
+                return False
+            taken.append(first)  # before it is taken out, so that it cannot be lost in between
+            if self.withdraw(first):
+                return True
+            taken.pop()
 
     def leave(self) -> None:
-        """Pass the lead on to the first that waits, if this thread has it."""
+        """Let the first that waits lead, if this thread did."""
         if self.leader != get_ident():
             return
         self.leader = 0
         try:
-            following = self._waiting.popleft()
+            following = self._waiting[0]
         except IndexError:
             return
         self.leader = following.thread
-        release(following, LEADING)
-
-
-def release(write: QueuedWrite, stage: int) -> None:
-    """Let the thread of a write that waits go on."""
-    write.stage = stage
-    gate = write.gate
-    assert gate is not None, "nobody waits"
-    gate.release()
+        following.wake()  # it takes its write out itself: one that is lost is nobody's
 
 
 def run_queued(state: DatabaseState, queue: WriteQueue, write: QueuedWrite) -> None:
@@ -155,96 +164,91 @@ def run_queued(state: DatabaseState, queue: WriteQueue, write: QueuedWrite) -> N
     :raises Exception: what it was refused by, or kept from.
     """
     state.require_usable()
+    is_due = False
     try:
         if state.writer_thread == get_ident():
             write.stage = ALONE  # in the middle of another write: `begin_write` says so
-        elif queue.enter(write):
-            write.stage = LEADING
-        else:
-            _wait(queue, write)
-        if write.stage == LEADING:
+        elif queue.enter(write) or queue.wait(write):
             is_main = get_ident() == threading.main_thread().ident
-            _run(state, None if is_main else queue, write)
+            is_due = _run(state, None if is_main else queue, write)
         if write.stage == ALONE:
-            _run(state, None, write)
-    except BaseException:
-        queue.withdraw(write)
-        raise
+            is_due = _run(state, None, write)
     finally:
+        queue.withdraw(write)
         queue.leave()
+    if is_due:
+        run_due_checkpoint(state)
+    if write.stage == UNKNOWN and write.problem is None:
+        raise poisoned(state.path) if state.is_poisoned else _unknown(state)
     problem = write.problem
     if problem is not None:
-        write.problem = None  # its traceback will have this write
-        raise problem
+        write.problem = None
+        try:
+            raise problem
+        finally:
+            del problem  # whose traceback has this frame
 
 
-def _wait(queue: WriteQueue, write: QueuedWrite) -> None:
-    """Wait until the write is done, or this thread has to see to it itself."""
-    gate = write.gate
-    assert gate is not None
-    while not gate.acquire(True, queue.wait_seconds):
-        if queue.withdraw(write):
-            queue.leader = write.thread
-            write.stage = LEADING
-            return
-
-
-def _run(state: DatabaseState, queue: WriteQueue | None, write: QueuedWrite) -> None:
+def _run(state: DatabaseState, queue: WriteQueue | None, write: QueuedWrite) -> bool:
     """Run a write in a transaction; then its stage says what came of it.
 
     :param queue: those that wait in it are run with it.
+    :returns: whether a checkpoint is due.
     """
     taken = [write]
     stage = ALONE
+    is_due = False
     begun: list[WriteTransaction] = []  # Ctrl-C may come between any two lines
     try:
         try:
             txn = begin_write(state, write.operation, True)
             begun.append(txn)
-            if queue is not None:
-                queue.join(taken)
-            _apply(txn, taken)
-            if txn.has_changes:
-                stage = UNKNOWN
-                txn.commit(FULL)
+            _apply(txn, queue, taken)
+            txn.commit(FULL, False)  # syncs what it has read, too
+            is_due = txn.is_checkpoint_due
             stage = DONE
         except Exception as error:
             if len(taken) == 1:
                 raise
-            if isinstance(error, DiskFullError):
-                stage = ALONE  # nothing was changed
-            elif stage == UNKNOWN:
-                write.problem = error
+            if begun and txn.may_be_published:
+                stage = UNKNOWN
+                write.problem = error.with_traceback(None)
         finally:
             for each in begun:  # not a variable that may be None: compiled, it must not be by then
+                if stage == ALONE and each.may_be_published:
+                    stage = UNKNOWN
                 each.abort()
     finally:
         write.stage = stage
         for other in taken:
-            if other is not write:
-                if stage == UNKNOWN:
-                    other.problem = _unknown(state, write.problem)
-                release(other, stage)
+            if other is not write and queue is not None:
+                other.stage = ALONE if queue.withdraw(other) else stage
+                other.wake()
+    return is_due
 
 
-def _apply(txn: WriteTransaction, writes: list[QueuedWrite]) -> None:
+def _apply(txn: WriteTransaction, queue: WriteQueue | None, taken: list[QueuedWrite]) -> None:
+    """Apply the first write and those that wait, which are taken out one by one."""
     before: QueuedWrite | None = None
-    for write in writes:
+    at = 0
+    while at < len(taken):
+        write = taken[at]
         write.problem = None
         write.apply(txn, before)
         if write.operation != txn.operation:
             txn.operation = SEVERAL
         before = write
+        at += 1
+        if queue is not None and at < MOST_TOGETHER and txn.changed_bytes < MOST_BYTES:
+            queue.take_into(taken)
 
 
-def _unknown(state: DatabaseState, cause: Exception | None) -> CbddError:
-    """What a thread is told whose write was committed by one that failed in the middle of it."""
-    if isinstance(cause, CbddError):
-        return DurabilityError(cause.code, cause.message, cause.next_step, cause.details)
+def _unknown(state: DatabaseState) -> CbddError:
+    """What a thread is told whose write was in a commit of another that failed half-way."""
     return DurabilityError(
         "COMMIT_UNKNOWN",
-        f"a commit to {state.path} with the writes of several threads was interrupted: whether it "
-        "survives is unknown",
-        "read the data again to see",
+        f"a commit to {state.path} with the writes of several threads failed when it was already "
+        "published: whether it survives is unknown",
+        "read the data again to see; check the disk",
         {"path": state.path},
     )

@@ -23,6 +23,7 @@ PLACES = (
     "client/statements.py",
     "client/results.py",
     "query/point.py",
+    "storage/write_queue.py",
 )
 
 

@@ -131,33 +131,45 @@ def test_two_ids_have_code_2() -> None:
 
 
 @pytest.mark.parametrize(
-    ("document", "is_stored_form"),
+    "document",
     [
-        ({"_id": 1}, True),
-        ({"_id": "a", "user_id": 1, "in": {"parent_id": 2}}, True),
-        ({"_id": 1, "in": {"_id": 2}}, True),
-        ({"_id": 1, "in": [{"_id": {"_id": 3}}], "n": 0.0, "é_id": 1}, True),
-        ({"_id": {"a": 1}, "x": 1}, True),
-        ({"_id": 1, "t": Timestamp(0, 0)}, False),
-        ({"_id": None, "n": 1}, True),
-        ({"a": 1}, False),
-        ({"a": {"_id": 1}}, False),
-        ({}, False),
+        {"_id": 1},
+        {"_id": "a", "user_id": 1, "in": {"parent_id": 2}},
+        {"_id": 1, "in": {"_id": 2}},
+        {"_id": 1, "in": [{"_id": {"_id": 3}, "t": Timestamp(0, 0)}], "n": 0.0, "é_id": 1},
+        {"_id": None, "n": 1},
     ],
 )
-def test_what_is_stored_as_it_is(document: dict[str, Any], is_stored_form: bool) -> None:
-    assert check_document_id(bson.encode(document)) is is_stored_form
+def test_what_is_stored_as_it_is_is_known_when_it_is_validated(document: dict[str, Any]) -> None:
+    data = bson.encode(document)
+    assert validate_document(data)
+    assert check_document_id(data)
 
 
-def test_an_id_that_is_not_first_is_moved() -> None:
-    assert not check_document_id(raw_document((0x0A, "a", b""), (0x0A, "_id", b"")))
-
-
-@pytest.mark.parametrize("between", [b"", b"\x10user_id\0\1\0\0\0"])
-def test_a_second_id_is_found_wherever_it_is(between: bytes) -> None:
-    body = b"\x10_id\0\1\0\0\0" + between + b"\x10_id\0\2\0\0\0\0"
-    with pytest.raises(WriteError, match="multiple _id"):
-        check_document_id((len(body) + 4).to_bytes(4, "little") + body)
+@pytest.mark.parametrize(
+    "elements",
+    [
+        [],
+        [(0x0A, "a", b"")],
+        [(0x0A, "a", b""), (0x0A, "_id", b"")],
+        [(0x0A, "_id", b""), (0x0A, "_id", b"")],
+        [(0x0A, "_id", b""), (0x0A, "user_id", b""), (0x0A, "_id", b"")],
+        [(0x0A, "_id", b""), (0x11, "t", bytes(8))],
+        [(0x0A, "_id", b""), (0x11, "t", bytes(8)), (0x0A, "b", b"")],
+        [(0x11, "_id", bytes(8))],
+        [(0x06, "_id", b"")],
+        [(0x0B, "_id", b"a\0\0")],
+        [(0x03, "_id", bson.encode({"$a": 1}))],
+        [(0x04, "_id", bson.encode({"0": 1}))],
+        [(0x03, "a", bson.encode({"_id": 1}))],
+        [(0x0A, "_ie", b"")],
+        [(0x0A, "_i", b"")],
+    ],
+)
+def test_what_has_to_be_looked_at_again_is_known_too(
+    elements: list[tuple[int, str, bytes]],
+) -> None:
+    assert not validate_document(raw_document(*elements))
 
 
 def test_dollar_names_may_be_inserted_but_not_replace() -> None:

@@ -3,41 +3,44 @@
 from __future__ import annotations
 
 import errno
+import gc
 import threading
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from cbdd.build_info import build_kind
 from cbdd.errors import CbddError, CorruptDataError, DurabilityError, UsageError
 from cbdd.storage import Io, QueuedWrite, StorageEngine, StorageOptions, WriteTransaction
+from cbdd.storage.page import reference_page
 from cbdd.storage.write_queue import MOST_BYTES, MOST_TOGETHER, WriteQueue
 from tests.unit.storage.conftest import content, fill
 
 pytestmark = pytest.mark.transaction_protocol
 
 TREE = 10
+OTHER = 11
 
 
 class Put(QueuedWrite):
     """Sets one key; refused when the value is `REFUSED`, broken half-way when it is `BROKEN`."""
 
-    def __init__(self, key: bytes, value: bytes = b"1", weight: int = 10) -> None:
+    def __init__(self, key: bytes, value: bytes = b"1", tree: int = TREE) -> None:
         super().__init__("put")
         self.key = key
         self.value = value
-        self.weight = weight
+        self.tree = tree
         self.tries = 0
-
-    def size(self) -> int:
-        return self.weight
 
     def apply(self, txn: WriteTransaction, before: QueuedWrite | None) -> None:
         self.tries += 1
         if self.value == REFUSED:
             self.problem = UsageError("REFUSED", self.key.decode())
             return
-        txn.put(TREE, self.key, self.value)
+        txn.put(self.tree, self.key, self.value)
         if self.value == BROKEN:
             raise CorruptDataError("BROKEN", self.key.decode())
 
@@ -47,7 +50,7 @@ BROKEN = b"broken"
 
 
 class Disk(Io):
-    """Holds syncs back until they may go on, and lets them or appends fail."""
+    """Holds syncs back until they may go on, lets them or appends fail, and damages pages."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,6 +60,13 @@ class Disk(Io):
         self.syncs = 0
         self.failing = 0
         self.full_from = 0
+        self.damaged_from = 0
+
+    def pread(self, fd: int, length: int, offset: int) -> bytes:
+        data = super().pread(fd, length, offset)
+        if self.damaged_from and offset == self.damaged_from:
+            return bytes(len(data))
+        return data
 
     def sync(self, fd: int) -> None:
         if self.is_armed:
@@ -188,6 +198,8 @@ def test_a_failed_sync_concerns_all_of_its_commit(threads: Threads) -> None:
         assert isinstance(error, DurabilityError)
         assert error.code == "SYNC_FAILED"
     assert len({id(error) for error in threads.errors.values()}) == 4
+    with pytest.raises(DurabilityError):
+        threads.engine.write_durably(Put(b"later"))
     assert sorted(content(threads.engine, TREE)) == [b"0", b"first"]
 
 
@@ -261,16 +273,117 @@ def test_a_write_inside_a_write_of_the_same_thread_is_refused_at_once(threads: T
     assert error.code == "NESTED_WRITE"
 
 
-@pytest.mark.parametrize(("weight", "together"), [(1, MOST_TOGETHER), (MOST_BYTES // 4, 4)])
-def test_a_commit_takes_no_more_than_it_should(weight: int, together: int) -> None:
+def test_a_commit_takes_no_more_writes_than_it_should(threads: Threads) -> None:
+    lsn = threads.lsn
+    for n in range(MOST_TOGETHER + 3):
+        threads.start(Put(b"%d" % n), n)
+    threads.go()
+    assert threads.errors == {}
+    assert threads.lsn == lsn + 3
+
+
+def test_a_commit_takes_no_more_bytes_than_it_should(threads: Threads) -> None:
+    lsn = threads.lsn
+    for n in range(6):
+        threads.start(Put(b"%d" % n, b"v" * (MOST_BYTES // 2 + 1)), n)
+    threads.go()
+    assert threads.errors == {}
+    assert threads.lsn == lsn + 4  # one, two, two, one
+
+
+def test_damage_that_one_meets_in_the_commit_is_nobody_elses(threads: Threads) -> None:
+    """Changes are applied then, so that is where pages are read; and nothing was published."""
+    disk, engine = threads.disk, threads.engine
+    disk.is_armed = False
+    fill(engine, OTHER, {b"x": b"1"})
+    engine.checkpoint()
+    root = engine._state.tip.trees[OTHER].root
+    ref = root if isinstance(root, bytes) else root.ref  # type: ignore[attr-defined]
+    assert isinstance(ref, bytes)
+    disk.damaged_from = reference_page(ref) * engine._state.pager.page_size
+    engine._state.pager.forget_all()
+    engine._state.tip.trees[OTHER].root = ref
+    disk.is_armed = True
+    puts = [Put(b"%d" % n, tree=OTHER if n == 2 else TREE) for n in range(5)]
+    for n, put in enumerate(puts):
+        threads.start(put, n)
+    threads.go()
+    assert list(threads.errors) == [b"2"]
+    assert isinstance(threads.errors[b"2"], CorruptDataError)
+    assert sorted(content(engine, TREE)) == [b"0", b"1", b"3", b"4", b"first"]
+
+
+def test_who_is_refused_waits_for_what_it_was_refused_by(threads: Threads) -> None:
+    """Else it would be told of what a power cut can take back."""
+    first = threading.Thread(target=fill, args=(threads.engine, TREE, {b"a": b"1"}))
+    first.start()
+    assert threads.disk.has_begun.wait(60)
+    refused = threading.Thread(target=threads.write, args=(Put(b"a", REFUSED),))
+    refused.start()
+    while not threads.engine._write_queue.leader:
+        refused.join(0.001)
+    refused.join(0.05)
+    assert refused.is_alive()
+    assert threads.errors == {}
+    threads.go()
+    first.join()
+    refused.join()
+    assert list(threads.errors) == [b"a"]
+
+
+@pytest.mark.parametrize("is_named", [False, True])
+def test_who_is_interrupted_as_it_leaves_takes_nobody_along(
+    threads: Threads, is_named: bool
+) -> None:
+    """Whatever it has done of leaving, the write that waits is run by its own thread."""
+    queue = threads.engine._write_queue
+    queue.wait_seconds = 0.01
+    put = Put(b"a")
+    queue.leader = 1 << 60
+    threads.disk.may_go.set()
+    thread = threading.Thread(target=threads.write, args=(put,))
+    thread.start()
+    while not put.thread:
+        thread.join(0.001)
+    queue.leader = put.thread if is_named else 0  # and was interrupted before it woke the thread
+    thread.join(60)
+    assert content(threads.engine, TREE)[b"a"] == b"1"
+    assert queue.leader == 0
+
+
+def test_a_write_that_was_not_taken_out_yet_is_not_lost() -> None:
     queue = WriteQueue()
     queue.leader = 1 << 60
-    for n in range(100):
-        assert not queue.enter(Put(b"%d" % n, weight=weight))
-    taken: list[QueuedWrite] = [Put(b"own", weight=weight)]
-    queue.join(taken)
-    assert len(taken) == together
-    assert queue.waiting == 100 - together + 1
+    put = Put(b"a")
+    assert not queue.enter(put)
+    taken: list[QueuedWrite] = []
+    queue._waiting = Taken(queue._waiting)  # type: ignore[assignment]
+    assert not queue.take_into(taken)  # another leader was faster
+    assert taken == []
+
+
+class Taken(list[QueuedWrite]):
+    """Another thread takes the first write out as soon as it was looked at."""
+
+    def __getitem__(self, at: Any) -> Any:
+        found = super().__getitem__(at)
+        self.clear()
+        return found
+
+
+def test_a_refusal_leaves_no_cycle(threads: Threads) -> None:
+    threads.disk.may_go.set()
+    gc.collect()
+    gc.disable()
+    try:
+        put = Put(b"a", REFUSED)
+        alive = weakref.ref(put) if build_kind() == "interpreted" else None
+        with pytest.raises(UsageError):
+            threads.engine.write_durably(put)
+        del put
+        assert alive is None or alive() is None
+    finally:
+        gc.enable()
 
 
 def test_a_write_that_came_too_late_for_who_leaves_leads_itself() -> None:
