@@ -30,7 +30,9 @@ class OperationLog:
         """
         self.slow_seconds = slow_seconds
         self._lock = threading.Lock()
-        self._counts: dict[str, itertools.count[int]] = {}
+        self.queries: itertools.count[int] = itertools.count()
+        """That of the operation that is noted most; stepped in place of a call of `note`."""
+        self._counts: dict[str, itertools.count[int]] = {"query": self.queries}
         self._failures: dict[str, int] = {}
         self._slow = 0
 
@@ -64,7 +66,11 @@ class OperationLog:
         """The counts so far."""
         with self._lock:
             return {
-                "operations": {name: _value(each) for name, each in list(self._counts.items())},
+                "operations": {
+                    name: _value(each)
+                    for name, each in list(self._counts.items())
+                    if _value(each)
+                },
                 "failures": dict(self._failures),
                 "slow": self._slow,
             }

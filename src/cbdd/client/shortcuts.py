@@ -86,18 +86,23 @@ class Shortcuts:
         if self._is_monitored or bound_session() is not None or type(name) is not str:
             return LONG_WAY
         store = self._store
+        operations = store.operations
         started = perf_counter()
         try:
-            store.require_open()
+            if store.is_closed:
+                store.require_open()
             found = find_plain(self._engine, self._catalog, self._key, name, value)
             if found is None:
                 return LONG_WAY
             data = found.document
             document = None if data is None else bson.decode(data, self._options)
         except BaseException:
-            store.operations.note("query", self._full_name, started, True)
+            operations.note("query", self._full_name, started, True)
             raise
-        store.operations.note("query", self._full_name, started, False)
+        if perf_counter() - started < operations.slow_seconds:
+            next(operations.queries)
+        else:
+            operations.note("query", self._full_name, started, False)
         return document
 
     def insert(self, document: bytes, is_stored_form: bool) -> None:

@@ -240,12 +240,17 @@ class TreeWriter:
     def delete(self, key: bytes) -> bool:
         """Remove a key; returns whether it was there."""
         self.replaced = None
-        if tree_slot(self.tree(), key, self._source) is None:
+        if self._root is None:
+            return False
+        root = resolve(self._root, self._source)
+        # Where nodes are copied, what is not there must not cost copies of all that leads to it.
+        if self._copies(root) and tree_slot(self.tree(), key, self._source) is None:
             return False
         self._tail = []
-        root = self._own(resolve(self._root, self._source))
+        root = self._own(root)
         self._root = root
-        self._delete(root, key)
+        if not self._delete(root, key):
+            return False
         while root.level > 0 and len(root.children) == 1:
             child = root.children[0]
             self._forget(root)
@@ -265,8 +270,14 @@ class TreeWriter:
         self._ledger.new_nodes += 1
         return Node(level, self._owner)
 
+    def _copies(self, node: Node) -> bool:
+        """Whether changing a node takes a copy of it."""
+        return node.owner != self._owner and (
+            node.owner < self._in_place_from or node.ref is not None
+        )
+
     def _own(self, node: Node) -> Node:
-        if node.owner == self._owner or (node.owner >= self._in_place_from and node.ref is None):
+        if not self._copies(node):
             return node
         self._forget(node)
         self._ledger.new_nodes += 1
@@ -543,11 +554,13 @@ class TreeWriter:
 
     # -- deletion --------------------------------------------------------------------------
 
-    def _delete(self, node: Node, key: bytes) -> None:
-        """Delete a key known to be below an owned node."""
+    def _delete(self, node: Node, key: bytes) -> bool:
+        """Delete a key below an owned node; returns whether it was there."""
         limits = self._limits
         if node.level == 0:
             i = search_left(node, key)
+            if i == len(node.keys) or node.keys[i] != key:
+                return False
             old = node.values[i]
             self._forget_value(key, old)
             self.replaced = old
@@ -556,14 +569,16 @@ class TreeWriter:
             node.keys_changed()
             del node.values[i]
             self._count -= 1
-            return
+            return True
         i = search_right(node, key)
         child = self._own(resolve(node.children[i], self._source))
         node.children[i] = child
-        self._delete(child, key)
+        if not self._delete(child, key):
+            return False
         node.counts[i] -= 1
         if child.used < limits.capacity // 4:
             self._rebalance(node, i, child)
+        return True
 
     def _rebalance(self, parent: Node, i: int, child: Node) -> None:
         """Remove an empty child, or merge a small one with a neighbour when that is roomy."""

@@ -35,6 +35,7 @@ READ_ONLY_ERRNOS = (errno.EROFS, errno.EACCES, errno.EPERM)
 UNKNOWN_MACHINE = bytes(16)
 
 _SET_LOCK: Final[int] = getattr(fcntl, "F_OFD_SETLK", 0)
+_FULL_SYNC: Final[int] = getattr(fcntl, "F_FULLFSYNC", 0)
 _LOCK_REQUESTS: Final[dict[tuple[int, int], bytes]] = {}
 """Requests by kind and byte, a few hundred: packing one costs as much as asking."""
 
@@ -88,8 +89,8 @@ class Io:
 
     def sync(self, fd: int) -> None:
         """Make the contents of a file durable."""
-        if hasattr(fcntl, "F_FULLFSYNC"):  # macOS: fsync alone stops at the drive's cache
-            fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
+        if _FULL_SYNC:  # macOS: fsync alone stops at the drive's cache
+            fcntl.fcntl(fd, _FULL_SYNC)
         else:
             os.fdatasync(fd)
 

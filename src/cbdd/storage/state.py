@@ -164,6 +164,7 @@ class DatabaseState:
         self.checkpoint_mutex = threading.RLock()
         self.sync_mutex = threading.RLock()
         self.sync_condition = threading.Condition(self.sync_mutex)
+        self.sync_waiting = 0  # threads on the condition; an interrupt may leave it too high
         self.wake = threading.Event()
         self.background_error = ""
         self.is_background_idle = False

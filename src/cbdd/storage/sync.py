@@ -32,10 +32,9 @@ def sync_to(state: DatabaseState, lsn: int) -> None:
 
     :raises DurabilityError: a sync failed; whether the commit survives is unknown.
     """
-    condition = state.sync_condition
     handled = sys.exc_info()[1]
     while True:
-        with condition:
+        with state.sync_mutex:
             while True:
                 if state.durable_lsn >= lsn:
                     return
@@ -43,9 +42,7 @@ def sync_to(state: DatabaseState, lsn: int) -> None:
                 if not state.sync_leader:
                     state.sync_leader = threading.get_ident()
                     break
-                if not condition.wait(state.options.lock_timeout_seconds) and not _is_alive(
-                    state.sync_leader
-                ):
+                if not _wait(state) and not _is_alive(state.sync_leader):
                     state.sync_leader = 0  # it ended without a word
         try:
             _lead(state, lsn)
@@ -53,10 +50,23 @@ def sync_to(state: DatabaseState, lsn: int) -> None:
             poison_if_hidden(state, error, handled)
             raise
         finally:
-            with condition:
+            with state.sync_mutex:
                 if state.sync_leader == threading.get_ident():
                     state.sync_leader = 0
-                condition.notify_all()
+                if state.sync_waiting:
+                    state.sync_condition.notify_all()
+
+
+def _wait(state: DatabaseState) -> bool:
+    """Wait for the end of another thread's sync; False when it has not come in time.
+
+    The caller holds ``sync_mutex``.
+    """
+    state.sync_waiting += 1
+    try:
+        return state.sync_condition.wait(state.options.lock_timeout_seconds)
+    finally:
+        state.sync_waiting -= 1
 
 
 def _is_alive(thread: int) -> bool:

@@ -135,7 +135,7 @@ class WriteQueue:
 
     def take_into(self, taken: list[QueuedWrite]) -> bool:
         """Move the first that waits to the end of a list; False when there is none."""
-        while True:
+        while self._waiting:
             try:
                 first = self._waiting[0]
             except IndexError:
@@ -144,12 +144,15 @@ class WriteQueue:
             if self.withdraw(first):
                 return True
             taken.pop()
+        return False
 
     def leave(self) -> None:
         """Let the first that waits lead, if this thread did."""
         if self.leader != get_ident():
             return
         self.leader = 0
+        if not self._waiting:
+            return
         try:
             following = self._waiting[0]
         except IndexError:
@@ -174,7 +177,8 @@ def run_queued(state: DatabaseState, queue: WriteQueue, write: QueuedWrite) -> N
         if write.stage == ALONE:
             is_due = _run(state, None, write)
     finally:
-        queue.withdraw(write)
+        if write.gate is not None:
+            queue.withdraw(write)
         queue.leave()
     if is_due:
         run_due_checkpoint(state)

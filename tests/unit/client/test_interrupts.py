@@ -9,6 +9,7 @@ from types import CodeType, FrameType
 from typing import Any
 
 import pytest
+from pymongo.write_concern import WriteConcern
 
 import cbdd
 import cbdd.client.store
@@ -101,6 +102,11 @@ def insert(client: Client, number: int) -> None:
     client.shop.orders.insert_one({"_id": number})
 
 
+def insert_durably(client: Client, number: int) -> None:
+    orders = client.shop.orders.with_options(write_concern=WriteConcern(j=True))
+    orders.insert_one({"_id": number})
+
+
 def write_by_id(client: Client, number: int) -> None:
     client.shop.orders.update_one({"_id": -1}, {"$set": {"at": number}})
     client.shop.orders.delete_one({"_id": number - 1})
@@ -116,7 +122,9 @@ def read(client: Client, number: int) -> None:
     client.shop.orders.count_documents({"a": number})
 
 
-@pytest.mark.parametrize("statement", [insert, write_by_id, insert_in_transaction, read])
+@pytest.mark.parametrize(
+    "statement", [insert, insert_durably, write_by_id, insert_in_transaction, read]
+)
 def test_interrupted_statement_leaves_the_client_usable(
     client: Client, statement: Statement
 ) -> None:
@@ -132,6 +140,7 @@ def test_interrupted_statement_leaves_the_client_usable(
         except cbdd.CbddError as error:
             raise AssertionError(f"stuck after {interruption.place}") from error
         at += 1
+        assert client._store.engine._write_queue.waiting == 0
     assert at > 50
     assert client.shop.orders.find_one({"_id": -1})["n"] == at - 1
     pins = client._store.engine._state.pins
