@@ -7,6 +7,7 @@ question is two cases: with and without an index.
 from __future__ import annotations
 
 import itertools
+import os
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -38,7 +39,9 @@ SCALARS: list[Any] = [
 SEEDS = st.integers(min_value=0, max_value=2**64 - 1)
 """Each case is made from one seed: drawing every value from hypothesis takes ten times as long."""
 QUESTIONS = 25
-EXAMPLES = 1000
+SHARE = 4 if os.environ.get("CBDD_FEW_CASES") else 1
+"""Where the same cases run compiled, too, which is four times as fast, a part of them is enough."""
+EXAMPLES = 1000 // SHARE
 PARTS = 2
 WITHOUT_SHRINKING = (Phase.explicit, Phase.generate)  # a failure prints its small case itself
 
@@ -239,7 +242,7 @@ def test_indexes_follow_every_change(new_path: Callable[[], Path], record_proper
     """Replace, delete and insert at random, then ask: the answers and the indexes are right."""
     cases = 0
 
-    @settings(max_examples=600, database=None, phases=WITHOUT_SHRINKING)
+    @settings(max_examples=600 // SHARE, database=None, phases=WITHOUT_SHRINKING)
     @given(SEEDS)
     def run(seed: int) -> None:
         nonlocal cases
@@ -313,7 +316,7 @@ def change(
 
 
 def test_updates(record_property: Any) -> None:
-    @settings(max_examples=5000, database=None)
+    @settings(max_examples=5000 // SHARE, database=None)
     @given(SEEDS)
     def run(seed: int) -> None:
         source = random.Random(seed)

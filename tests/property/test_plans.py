@@ -91,7 +91,7 @@ def test_plans_agree(
     compared = 0
     monkeypatch.setattr(cases, "SCALARS", cases.SCALARS + NUMBERS)
 
-    @settings(max_examples=1000, database=None, phases=cases.WITHOUT_SHRINKING)
+    @settings(max_examples=1000 // cases.SHARE, database=None, phases=cases.WITHOUT_SHRINKING)
     @given(cases.SEEDS)
     def run(seed: int) -> None:
         nonlocal compared

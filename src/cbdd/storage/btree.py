@@ -43,7 +43,7 @@ from cbdd.storage.node import (
     measured,
 )
 from cbdd.storage.page import Run, reference_page, run_page_count
-from cbdd.storage.search import search_left, search_right
+from cbdd.storage.search import search_edge, search_left, search_right
 from cbdd.storage.splitting import (
     end_within,
     even_point,
@@ -105,6 +105,20 @@ def tree_slot(tree: Tree, key: bytes, source: NodeSource) -> object | None:
     if i < len(keys) and keys[i] == key:
         return node.values[i]
     return None
+
+
+def tree_lacks(tree: Tree, key: bytes, source: NodeSource) -> bool:
+    """Whether a key that is likely to be new, and greater than all others, is not there."""
+    if tree.root is None:
+        return True
+    node = resolve(tree.root, source)
+    while node.level > 0:
+        node = resolve(node.children[search_edge(node, key)], source)
+    keys = node.keys
+    n = len(keys)
+    if n == 0 or key > keys[n - 1]:
+        return True
+    return keys[search_left(node, key)] != key
 
 
 def tree_last_key(tree: Tree, source: NodeSource) -> bytes | None:
@@ -354,7 +368,7 @@ class TreeWriter:
             self._tail.append(node)
         if node.level == 0:
             return self._put_leaf(node, key, value, at_edge, only_new)
-        i = search_right(node, key)
+        i = search_edge(node, key)
         child = self._own(resolve(node.children[i], self._source))
         node.children[i] = child
         before = self._count

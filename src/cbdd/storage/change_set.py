@@ -17,7 +17,7 @@ from typing import Final, cast
 from mypy_extensions import mypyc_attr
 
 from cbdd.errors import TransactionTooLargeError, UsageError
-from cbdd.storage.btree import PageLedger, Tree, TreeWriter, tree_get, tree_slot
+from cbdd.storage.btree import PageLedger, Tree, TreeWriter, tree_get, tree_lacks, tree_slot
 from cbdd.storage.follow import apply_changes, new_ledger
 from cbdd.storage.frame import TreeChanges
 from cbdd.storage.read_transaction import unknown_tree
@@ -105,8 +105,10 @@ class ChangeSet:
         changed = self._changing(tree_id)
         if changed.copy is not None:
             is_new = self._change_copy(changed, changed.copy, key, value, True)
+        elif key in changed.entries:
+            is_new = changed.entries[key] is None
         else:
-            is_new = self.get(tree_id, key) is None
+            is_new = tree_lacks(changed.base, key, self._state.pager)
         if is_new:
             changed.entries[key] = value
         else:

@@ -184,8 +184,8 @@ class Commit:
         waiting = 0
         for tree_id in self.changes.changes:
             change = self.changes.changes[tree_id]
-            if cast("ChangedTree", change).copy is not None:
-                continue  # what it needs is known
+            if cast("ChangedTree", change).copy is not None or change.is_dropped:
+                continue  # what it needs is known, or nothing
             waiting += len(change.entries)
             if waiting > MOST_IN_PLACE:
                 return False

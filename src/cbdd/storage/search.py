@@ -41,6 +41,13 @@ def search_right(node: Node, key: bytes) -> int:
     return _search(node, key, True)
 
 
+def search_edge(node: Node, key: bytes) -> int:
+    """The same as `search_right`, with a look at the last key first: many keys come in order."""
+    keys = node.keys
+    n = len(keys)
+    return n if n == 0 or key >= keys[n - 1] else _search(node, key, True)
+
+
 def _search(node: Node, key: bytes, counts_equal: bool) -> int:
     keys = node.keys
     heads = node.heads

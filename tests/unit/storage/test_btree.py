@@ -12,6 +12,8 @@ from cbdd.storage.btree import (
     TreeWriter,
     resolve,
     tree_get,
+    tree_lacks,
+    tree_last_key,
     tree_rank,
 )
 from cbdd.storage.cursor import Cursor
@@ -133,6 +135,11 @@ def test_random_changes_match_a_dictionary(seed: int) -> None:
     for key in sorted(model):
         assert tree_get(tree, key, SOURCE) == model[key]
         assert tree_get(tree, key + b"\0", SOURCE) == model.get(key + b"\0")
+        assert not tree_lacks(tree, key, SOURCE)
+        assert tree_lacks(tree, key + b"\0", SOURCE) == (key + b"\0" not in model)
+    last = max(model, default=b"")
+    assert tree_last_key(tree, SOURCE) == (last if model else None)
+    assert tree_lacks(tree, last + b"\1", SOURCE)
 
 
 def test_an_older_version_never_changes() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cbdd.storage.heads import FEWEST_KEYS, HEAD_BYTES
 from cbdd.storage.node import Node
-from cbdd.storage.search import SEARCHES_BEFORE, search_left, search_right
+from cbdd.storage.search import SEARCHES_BEFORE, search_edge, search_left, search_right
 
 
 def leaf_of(keys: list[bytes]) -> Node:
@@ -35,6 +35,7 @@ def assert_found(leaf: Node, wanted: list[bytes]) -> None:
     for key in wanted:
         assert search_left(leaf, key) == bisect_left(leaf.keys, key), key
         assert search_right(leaf, key) == bisect_right(leaf.keys, key), key
+        assert search_edge(leaf, key) == bisect_right(leaf.keys, key), key
 
 
 def keys_of(kind: str, source: random.Random) -> list[bytes]:
