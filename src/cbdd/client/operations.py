@@ -67,9 +67,7 @@ class OperationLog:
         with self._lock:
             return {
                 "operations": {
-                    name: _value(each)
-                    for name, each in list(self._counts.items())
-                    if _value(each)
+                    name: _value(each) for name, each in list(self._counts.items()) if _value(each)
                 },
                 "failures": dict(self._failures),
                 "slow": self._slow,
