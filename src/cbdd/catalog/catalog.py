@@ -45,7 +45,7 @@ from cbdd.catalog.stored_document import TimestampSource
 from cbdd.document.filter import FilterCompiler
 from cbdd.index.definition import IndexDefinition
 from cbdd.storage import Clock, Randomness, ReadTransaction, StorageEngine, WriteTransaction
-from cbdd.storage.btree import Tree
+from cbdd.storage.tree import Tree
 
 _CACHED_ENTRIES: Final = 10_000
 

@@ -16,7 +16,6 @@ from cbdd.errors import CorruptDataError
 from cbdd.ops.alone import AloneWithFile
 from cbdd.ops.new_file import check_file
 from cbdd.storage import Clock, Randomness
-from cbdd.storage.btree import Tree
 from cbdd.storage.bulk import BulkFile
 from cbdd.storage.creation import TEMPORARY_MARK
 from cbdd.storage.cursor import Cursor
@@ -26,6 +25,7 @@ from cbdd.storage.locks import CREATING
 from cbdd.storage.meta import FORMAT
 from cbdd.storage.node import NodeSource
 from cbdd.storage.pager import OnePass, Pager
+from cbdd.storage.tree import Tree
 from cbdd.storage.version import VERSION
 
 _CACHE_BYTES: Final = 32 << 20

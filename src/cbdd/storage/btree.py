@@ -1,4 +1,4 @@
-"""A copy-on-write B+tree: reading any version, writing a private one.
+"""A copy-on-write B+tree: writing the next version of a tree.
 
 A `Tree` is one immutable version: a root and a count. `TreeWriter` starts from a version and
 makes the next one, copying each node on the path of a change once:
@@ -29,8 +29,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from librt.strings import read_i64_be
-from mypy_extensions import i64, mypyc_attr
+from mypy_extensions import mypyc_attr
 
 from cbdd.errors import CorruptDataError
 from cbdd.storage.node import (
@@ -51,98 +50,9 @@ from cbdd.storage.splitting import (
     move_to,
     shortest_separator,
 )
+from cbdd.storage.tree import Tree, resolve, tree_get, tree_slot
 
 NOT_IN_PLACE: Final = 1 << 62  # no owner is that high
-
-
-@mypyc_attr(acyclic=True)
-class Tree:
-    """One version of one tree. ``root`` is a `Node`, a page reference, or None when empty."""
-
-    def __init__(self, root: object, count: int, large: int) -> None:
-        self.root = root
-        self.count = count
-        self.large = large  # entries whose key or value is kept in a run
-
-
-def resolve(child: object, source: NodeSource) -> Node:
-    """The node behind a child or root."""
-    if isinstance(child, Node):
-        return child
-    assert isinstance(child, bytes)
-    return source.load(child)
-
-
-def value_of(value: object, source: NodeSource) -> bytes:
-    """The bytes of a leaf's value, fetched when they are kept in a run."""
-    if isinstance(value, bytes):
-        return value
-    assert isinstance(value, Run)
-    return source.read_run(value)
-
-
-def tree_get(tree: Tree, key: bytes, source: NodeSource) -> bytes | None:
-    """The value of a key, or None."""
-    slot = tree_slot(tree, key, source)
-    return None if slot is None else value_of(slot, source)
-
-
-def tree_slot(tree: Tree, key: bytes, source: NodeSource) -> object | None:
-    """The value of a key as its leaf has it, `bytes` or `Run`, or None."""
-    if tree.root is None:
-        return None
-    node = resolve(tree.root, source)
-    while node.level > 0:
-        node = resolve(node.children[search_right(node, key)], source)
-    keys = node.keys
-    if len(key) == 8 and keys and len(keys[0]) == 8:
-        # Record ids have few gaps, so this one is mostly where its distance from the first says:
-        # one key is looked at, where a search looks at several that lie anywhere in memory.
-        guess: i64 = read_i64_be(key, 0) - read_i64_be(keys[0], 0)
-        if 0 <= guess < len(keys) and keys[guess] == key:
-            return node.values[guess]
-    i = search_left(node, key)
-    if i < len(keys) and keys[i] == key:
-        return node.values[i]
-    return None
-
-
-def tree_lacks(tree: Tree, key: bytes, source: NodeSource) -> bool:
-    """Whether a key that is likely to be new, and greater than all others, is not there."""
-    if tree.root is None:
-        return True
-    node = resolve(tree.root, source)
-    while node.level > 0:
-        node = resolve(node.children[search_edge(node, key)], source)
-    keys = node.keys
-    n = len(keys)
-    if n == 0 or key > keys[n - 1]:
-        return True
-    return keys[search_left(node, key)] != key
-
-
-def tree_last_key(tree: Tree, source: NodeSource) -> bytes | None:
-    """The greatest key, or None."""
-    if tree.root is None:
-        return None
-    node = resolve(tree.root, source)
-    while node.level > 0:
-        node = resolve(node.children[len(node.children) - 1], source)
-    return node.keys[len(node.keys) - 1]
-
-
-def tree_rank(tree: Tree, key: bytes, source: NodeSource) -> int:
-    """Number of entries with a smaller key."""
-    if tree.root is None:
-        return 0
-    node = resolve(tree.root, source)
-    rank = 0
-    while node.level > 0:
-        i = search_right(node, key)
-        for j in range(i):
-            rank += node.counts[j]
-        node = resolve(node.children[i], source)
-    return rank + search_left(node, key)
 
 
 @mypyc_attr(acyclic=True)

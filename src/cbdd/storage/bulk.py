@@ -17,7 +17,6 @@ from __future__ import annotations
 from typing import Final
 
 from cbdd.errors import UsageError
-from cbdd.storage.btree import Tree
 from cbdd.storage.directory import encode_entry, set_directory, tree_key
 from cbdd.storage.io import Io, write_all
 from cbdd.storage.meta import HEADER_REGION_BYTES, META_BLOCK_BYTES, SLOT_OFFSETS, Meta
@@ -32,6 +31,7 @@ from cbdd.storage.page import (
     with_checksum,
 )
 from cbdd.storage.splitting import shortest_separator
+from cbdd.storage.tree import Tree
 
 GATHER_BYTES: Final = 1 << 20
 DIRECTORY_TREE: Final = 0

@@ -17,11 +17,12 @@ from typing import Final, cast
 from mypy_extensions import mypyc_attr
 
 from cbdd.errors import TransactionTooLargeError, UsageError
-from cbdd.storage.btree import PageLedger, Tree, TreeWriter, tree_get, tree_lacks, tree_slot
+from cbdd.storage.btree import PageLedger, TreeWriter
 from cbdd.storage.follow import apply_changes, new_ledger
 from cbdd.storage.frame import TreeChanges
 from cbdd.storage.read_transaction import unknown_tree
 from cbdd.storage.state import DatabaseState, Snapshot
+from cbdd.storage.tree import Tree, tree_get, tree_lacks, tree_slot
 
 MOST_WAITING: Final = 64
 """Changes of one tree. More are cheaper made at once: a copied node then takes several of them."""

@@ -18,13 +18,13 @@ from typing import Final
 
 from cbdd.codes import SEV_1, severity_of
 from cbdd.errors import CbddError, CorruptDataError
-from cbdd.storage.btree import Tree
 from cbdd.storage.follow import acquire_snapshot, release_snapshot
 from cbdd.storage.free_pages import read_freelist
 from cbdd.storage.meta import HEADER_REGION_BYTES, Meta
 from cbdd.storage.node import Node, measured
 from cbdd.storage.page import Run, reference_page, run_page_count
 from cbdd.storage.state import DatabaseState
+from cbdd.storage.tree import Tree
 
 SEVERE: Final = SEV_1
 MAX_PROBLEMS: Final = 1000

@@ -31,7 +31,7 @@ from typing import Final
 
 from cbdd.errors import CbddError, DiskFullError, DurabilityError, LockedError
 from cbdd.storage.archive import may_remove
-from cbdd.storage.btree import PageLedger, Tree, TreeWriter
+from cbdd.storage.btree import PageLedger, TreeWriter
 from cbdd.storage.directory import directory_of, encode_entry, set_directory, tree_key
 from cbdd.storage.follow import new_ledger, note_rotation, raise_pin, refresh
 from cbdd.storage.frame import FRAMES_OFFSET, SegmentHeader
@@ -52,6 +52,7 @@ from cbdd.storage.shm import Published
 from cbdd.storage.space import give_back, log_reserve, note_tight, settle_length, trim_tail
 from cbdd.storage.state import DatabaseState, Snapshot
 from cbdd.storage.sync import mark_durable, poison, poison_if_hidden
+from cbdd.storage.tree import Tree
 from cbdd.storage.version import VERSION
 from cbdd.storage.wal import Position, Segment, list_segments, segment_path
 from cbdd.storage.writer_lock import lock_writer, unlock_writer

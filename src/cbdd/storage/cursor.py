@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from mypy_extensions import mypyc_attr
 
-from cbdd.storage.btree import Tree, resolve, value_of
 from cbdd.storage.node import Node, NodeSource
 from cbdd.storage.search import search_left, search_right
+from cbdd.storage.tree import Tree, resolve, value_of
 
 
 @mypyc_attr(acyclic=True)

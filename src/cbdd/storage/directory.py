@@ -11,11 +11,11 @@ import struct
 from typing import Final
 
 from cbdd.errors import CorruptDataError
-from cbdd.storage.btree import Tree
 from cbdd.storage.cursor import Cursor
 from cbdd.storage.meta import Meta
 from cbdd.storage.node import NodeSource
 from cbdd.storage.page import REFERENCE, reference
+from cbdd.storage.tree import Tree
 
 ENTRY: Final = struct.Struct("<16sQQ")
 CATALOG_TREE: Final = 1

@@ -16,13 +16,14 @@ from threading import get_ident
 from typing import Final, cast
 
 from cbdd.errors import CorruptDataError, LockedError
-from cbdd.storage.btree import PageLedger, Tree, TreeWriter
+from cbdd.storage.btree import PageLedger, TreeWriter
 from cbdd.storage.directory import directory_of, load_trees
 from cbdd.storage.frame import COMMIT, FLAG_DURABLE, FRAMES_OFFSET, TreeChanges, decode_commit
 from cbdd.storage.locks import UNREGISTERED
 from cbdd.storage.meta import Meta, read_copies, require_readable, require_writable
 from cbdd.storage.shm import Published, decode_durable, decode_published, is_poisoned, unreadable
 from cbdd.storage.state import DatabaseState, PendingCommit, Snapshot
+from cbdd.storage.tree import Tree
 from cbdd.storage.wal import LogReader, Position
 
 STATE_READ_ATTEMPTS = 10_000

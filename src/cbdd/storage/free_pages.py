@@ -8,12 +8,12 @@ it led to is not given back, which costs space and is recorded.
 from __future__ import annotations
 
 from cbdd.errors import CorruptDataError
-from cbdd.storage.btree import Tree
 from cbdd.storage.freelist import FreeRun, decode_runs, malformed_runs, unreached_runs
 from cbdd.storage.meta import HEADER_REGION_BYTES, Meta
 from cbdd.storage.node import Node
 from cbdd.storage.page import Run, reference_page, run_page_count
 from cbdd.storage.state import DatabaseState
+from cbdd.storage.tree import Tree
 
 
 def read_freelist(state: DatabaseState, meta: Meta) -> list[FreeRun]:

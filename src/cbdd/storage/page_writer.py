@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from cbdd.storage.btree import Tree
 from cbdd.storage.freelist import Allocator
 from cbdd.storage.io import Io, write_all
 from cbdd.storage.node import Node, encode_node, is_large
@@ -24,6 +23,7 @@ from cbdd.storage.page import (
     with_checksum,
 )
 from cbdd.storage.pager import Pager
+from cbdd.storage.tree import Tree
 
 GATHER_BYTES: Final = 1 << 20
 NODES_IN_A_ROW: Final = 8  # half a millisecond

@@ -27,7 +27,7 @@ from typing import Final, cast
 from mypy_extensions import mypyc_attr
 
 from cbdd.errors import CbddError
-from cbdd.storage.btree import PageLedger, Tree, TreeWriter, resolve, tree_slot
+from cbdd.storage.btree import PageLedger, TreeWriter
 from cbdd.storage.change_set import ChangedTree, ChangeSet
 from cbdd.storage.checkpoint import begin_log
 from cbdd.storage.follow import advance_tip, apply_changes, new_ledger, refresh, replay, unpin
@@ -38,6 +38,7 @@ from cbdd.storage.page import Run
 from cbdd.storage.shm import PUBLISHED_BYTES, STATE_BYTES, Published
 from cbdd.storage.space import log_reserve, make_room
 from cbdd.storage.state import DatabaseState
+from cbdd.storage.tree import Tree, resolve, tree_slot
 
 MOST_IN_PLACE: Final = 64
 """Changes of a commit. For more, room for the most they can need would be much too much."""

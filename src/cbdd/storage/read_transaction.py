@@ -10,11 +10,11 @@ from __future__ import annotations
 from types import TracebackType
 
 from cbdd.errors import UsageError
-from cbdd.storage.btree import Tree, tree_get, tree_last_key, tree_rank
 from cbdd.storage.cursor import Cursor
 from cbdd.storage.follow import acquire_snapshot, release_snapshot
 from cbdd.storage.pager import OnePass
 from cbdd.storage.state import DatabaseState
+from cbdd.storage.tree import Tree, tree_get, tree_last_key, tree_rank
 
 
 class ReadTransaction:

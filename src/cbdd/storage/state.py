@@ -30,7 +30,7 @@ from collections import deque
 from mypy_extensions import mypyc_attr
 
 from cbdd.errors import ClosedError, DurabilityError, ForkedError, ReplacedFileError
-from cbdd.storage.btree import PageLedger, Tree
+from cbdd.storage.btree import PageLedger
 from cbdd.storage.events import EventLog
 from cbdd.storage.frame import TreeChanges
 from cbdd.storage.io import Clock, Io, Randomness
@@ -40,6 +40,7 @@ from cbdd.storage.options import StorageOptions
 from cbdd.storage.pager import Pager
 from cbdd.storage.report import RecoveryReport
 from cbdd.storage.shm import SharedState
+from cbdd.storage.tree import Tree
 from cbdd.storage.wal import Position, SegmentSet, WriteAheadLog
 
 

@@ -33,7 +33,6 @@ from cbdd.errors import (
     UsageError,
     WriteConflictError,
 )
-from cbdd.storage.btree import Tree, tree_get
 from cbdd.storage.change_set import ChangeSet
 from cbdd.storage.checkpoint import (
     checkpoint_is_due,
@@ -47,6 +46,7 @@ from cbdd.storage.publishing import publish
 from cbdd.storage.read_transaction import ReadTransaction
 from cbdd.storage.state import DatabaseState, require_same_file
 from cbdd.storage.sync import poison, sync_to
+from cbdd.storage.tree import Tree, tree_get
 from cbdd.storage.writer_lock import lock_writer, unlock_writer
 
 

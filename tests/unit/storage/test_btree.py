@@ -6,19 +6,11 @@ import random
 
 import pytest
 
-from cbdd.storage.btree import (
-    PageLedger,
-    Tree,
-    TreeWriter,
-    resolve,
-    tree_get,
-    tree_lacks,
-    tree_last_key,
-    tree_rank,
-)
+from cbdd.storage.btree import PageLedger, TreeWriter
 from cbdd.storage.cursor import Cursor
 from cbdd.storage.node import Limits, Node, NodeSource, fits, measured
 from cbdd.storage.search import search_left, search_right
+from cbdd.storage.tree import Tree, resolve, tree_get, tree_lacks, tree_last_key, tree_rank
 
 SOURCE = NodeSource(Limits(4096))
 EMPTY = Tree(None, 0, 0)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from cbdd.storage import StorageEngine
-from cbdd.storage.btree import Tree, resolve
 from cbdd.storage.check import MAX_PROBLEMS, CheckReport
 from cbdd.storage.node import Node
 from cbdd.storage.page import Run, reference_page
+from cbdd.storage.tree import Tree, resolve
 from cbdd.testing import MemoryIo
 from tests.unit.storage.conftest import PATH, Bench, content, fill
 

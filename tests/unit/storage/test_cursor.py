@@ -7,9 +7,10 @@ from bisect import bisect_left
 
 import pytest
 
-from cbdd.storage.btree import PageLedger, Tree, TreeWriter
+from cbdd.storage.btree import PageLedger, TreeWriter
 from cbdd.storage.cursor import Cursor
 from cbdd.storage.node import Limits, NodeSource
+from cbdd.storage.tree import Tree
 
 SOURCE = NodeSource(Limits(4096))
 

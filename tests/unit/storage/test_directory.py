@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cbdd.storage.btree import PageLedger, Tree, TreeWriter
+from cbdd.storage.btree import PageLedger, TreeWriter
 from cbdd.storage.directory import (
     CATALOG_TREE,
     SEQUENCE_TREE,
@@ -15,6 +15,7 @@ from cbdd.storage.directory import (
 from cbdd.storage.meta import Meta
 from cbdd.storage.node import Limits, NodeSource
 from cbdd.storage.page import reference
+from cbdd.storage.tree import Tree
 
 SOURCE = NodeSource(Limits(4096))
 

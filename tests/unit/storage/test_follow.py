@@ -8,10 +8,10 @@ import threading
 import pytest
 
 from cbdd.errors import CorruptDataError, DiskFaultError
-from cbdd.storage.btree import Tree
 from cbdd.storage.follow import READS_BESIDE_SYNC, new_ledger, release_idle_pin, replay
 from cbdd.storage.frame import TreeChanges
 from cbdd.storage.io import Clock
+from cbdd.storage.tree import Tree
 from cbdd.testing import Fault
 from tests.unit.storage.conftest import PATH, Bench, content, fill
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from cbdd.storage import StorageEngine
-from cbdd.storage.btree import Tree
 from cbdd.storage.node import Node
 from cbdd.storage.page import reference_page
+from cbdd.storage.tree import Tree
 from cbdd.testing import MemoryIo
 from tests.unit.storage.conftest import PATH, Bench, content, fill
 

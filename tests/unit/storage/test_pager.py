@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cbdd.errors import CorruptDataError, DiskFaultError
-from cbdd.storage.btree import PageLedger, Tree, TreeWriter, tree_get
+from cbdd.storage.btree import PageLedger, TreeWriter
 from cbdd.storage.cursor import Cursor
 from cbdd.storage.events import EventLog
 from cbdd.storage.freelist import Allocator
@@ -26,6 +26,7 @@ from cbdd.storage.page import (
 )
 from cbdd.storage.page_writer import PageWriter
 from cbdd.storage.pager import MAX_PAGE, Pager
+from cbdd.storage.tree import Tree, tree_get
 
 SIZE = 4096
 TREE = 9

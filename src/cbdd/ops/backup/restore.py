@@ -19,12 +19,12 @@ from cbdd.ops.backup.stored_pages import StoredPages
 from cbdd.ops.new_file import NewFile, check_file, require_new
 from cbdd.ops.recovery.log_replay import LogLimits, LogReplay, overlaid, replay_log
 from cbdd.storage import Clock, Randomness
-from cbdd.storage.btree import Tree
 from cbdd.storage.bulk import BulkFile
 from cbdd.storage.cursor import Cursor
 from cbdd.storage.io import Io, translated
 from cbdd.storage.meta import Meta, is_writable
 from cbdd.storage.pager import OnePass, Pager
+from cbdd.storage.tree import Tree
 from cbdd.storage.version import VERSION
 
 Progress = Callable[[str, int, int], None] | None

@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import Final
 
 from cbdd.storage.backup import PAGES, Backup, backup_chain, read_index
-from cbdd.storage.btree import Tree
 from cbdd.storage.directory import directory_of, load_trees
 from cbdd.storage.io import Io, translated
 from cbdd.storage.page import reference_page
 from cbdd.storage.pager import Pager
+from cbdd.storage.tree import Tree
 
 _CACHE_BYTES: Final = 32 << 20
 _ENDLESS: Final = 1 << 62

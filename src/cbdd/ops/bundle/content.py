@@ -30,9 +30,9 @@ from cbdd.ops.diagnosis import Diagnosis
 from cbdd.ops.doctor import diagnose
 from cbdd.ops.inspection.tree_shape import shape_of
 from cbdd.storage import ReadTransaction
-from cbdd.storage.btree import Tree
 from cbdd.storage.events import read_events
 from cbdd.storage.io import Io
+from cbdd.storage.tree import Tree
 from cbdd.storage.version import VERSION
 
 BUNDLE_FORMAT: Final = 1

@@ -15,8 +15,8 @@ from typing import Any
 from cbdd.catalog.entry import CollectionEntry
 from cbdd.client.client import Client
 from cbdd.storage import ReadTransaction
-from cbdd.storage.btree import Tree, resolve, value_of
 from cbdd.storage.node import Node, NodeSource
+from cbdd.storage.tree import Tree, resolve, value_of
 
 
 class TreeDifference:

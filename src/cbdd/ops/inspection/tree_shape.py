@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from cbdd.errors import CorruptDataError, DiskFaultError
-from cbdd.storage.btree import Tree
 from cbdd.storage.check import page_of
 from cbdd.storage.node import Node, measured, stored_prefix
 from cbdd.storage.page import HEADER_BYTES, Run, reference_page, run_page_count
 from cbdd.storage.state import DatabaseState
+from cbdd.storage.tree import Tree
 
 
 class LevelShape:
