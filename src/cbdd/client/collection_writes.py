@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 import bson
+from bson.objectid import ObjectId
 from bson.raw_bson import RawBSONDocument
 from pymongo.collection import ReturnDocument
 from pymongo.errors import (
@@ -155,10 +156,14 @@ class CollectionWrites(CollectionCore[DocumentT]):
         given = list(documents)
         inserted_ids: list[Any] = []
         for document in given:
-            if type(document) is not dict:
-                check_document("document", document)
+            if type(document) is dict:  # all, as a rule: no calls
+                if "_id" not in document:
+                    document["_id"] = ObjectId()
+                inserted_ids.append(document["_id"])
+                continue
+            check_document("document", document)
             identity = give_id(document)
-            if type(document) is dict or not isinstance(document, RawBSONDocument):
+            if not isinstance(document, RawBSONDocument):
                 inserted_ids.append(identity)
         bulk = InsertMany(given, self.codec_options, ordered)
         self._run_bulk(session, bulk, bypass_document_validation)

@@ -30,8 +30,13 @@ from cbdd.document.raw import (
     TYPE_BOOLEAN,
     TYPE_CODE,
     TYPE_CODE_WITH_SCOPE,
+    TYPE_DATE,
     TYPE_DB_POINTER,
     TYPE_DOCUMENT,
+    TYPE_DOUBLE,
+    TYPE_INT32,
+    TYPE_INT64,
+    TYPE_OBJECT_ID,
     TYPE_REGEX,
     TYPE_STRING,
     TYPE_SYMBOL,
@@ -44,6 +49,7 @@ from cbdd.document.raw import (
 MAX_DOCUMENT_BYTES: Final = 16 * 1024 * 1024
 MAX_DEPTH: Final = 100
 
+_NOT_PLAIN: Final = -1
 _UNDERSCORE: Final = 0x5F
 _DOLLAR: Final = 0x24
 _BAD_VALUE: Final = 2
@@ -100,13 +106,42 @@ def _check_document(data: bytes, start: i64, limit: i64, depth: i64) -> i64:
                 is_stored_form = False
         if value > last:
             raise InvalidBSON(f"field name at offset {element + 1} runs past its document")
-        element = skip_value(data, bson_type, value)
-        if element > last:
-            raise InvalidBSON(f"value at offset {value} runs past its document")
-        _check_value(data, bson_type, value, element, depth)
+        element = _end_of_plain(data, bson_type, value, last)
+        if element == _NOT_PLAIN:
+            element = skip_value(data, bson_type, value)
+            if element > last:
+                raise InvalidBSON(f"value at offset {value} runs past its document")
+            _check_value(data, bson_type, value, element, depth)
     if data[last] != 0:
         raise InvalidBSON(f"document at offset {start} is not terminated")
     return -end if is_stored_form else end
+
+
+def _end_of_plain(data: bytes, bson_type: i64, start: i64, last: i64) -> i64:
+    """Return the end of a value of a type that most are, if it is sound; else `_NOT_PLAIN`."""
+    end: i64 = start
+    if bson_type == TYPE_STRING:
+        if start + 4 > last:
+            return _NOT_PLAIN
+        length: int = read_i32_le(data, start)
+        end = start + 4 + length
+        if length < 1 or end > last or data[end - 1] != 0:
+            return _NOT_PLAIN
+        at: i64 = start + 4
+        while at < end:
+            if data[at] > 0x7F:
+                return _NOT_PLAIN
+            at += 1
+        return end
+    if bson_type == TYPE_INT32:
+        end = start + 4
+    elif bson_type == TYPE_DOUBLE or bson_type == TYPE_INT64 or bson_type == TYPE_DATE:
+        end = start + 8
+    elif bson_type == TYPE_OBJECT_ID:
+        end = start + 12
+    else:
+        return _NOT_PLAIN
+    return end if end <= last else _NOT_PLAIN
 
 
 def _is_plain_id(data: bytes, bson_type: i64) -> bool:
