@@ -20,12 +20,22 @@ import ctypes
 import fcntl
 import os
 import sys
-from threading import get_ident
+import threading
+from collections.abc import Callable
 from typing import Any, Final
 
 MOST_BYTES: Final = 2048
 TURN_CALLS: Final = 4096
 """Calls until it is looked again whether one thread is alone: several turns of a thread."""
+
+
+# Bound once: compiled, looking a name up in a module takes as long as some of the calls.
+thread_id: Final[Callable[[], int]] = threading.get_ident
+"""Id of the thread that asks."""
+_PREAD: Final[Callable[[int, int, int], bytes]] = os.pread
+_PWRITE: Final[Callable[[int, bytes, int], int]] = os.pwrite
+_FCNTL: Final[Callable[[int, int, bytes], object]] = fcntl.fcntl
+_READLINK: Final[Callable[[str], str]] = os.readlink
 
 
 class BriefCalls:
@@ -39,7 +49,7 @@ class BriefCalls:
 
     def begin(self) -> None:
         """A statement begins in this thread."""
-        me = get_ident()
+        me = thread_id()
         if me != self._last_thread:
             if self._last_thread and self._is_usable:
                 self.keep()
@@ -69,7 +79,7 @@ class BriefCalls:
             if done == length:
                 data: bytes = target.raw
                 return data
-        return os.pread(fd, length, offset)
+        return _PREAD(fd, length, offset)
 
     def pwrite(self, fd: int, data: bytes, offset: int) -> int:
         """As `os.pwrite`."""
@@ -79,7 +89,7 @@ class BriefCalls:
             done: int = self._library.pwrite(fd, data, size, ctypes.c_longlong(offset))
             if done == len(data):
                 return done
-        return os.pwrite(fd, data, offset)
+        return _PWRITE(fd, data, offset)
 
     def fcntl(self, fd: int, command: int, request: bytes) -> None:
         """As `fcntl.fcntl` with a request that is not changed."""
@@ -87,7 +97,7 @@ class BriefCalls:
             self.turn -= 1
             if self._library.fcntl(fd, command, request) != -1:
                 return
-        fcntl.fcntl(fd, command, request)
+        _FCNTL(fd, command, request)
 
     def readlink(self, path: str) -> str:
         """As `os.readlink`."""
@@ -98,7 +108,7 @@ class BriefCalls:
             done: int = self._library.readlink(os.fsencode(path), target, size)
             if 0 <= done < MOST_BYTES:
                 return os.fsdecode(target.raw[:done])
-        return os.readlink(path)
+        return _READLINK(path)
 
 
 BRIEF: Final = BriefCalls()

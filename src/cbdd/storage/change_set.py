@@ -56,6 +56,8 @@ class ChangeSet:
         self._most_bytes = state.options.max_transaction_bytes
         self._ledger: PageLedger | None = None
         self.changes: dict[int, TreeChanges] = {}  # each is a ChangedTree
+        self.operations = 0  # calls that changed something: at least as many as there are changes
+        self.has_large = False  # whether a value that was set, or any key, belongs in a run
         self.may_be_published = False
         self.is_spent = False  # the snapshot's own nodes were changed: it tells nothing any more
 
@@ -93,7 +95,7 @@ class ChangeSet:
 
     def put(self, tree_id: int, key: bytes, value: bytes) -> None:
         """Set the value of a key."""
-        self._add_bytes(len(key) + len(value))
+        self._add_bytes(key, value)
         changed = self._changing(tree_id)
         if changed.copy is not None:
             self._change_copy(changed, changed.copy, key, value, False)
@@ -101,8 +103,7 @@ class ChangeSet:
 
     def insert(self, tree_id: int, key: bytes, value: bytes) -> bool:
         """Set the value of a key that is not there; returns False, and does nothing, if it is."""
-        size = len(key) + len(value)
-        self._add_bytes(size)
+        self._add_bytes(key, value)
         changed = self._changing(tree_id)
         if changed.copy is not None:
             is_new = self._change_copy(changed, changed.copy, key, value, True)
@@ -113,7 +114,7 @@ class ChangeSet:
         if is_new:
             changed.entries[key] = value
         else:
-            self.changed_bytes -= size
+            self.changed_bytes -= len(key) + len(value)
             self._forget_unchanged(changed)
         return is_new
 
@@ -145,6 +146,9 @@ class ChangeSet:
             self._change_copy(changed, changed.copy, key, None, False)
         changed.entries[key] = None
         self.changed_bytes += len(key)
+        self.operations += 1
+        if len(key) > self._state.pager.limits.max_key:
+            self.has_large = True
         return True
 
     def _forget_unchanged(self, changed: ChangedTree) -> None:
@@ -211,8 +215,8 @@ class ChangeSet:
                 trees[tree_id] = changed.copy.tree()
         return trees, ledger
 
-    def _add_bytes(self, size: int) -> None:
-        size += self.changed_bytes
+    def _add_bytes(self, key: bytes, value: bytes) -> None:
+        size = len(key) + len(value) + self.changed_bytes
         if size > self._most_bytes:
             raise TransactionTooLargeError(
                 "TRANSACTION_TOO_LARGE",
@@ -220,6 +224,10 @@ class ChangeSet:
                 "split it, or raise max_transaction_bytes",
             )
         self.changed_bytes = size
+        self.operations += 1
+        limits = self._state.pager.limits
+        if len(key) > limits.max_key or len(value) > limits.max_value:
+            self.has_large = True
 
     def _changed(self, tree_id: int) -> ChangedTree | None:
         change = self.changes.get(tree_id)

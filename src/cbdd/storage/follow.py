@@ -12,10 +12,10 @@ release must not read, or not write where the handle may, is not taken up.
 
 from __future__ import annotations
 
-from threading import get_ident
 from typing import Final, cast
 
 from cbdd.errors import CorruptDataError, LockedError
+from cbdd.storage.brief_calls import thread_id
 from cbdd.storage.btree import PageLedger, TreeWriter
 from cbdd.storage.directory import directory_of, load_trees
 from cbdd.storage.frame import COMMIT, FLAG_DURABLE, FRAMES_OFFSET, TreeChanges, decode_commit
@@ -331,7 +331,7 @@ def _let_sync_end(state: DatabaseState) -> None:
 
     It wants the interpreter then, which readers that never wait would keep for their whole turn.
     """
-    if state.snapshots_taken % READS_BESIDE_SYNC == 0 and state.sync_leader != get_ident():
+    if state.snapshots_taken % READS_BESIDE_SYNC == 0 and state.sync_leader != thread_id():
         state.clock.sleep(WAY_SECONDS)
 
 

@@ -35,6 +35,10 @@ READ_ONLY_ERRNOS = (errno.EROFS, errno.EACCES, errno.EPERM)
 UNKNOWN_MACHINE = bytes(16)
 
 _SET_LOCK: Final[int] = getattr(fcntl, "F_OFD_SETLK", 0)
+_EXCLUSIVE: Final[int] = fcntl.F_WRLCK
+_SHARED: Final[int] = fcntl.F_RDLCK
+_UNLOCKED: Final[int] = fcntl.F_UNLCK
+_TIME_NS: Final[Callable[[], int]] = time.time_ns
 _FULL_SYNC: Final[int] = getattr(fcntl, "F_FULLFSYNC", 0)
 _LOCK_REQUESTS: Final[dict[tuple[int, int], bytes]] = {}
 """Requests by kind and byte, a few hundred: packing one costs as much as asking."""
@@ -176,12 +180,11 @@ class Io:
 
     def lock(self, fd: int, offset: int, exclusive: bool) -> bool:
         """Try to take a byte lock, without waiting; converts a lock already held."""
-        kind = fcntl.F_WRLCK if exclusive else fcntl.F_RDLCK
-        return self._set_lock(fd, kind, offset)
+        return self._set_lock(fd, _EXCLUSIVE if exclusive else _SHARED, offset)
 
     def unlock(self, fd: int, offset: int) -> None:
         """Release a byte lock."""
-        self._set_lock(fd, fcntl.F_UNLCK, offset)
+        self._set_lock(fd, _UNLOCKED, offset)
 
     def _set_lock(self, fd: int, kind: int, offset: int) -> bool:
         if not _SET_LOCK:
@@ -248,7 +251,7 @@ class Clock:
 
     def now_us(self) -> int:
         """Wall time in microseconds since the epoch."""
-        return time.time_ns() // 1000
+        return _TIME_NS() // 1000
 
     def monotonic(self) -> float:
         """Seconds on a clock that never jumps."""

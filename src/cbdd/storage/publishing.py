@@ -36,12 +36,14 @@ from cbdd.storage.io import FULL_ERRNOS, disk_full, translated
 from cbdd.storage.options import FULL, NORMAL
 from cbdd.storage.page import Run
 from cbdd.storage.shm import PUBLISHED_BYTES, STATE_BYTES, Published
-from cbdd.storage.space import log_reserve, make_room
+from cbdd.storage.space import has_room, log_reserve, make_room
 from cbdd.storage.state import DatabaseState
 from cbdd.storage.tree import Tree, resolve, tree_slot
 
 MOST_IN_PLACE: Final = 64
 """Changes of a commit. For more, room for the most they can need would be much too much."""
+PAGES_OF_A_CHANGE: Final = 16
+"""More than one can need, in trees of more levels than those of any file have."""
 AMPLE_BYTES: Final = 2 << 20
 """Room that is made for them in any case; more only if it is an eighth of the file."""
 
@@ -180,29 +182,20 @@ class Commit:
         state = self.state
         if state.segments.is_tight:
             return False
-        limits = state.pager.limits
-        pages = 0
-        waiting = 0
-        for tree_id in self.changes.changes:
-            change = self.changes.changes[tree_id]
-            if cast("ChangedTree", change).copy is not None or change.is_dropped:
-                continue  # what it needs is known, or nothing
-            waiting += len(change.entries)
-            if waiting > MOST_IN_PLACE:
-                return False
-            for key, value in change.entries.items():
-                if len(key) > limits.max_key:
-                    return False
-                if value is not None and len(value) > limits.max_value:
-                    return False
-            pages += _most_pages(state, state.tip.trees.get(tree_id), len(change.entries))
-        most = max(AMPLE_BYTES // state.pager.page_size, state.meta.page_count // 8)
-        if pages > most:
-            return False
+        changes = self.changes
+        copied = changes.ledger()
         state.log.move_to(state.tip_position)
-        copied = self.changes.ledger()
-        try:
-            if not make_room(
+        few = changes.operations <= MOST_IN_PLACE and not changes.has_large
+        pages = changes.operations * PAGES_OF_A_CHANGE
+        if not few or not has_room(
+            state,
+            pages + copied.new_nodes,
+            copied.new_run_pages,
+            pages + len(copied.pages),
+            self.own_generation,
+        ):
+            pages = self._most_pages()
+            if pages < 0 or not make_room(
                 state,
                 pages + copied.new_nodes,
                 copied.new_run_pages,
@@ -212,12 +205,35 @@ class Commit:
                 False,
             ):
                 return False
+        try:
             state.log.reserve(len(self.payload), log_reserve(state, True))
         except OSError as error:
             if error.errno not in FULL_ERRNOS:
                 raise translated(error, "append to the log", state.path) from error
             return False
         return True
+
+    def _most_pages(self) -> int:
+        """Pages that the changes can need at most; -1 where that is too much, or unknown."""
+        state = self.state
+        limits = state.pager.limits
+        pages = 0
+        waiting = 0
+        for tree_id in self.changes.changes:
+            change = self.changes.changes[tree_id]
+            if cast("ChangedTree", change).copy is not None or change.is_dropped:
+                continue  # what it needs is known, or nothing
+            waiting += len(change.entries)
+            if waiting > MOST_IN_PLACE:
+                return -1
+            for key, value in change.entries.items():
+                if len(key) > limits.max_key:
+                    return -1
+                if value is not None and len(value) > limits.max_value:
+                    return -1
+            pages += _most_pages(state, state.tip.trees.get(tree_id), len(change.entries))
+        most = max(AMPLE_BYTES // state.pager.page_size, state.meta.page_count // 8)
+        return pages if pages <= most else -1
 
     def _make_room(self, ledger: PageLedger) -> None:
         """Have room for the commit in the log and for its pages in the file.

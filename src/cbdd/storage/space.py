@@ -53,6 +53,14 @@ def reserve_pages(state: DatabaseState) -> int:
     return state.options.reserve_bytes // state.pager.page_size
 
 
+def has_room(state: DatabaseState, nodes: int, runs: int, freed: int, own: int) -> bool:
+    """Whether the file has room for a commit as it is; parameters as of `make_room`."""
+    if not state.options.reserve_bytes or not state.can_allocate:
+        return True
+    _open_books(state, own)
+    return _needed_room(state, nodes, runs, freed, True) <= state.room_pages
+
+
 def make_room(
     state: DatabaseState,
     nodes: int,
@@ -75,19 +83,27 @@ def make_room(
     if not state.options.reserve_bytes or not state.can_allocate:
         return True
     _open_books(state, own)
-    rotation = min(reserve_pages(state) // 2, ROTATIONS_BYTES // state.pager.page_size)
-    needed = _needed_tail(
-        state,
-        nodes + (reserve_pages(state) - rotation if keeps_reserve else 0),
-        runs,
-        freed,
-    )
-    short = needed + rotation - state.room_pages
+    needed = _needed_room(state, nodes, runs, freed, keeps_reserve)
+    short = needed - state.room_pages
     refusal = _grow(state, short, is_needed) if short > 0 else 0
     if refusal == errno.EFBIG and not keeps_reserve:
         # This file may not be longer, which says nothing about the disk: segments find their own.
-        return needed <= state.room_pages
+        return needed - _rotation_pages(state) <= state.room_pages
     return not refusal
+
+
+def _rotation_pages(state: DatabaseState) -> int:
+    """Pages of the reserve that two rotations of the log may need."""
+    return min(reserve_pages(state) // 2, ROTATIONS_BYTES // state.pager.page_size)
+
+
+def _needed_room(
+    state: DatabaseState, nodes: int, runs: int, freed: int, keeps_reserve: bool
+) -> int:
+    """Pages of the tail that a commit needs, with what it must leave."""
+    rotation = _rotation_pages(state)
+    kept = reserve_pages(state) - rotation if keeps_reserve else 0
+    return _needed_tail(state, nodes + kept, runs, freed) + rotation
 
 
 def _open_books(state: DatabaseState, own: int) -> None:

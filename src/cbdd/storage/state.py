@@ -26,6 +26,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import deque
+from collections.abc import Callable
 
 from mypy_extensions import mypyc_attr
 
@@ -129,7 +130,7 @@ class DatabaseState:
         self.epoch = 0
         self.is_checkpoint_active = False
         self.writing_below = 0  # nodes of older owners: a checkpoint may be writing them
-        self._owners = itertools.count(1)
+        self._next_owner: Callable[[], int] = itertools.count(1).__next__
         self.raw_state = b""
         self.raw_meta = b""  # of readers that write nothing
         self.counter = 0
@@ -193,7 +194,7 @@ class DatabaseState:
 
     def next_owner(self) -> int:
         """A token that no node carries yet."""
-        return next(self._owners)  # one step, so no lock
+        return self._next_owner()  # one step, so no lock
 
     def dirty_bytes(self) -> int:
         """Memory taken by nodes that are not on disk, estimated."""

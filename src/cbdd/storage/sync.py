@@ -20,6 +20,7 @@ import sys
 import threading
 
 from cbdd.errors import CbddError, DurabilityError
+from cbdd.storage.brief_calls import thread_id
 from cbdd.storage.follow import current_durable
 from cbdd.storage.locks import SYNC
 from cbdd.storage.shm import DURABLE_BYTES, DURABLE_OFFSET, STATE_BYTES, STATE_OFFSET
@@ -40,7 +41,7 @@ def sync_to(state: DatabaseState, lsn: int) -> None:
                     return
                 state.require_unpoisoned()
                 if not state.sync_leader:
-                    state.sync_leader = threading.get_ident()
+                    state.sync_leader = thread_id()
                     break
                 if not _wait(state) and not _is_alive(state.sync_leader):
                     state.sync_leader = 0  # it ended without a word
@@ -51,7 +52,7 @@ def sync_to(state: DatabaseState, lsn: int) -> None:
             raise
         finally:
             with state.sync_mutex:
-                if state.sync_leader == threading.get_ident():
+                if state.sync_leader == thread_id():
                     state.sync_leader = 0
                 if state.sync_waiting:
                     state.sync_condition.notify_all()
@@ -109,7 +110,7 @@ def mark_durable(state: DatabaseState, segment: Segment, lsn: int, end: int) -> 
     shm = state.shm
     written = b""
     if shm is not None:
-        state.sync_lock_thread = threading.get_ident()
+        state.sync_lock_thread = thread_id()
         state.locks.acquire(SYNC, True, state.options.lock_timeout_seconds, "")
         try:
             if lsn > current_durable(state):

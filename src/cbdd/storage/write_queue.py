@@ -29,12 +29,12 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from threading import get_ident
 from typing import Final
 
 from mypy_extensions import mypyc_attr
 
 from cbdd.errors import CbddError, DurabilityError
+from cbdd.storage.brief_calls import thread_id
 from cbdd.storage.options import FULL
 from cbdd.storage.state import DatabaseState, poisoned
 from cbdd.storage.transaction import WriteTransaction, begin_write, run_due_checkpoint
@@ -99,7 +99,7 @@ class WriteQueue:
 
     def enter(self, write: QueuedWrite) -> bool:
         """Lead, which is the answer, or wait in the queue."""
-        me = get_ident()
+        me = thread_id()
         write.thread = me
         if self.leader in (0, me):  # its own lead was left behind by an interrupt
             self.leader = me
@@ -122,7 +122,7 @@ class WriteQueue:
             if write.stage != WAITING:
                 return False
             if self.withdraw(write):
-                self.leader = get_ident()
+                self.leader = thread_id()
                 return True
 
     def withdraw(self, write: QueuedWrite) -> bool:
@@ -148,7 +148,7 @@ class WriteQueue:
 
     def leave(self) -> None:
         """Let the first that waits lead, if this thread did."""
-        if self.leader != get_ident():
+        if self.leader != thread_id():
             return
         self.leader = 0
         if not self._waiting:
@@ -169,10 +169,10 @@ def run_queued(state: DatabaseState, queue: WriteQueue, write: QueuedWrite) -> N
     state.require_usable()
     is_due = False
     try:
-        if state.writer_thread == get_ident():
+        if state.writer_thread == thread_id():
             write.stage = ALONE  # in the middle of another write: `begin_write` says so
         elif queue.enter(write) or queue.wait(write):
-            is_main = get_ident() == threading.main_thread().ident
+            is_main = thread_id() == threading.main_thread().ident
             is_due = _run(state, None if is_main else queue, write)
         if write.stage == ALONE:
             is_due = _run(state, None, write)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 from cbdd.errors import LockedError, UsageError
+from cbdd.storage.brief_calls import thread_id
 from cbdd.storage.locks import WRITER
 from cbdd.storage.state import DatabaseState
 
@@ -22,7 +23,7 @@ def lock_writer(state: DatabaseState) -> int:
 
     :raises LockedError: another thread or process did not finish in time.
     """
-    me = threading.get_ident()
+    me = thread_id()
     if state.writer_thread == me:
         raise UsageError(
             "NESTED_WRITE",
@@ -61,7 +62,7 @@ def unlock_writer(state: DatabaseState, token: int) -> None:
             state.locks.release(WRITER)
     finally:
         if state.writer_token == token:
-            is_mine = state.writer_thread == threading.get_ident()
+            is_mine = state.writer_thread == thread_id()
             state.writer_token = 0
             state.writer_thread = 0
             if is_mine:
