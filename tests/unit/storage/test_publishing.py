@@ -20,6 +20,8 @@ from cbdd.errors import (
 )
 from cbdd.storage import ReadTransaction, StorageEngine, StorageOptions
 from cbdd.storage.node import Node
+from cbdd.storage.publishing import AMPLE_BYTES, MOST_IN_PLACE
+from cbdd.storage.space import GROWTH_BYTES
 from cbdd.testing import Fault, MemoryIo, SeededRandomness, TickingClock
 from tests.unit.storage.conftest import PATH, Bench, content, fill
 
@@ -75,6 +77,58 @@ def test_what_an_open_transaction_sees_is_copied(bench: Bench) -> None:
     assert open_one.get(TREE, b"a") == b"1"
     open_one.commit()
     assert content(engine, TREE) == {b"a": b"2", b"b": b"mine"}
+
+
+@pytest.mark.parametrize("changes", [1, MOST_IN_PLACE - 4, MOST_IN_PLACE + 1])
+def test_few_changes_are_made_in_place(bench: Bench, changes: int) -> None:
+    engine = opened(bench)
+    fill(engine, TREE, {b"%03d" % i: b"1" for i in range(100)})
+    root = root_of(engine)
+    with engine.begin_write("test") as txn:
+        for i in range(changes):
+            txn.put(TREE, b"%03d" % i, b"2")
+        txn.commit()
+    assert (root_of(engine) is root) == (changes <= MOST_IN_PLACE)
+    assert content(engine, TREE) == {b"%03d" % i: b"2" if i < changes else b"1" for i in range(100)}
+
+
+@pytest.mark.parametrize("value", [b"v" * 100_000, None])
+def test_what_belongs_in_runs_is_not_changed_in_place(bench: Bench, value: bytes | None) -> None:
+    engine = opened(bench)
+    long_key = b"k" * 3000
+    fill(engine, TREE, {b"a": b"1", long_key: b"1"})
+    root = root_of(engine)
+    with engine.begin_write("test") as txn:
+        if value is None:
+            assert txn.delete(TREE, long_key)
+        else:
+            txn.put(TREE, b"a", value)
+        txn.commit()
+    assert root_of(engine) is not root
+    assert engine.check().problems == []
+
+
+@pytest.mark.parametrize("page_size", [4096, 65536])
+def test_few_changes_ask_for_little_room(bench: Bench, page_size: int) -> None:
+    """Though the levels of trees that were not read yet are not known."""
+    engine = opened(bench, page_size_bytes=page_size)
+    fill(engine, TREE, {b"%05d" % i: b"v" * 100 for i in range(2000)})
+    engine.checkpoint()
+    engine.close()
+    engine = opened(bench)
+    before = len(bench.disk.names[PATH].data)
+    fill(engine, TREE, {b"%05d" % (i * 30): b"w" for i in range(MOST_IN_PLACE)})
+    assert len(bench.disk.names[PATH].data) - before <= AMPLE_BYTES + GROWTH_BYTES
+
+
+def test_room_that_is_not_needed_is_no_sign_of_a_full_disk(bench: Bench) -> None:
+    engine = opened(bench)
+    fill(engine, TREE, {b"%05d" % i: b"v" * 100 for i in range(2000)})
+    engine.checkpoint()
+    bench.disk.capacity = bench.disk.size() + 300_000
+    fill(engine, TREE, {b"%05d" % (i * 90): b"w" for i in range(20)})
+    assert not engine._state.segments.is_tight
+    bench.disk.capacity = None
 
 
 class Watched(MemoryIo):
