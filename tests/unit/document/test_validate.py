@@ -172,6 +172,34 @@ def test_what_has_to_be_looked_at_again_is_known_too(
     assert not validate_document(raw_document(*elements))
 
 
+@pytest.mark.parametrize("length", range(20))
+def test_text_of_any_length_is_looked_at_to_its_end(length: int) -> None:
+    """Names and strings, with a byte that is no UTF-8, or the end of a text, at every place."""
+
+    def document(name: bytes, text: bytes) -> bytes:
+        value = (len(text) + 1).to_bytes(4, "little") + text + b"\0"
+        body = b"\x02" + name + b"\0" + value + b"\x10\xc3\xa9\0\1\0\0\0\0"
+        return (len(body) + 4).to_bytes(4, "little") + body
+
+    plain = b"abcdefghijklmnopqrst"[:length]
+    validate_document(document(plain, plain))
+    validate_document(document(b"\x01" * length, b"\x7f" * length))
+    for at in range(length):
+        for bad in (b"\x80", b"\xff"):
+            broken = plain[:at] + bad + plain[at + 1 :]
+            with pytest.raises(InvalidDocument):
+                validate_document(document(broken, plain))
+            with pytest.raises(InvalidDocument):
+                validate_document(document(plain, broken))
+        letter = "é".encode()
+        validate_document(document(plain[:at] + letter + plain[at:], plain))
+        validate_document(document(plain, plain[:at] + letter + plain[at:]))
+        validate_document(document(plain, plain[:at] + b"\0" + plain[at + 1 :]))
+    unending = b"\x20\0\0\0\x02" + plain.ljust(27, b"n")
+    with pytest.raises(InvalidDocument, match="does not end"):
+        validate_document(unending)
+
+
 def test_dollar_names_may_be_inserted_but_not_replace() -> None:
     data = bson.encode({"_id": 1, "$price": 2, "in": {"$x": 1}})
     validate_document(data)
