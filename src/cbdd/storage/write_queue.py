@@ -134,7 +134,12 @@ class WriteQueue:
         return True
 
     def take_into(self, taken: list[QueuedWrite]) -> bool:
-        """Move the first that waits to the end of a list; False when there is none."""
+        """Move the first that waits to the end of a list; False when there is none.
+
+        Also in the main thread, which leaves all where they are.
+        """
+        if not self._waiting or thread_id() == threading.main_thread().ident:
+            return False
         while self._waiting:
             try:
                 first = self._waiting[0]
@@ -172,8 +177,7 @@ def run_queued(state: DatabaseState, queue: WriteQueue, write: QueuedWrite) -> N
         if state.writer_thread == thread_id():
             write.stage = ALONE  # in the middle of another write: `begin_write` says so
         elif queue.enter(write) or queue.wait(write):
-            is_main = thread_id() == threading.main_thread().ident
-            is_due = _run(state, None if is_main else queue, write)
+            is_due = _run(state, queue, write)
         if write.stage == ALONE:
             is_due = _run(state, None, write)
     finally:
