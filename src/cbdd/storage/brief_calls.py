@@ -30,8 +30,7 @@ TURN_CALLS: Final = 4096
 
 
 # Bound once: compiled, looking a name up in a module takes as long as some of the calls.
-thread_id: Final[Callable[[], int]] = threading.get_ident
-"""Id of the thread that asks."""
+_THREAD: Final[Callable[[], int]] = threading.get_ident
 _PREAD: Final[Callable[[int, int, int], bytes]] = os.pread
 _PWRITE: Final[Callable[[int, bytes, int], int]] = os.pwrite
 _FCNTL: Final[Callable[[int, int, bytes], object]] = fcntl.fcntl
@@ -49,7 +48,7 @@ class BriefCalls:
 
     def begin(self) -> None:
         """A statement begins in this thread."""
-        me = thread_id()
+        me = _THREAD()
         if me != self._last_thread:
             if self._last_thread and self._is_usable:
                 self.keep()

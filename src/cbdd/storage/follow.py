@@ -15,10 +15,10 @@ from __future__ import annotations
 from typing import Final, cast
 
 from cbdd.errors import CorruptDataError, LockedError
-from cbdd.storage.brief_calls import thread_id
 from cbdd.storage.btree import PageLedger, TreeWriter
 from cbdd.storage.directory import directory_of, load_trees
 from cbdd.storage.frame import COMMIT, FLAG_DURABLE, FRAMES_OFFSET, TreeChanges, decode_commit
+from cbdd.storage.io import thread_id
 from cbdd.storage.locks import UNREGISTERED
 from cbdd.storage.meta import Meta, read_copies, require_readable, require_writable
 from cbdd.storage.shm import Published, decode_durable, decode_published, is_poisoned, unreadable

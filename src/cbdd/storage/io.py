@@ -18,6 +18,7 @@ import os
 import stat
 import struct
 import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import Final
@@ -35,6 +36,9 @@ READ_ONLY_ERRNOS = (errno.EROFS, errno.EACCES, errno.EPERM)
 UNKNOWN_MACHINE = bytes(16)
 
 _SET_LOCK: Final[int] = getattr(fcntl, "F_OFD_SETLK", 0)
+# Bound once: compiled, looking a name up in a module takes as long as some of the calls.
+thread_id: Final[Callable[[], int]] = threading.get_ident
+"""Id of the thread that asks."""
 _EXCLUSIVE: Final[int] = fcntl.F_WRLCK
 _SHARED: Final[int] = fcntl.F_RDLCK
 _UNLOCKED: Final[int] = fcntl.F_UNLCK

@@ -20,8 +20,8 @@ import sys
 import threading
 
 from cbdd.errors import CbddError, DurabilityError
-from cbdd.storage.brief_calls import thread_id
 from cbdd.storage.follow import current_durable
+from cbdd.storage.io import thread_id
 from cbdd.storage.locks import SYNC
 from cbdd.storage.shm import DURABLE_BYTES, DURABLE_OFFSET, STATE_BYTES, STATE_OFFSET
 from cbdd.storage.state import DatabaseState, poisoned

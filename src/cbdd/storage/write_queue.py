@@ -34,7 +34,7 @@ from typing import Final
 from mypy_extensions import mypyc_attr
 
 from cbdd.errors import CbddError, DurabilityError
-from cbdd.storage.brief_calls import thread_id
+from cbdd.storage.io import thread_id
 from cbdd.storage.options import FULL
 from cbdd.storage.state import DatabaseState, poisoned
 from cbdd.storage.transaction import WriteTransaction, begin_write, run_due_checkpoint

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from cbdd.errors import LockedError, UsageError
-from cbdd.storage.brief_calls import thread_id
+from cbdd.storage.io import thread_id
 from cbdd.storage.locks import WRITER
 from cbdd.storage.state import DatabaseState
 
