@@ -132,7 +132,15 @@ class Commit:
         self.changes.is_spent = True
         undo: list[TreeChanges] = []
         noted = undo if self.flags & FLAG_DURABLE else None
+        foreseen = self.changes.ledger().new_run_pages
         trees, ledger = _apply_in_place(state, self.changes, noted)
+        if ledger.new_run_pages > foreseen:
+            # Of nodes with long keys, which had to be copied. Nothing is appended yet, and the next
+            # use takes everything anew; there will be copies then, as the disk is known to be full.
+            nodes, freed = ledger.new_nodes, len(ledger.pages)
+            own = self.own_generation
+            if not make_room(state, nodes, ledger.new_run_pages, freed, True, own):
+                raise disk_full("keep room for a checkpoint of the commit", state.path)
         try:
             self._append()
         except OSError as error:

@@ -5,7 +5,8 @@ returned, or becomes the one that syncs for all who wait. The end of the log is 
 sync begins; when the sync has returned, a mark in the segment's head and the shared state say so,
 and only then do the commits count as durable, become visible and return.
 
-Invariants: nothing is called durable that was appended after the sync began. A failed sync is
+Invariants: nothing is called durable that was appended after the sync began, or that was not
+published: the next commit would get its LSN, and never be synced. A failed sync is
 final: the kernel may have dropped the pages it could not write, and a second sync would lie. The
 handle and, through the shared state, every process is poisoned, even when an interrupt comes right
 behind the failure and takes its place as the exception that is raised.
@@ -20,7 +21,7 @@ import sys
 import threading
 
 from cbdd.errors import CbddError, DurabilityError
-from cbdd.storage.follow import current_durable
+from cbdd.storage.follow import current_durable, refresh
 from cbdd.storage.io import thread_id
 from cbdd.storage.locks import SYNC
 from cbdd.storage.shm import DURABLE_BYTES, DURABLE_OFFSET, STATE_BYTES, STATE_OFFSET
@@ -87,7 +88,16 @@ def _lead(state: DatabaseState, lsn: int) -> None:
         _note(state, durable, b"")
         return
     with state.apply_lock:
+        if state.is_tainted or state.is_applying:
+            refresh(state)  # the tip may have a commit that was not published, so is not there
         position = state.tip_position
+        if position.lsn < lsn:
+            raise DurabilityError(
+                "COMMIT_UNKNOWN",
+                f"commit {lsn} of {state.path} was not published",
+                "read the data again to see; check the disk",
+                {"path": state.path, "lsn": lsn, "published": position.lsn},
+            )
         segment = state.segments.get(position.segment, False)
         if segment is not None:
             segment.users += 1

@@ -156,14 +156,16 @@ class WriteQueue:
         if self.leader != thread_id():
             return
         self.leader = 0
-        if not self._waiting:
-            return
-        try:
-            following = self._waiting[0]
-        except IndexError:
-            return
-        self.leader = following.thread
-        following.wake()  # it takes its write out itself: one that is lost is nobody's
+        while self._waiting:
+            try:
+                following = self._waiting[0]
+            except IndexError:
+                return
+            self.leader = following.thread
+            if following in self._waiting:
+                following.wake()  # it takes its write out itself: one that is lost is nobody's
+                return
+            self.leader = 0  # another leader has taken it, and its thread may be gone already
 
 
 def run_queued(state: DatabaseState, queue: WriteQueue, write: QueuedWrite) -> None:
@@ -230,6 +232,8 @@ def _run(state: DatabaseState, queue: WriteQueue | None, write: QueuedWrite) -> 
         write.stage = stage
         for other in taken:
             if other is not write and queue is not None:
+                if stage == UNKNOWN:
+                    other.problem = None  # what it was refused by may not be there
                 other.stage = ALONE if queue.withdraw(other) else stage
                 other.wake()
     return is_due

@@ -21,7 +21,7 @@ from cbdd.errors import (
 from cbdd.storage import ReadTransaction, StorageEngine, StorageOptions
 from cbdd.storage.node import Node
 from cbdd.storage.publishing import AMPLE_BYTES, MOST_IN_PLACE
-from cbdd.storage.space import GROWTH_BYTES
+from cbdd.storage.space import GROWTH_BYTES, has_room
 from cbdd.testing import Fault, MemoryIo, SeededRandomness, TickingClock
 from tests.unit.storage.conftest import PATH, Bench, content, fill
 
@@ -129,6 +129,26 @@ def test_room_that_is_not_needed_is_no_sign_of_a_full_disk(bench: Bench) -> None
     fill(engine, TREE, {b"%05d" % (i * 90): b"w" for i in range(20)})
     assert not engine._state.segments.is_tight
     bench.disk.capacity = None
+
+
+def test_long_keys_of_copied_nodes_have_room(bench: Bench) -> None:
+    """They are written anew with their node, though the change is of a short one."""
+    engine = opened(bench)
+    fill(engine, TREE, {b"%03d" % i + b"k" * 30_000: b"v" for i in range(150)})
+    engine.close()
+    engine = opened(bench)
+    fill(engine, TREE + 1, {b"a": b"1"})  # there is a log from now on
+    state = engine._state
+    capacity, bench.disk.capacity = bench.disk.capacity, bench.disk.size()
+    with pytest.raises(DiskFullError):
+        fill(engine, TREE, {b"001": b"w"})
+    with engine.begin_read() as txn:
+        assert txn.count(TREE) == 150
+    bench.disk.capacity = capacity
+    fill(engine, TREE, {b"001": b"w"})
+    assert has_room(state, 0, 0, 0, -1)
+    engine.checkpoint()
+    assert engine.check().problems == []
 
 
 class Watched(MemoryIo):

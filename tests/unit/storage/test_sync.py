@@ -72,6 +72,30 @@ def test_a_failed_sync_poisons_every_process(bench: Bench) -> None:
     assert content(bench.open(), TREE)[b"a"] in (b"1", b"2")
 
 
+def test_a_commit_that_was_not_published_is_never_called_durable(bench: Bench) -> None:
+    """The next one gets its LSN, and would not be synced."""
+    engine = bench.open(durability="off")
+    waiting = fill(engine, TREE, {b"a": b"1"})
+    state = engine._state
+    with engine.begin_write("test") as txn:
+        txn.put(TREE, b"b", b"2")
+        bench.disk.fault = Fault(2, errno.EIO, False, ("pwrite",))  # after the frame: its end
+        with pytest.raises(DurabilityError):
+            txn.commit("full")
+    bench.disk.fault = None
+    sync_to(state, waiting)  # another thread, for a commit before it
+    assert state.durable_lsn == waiting
+    with engine.begin_write("test") as txn:
+        txn.put(TREE, b"c", b"3")
+        assert txn.commit("full") == waiting + 1
+    with pytest.raises(DurabilityError, match="was not published"):
+        sync_to(state, waiting + 2)
+    assert content(engine, TREE) == {b"a": b"1", b"c": b"3"}
+    bench.opened = []
+    bench.disk = bench.disk.power_cut()
+    assert content(bench.open(), TREE) == {b"a": b"1", b"c": b"3"}
+
+
 class Slow(Io):
     """Holds the first sync of the log until it is told to go on."""
 

@@ -190,7 +190,7 @@ def test_room_for_one_is_enough_though_there_is_none_for_all(threads: Threads) -
 
 def test_a_failed_sync_concerns_all_of_its_commit(threads: Threads) -> None:
     for n in range(5):
-        threads.start(Put(b"%d" % n), n)
+        threads.start(Put(b"%d" % n, REFUSED if n == 3 else b"1"), n)
     threads.disk.failing = 2
     threads.go()
     assert sorted(threads.errors) == [b"1", b"2", b"3", b"4"]
@@ -388,6 +388,18 @@ def test_a_refusal_leaves_no_cycle(threads: Threads) -> None:
         assert alive is None or alive() is None
     finally:
         gc.enable()
+
+
+def test_who_was_let_go_meanwhile_is_not_named_as_leader() -> None:
+    """Another leader takes the first write between the look at it and its naming."""
+    queue = WriteQueue()
+    queue.leader = 1 << 60
+    put = Put(b"a")
+    assert not queue.enter(put)
+    queue.leader = threading.get_ident()
+    queue._waiting = Taken(queue._waiting)  # type: ignore[assignment]
+    queue.leave()
+    assert queue.leader == 0
 
 
 def test_a_write_that_came_too_late_for_who_leaves_leads_itself() -> None:
