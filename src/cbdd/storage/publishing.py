@@ -239,7 +239,7 @@ class Commit:
                     return -1
                 if value is not None and len(value) > limits.max_value:
                     return -1
-            pages += _most_pages(state, state.tip.trees.get(tree_id), len(change.entries))
+            pages += _pages_of_tree(state, state.tip.trees.get(tree_id), len(change.entries))
         most = max(AMPLE_BYTES // state.pager.page_size, state.meta.page_count // 8)
         return pages if pages <= most else -1
 
@@ -301,7 +301,7 @@ def publish(
     return Commit(state, changes, operation, durability, key).run()
 
 
-def _most_pages(state: DatabaseState, tree: Tree | None, changes: int) -> int:
+def _pages_of_tree(state: DatabaseState, tree: Tree | None, changes: int) -> int:
     """Pages that changes of a tree can need: copies and splits on their paths, two neighbours."""
     if tree is None or tree.root is None:
         return changes + 1

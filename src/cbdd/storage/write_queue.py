@@ -183,7 +183,7 @@ def run_queued(state: DatabaseState, queue: WriteQueue, write: QueuedWrite) -> N
         if write.stage == ALONE:
             is_due = _run(state, None, write)
     finally:
-        if write.gate is not None:
+        if write.stage == WAITING and write.gate is not None:
             queue.withdraw(write)
         queue.leave()
     if is_due:
@@ -234,7 +234,10 @@ def _run(state: DatabaseState, queue: WriteQueue | None, write: QueuedWrite) -> 
             if other is not write and queue is not None:
                 if stage == UNKNOWN:
                     other.problem = None  # what it was refused by may not be there
-                other.stage = ALONE if queue.withdraw(other) else stage
+                if stage != DONE and queue.withdraw(other):
+                    other.stage = ALONE  # an interrupt came before it was taken out
+                else:
+                    other.stage = stage
                 other.wake()
     return is_due
 

@@ -14,10 +14,11 @@ import pytest
 
 from cbdd.build_info import build_kind
 from cbdd.errors import CbddError, CorruptDataError, DurabilityError, UsageError
-from cbdd.storage import Io, QueuedWrite, StorageEngine, StorageOptions, WriteTransaction
+from cbdd.storage import QueuedWrite, StorageEngine, StorageOptions, WriteTransaction
 from cbdd.storage.page import reference_page
 from cbdd.storage.write_queue import MOST_BYTES, MOST_TOGETHER, WriteQueue
 from tests.unit.storage.conftest import content, fill
+from tests.unit.storage.test_sync import Slow
 
 pytestmark = pytest.mark.transaction_protocol
 
@@ -49,15 +50,11 @@ REFUSED = b"refused"
 BROKEN = b"broken"
 
 
-class Disk(Io):
+class Disk(Slow):
     """Holds syncs back until they may go on, lets them or appends fail, and damages pages."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.is_armed = False
-        self.has_begun = threading.Event()
-        self.may_go = threading.Event()
-        self.syncs = 0
         self.failing = 0
         self.full_from = 0
         self.damaged_from = 0
@@ -69,13 +66,9 @@ class Disk(Io):
         return data
 
     def sync(self, fd: int) -> None:
-        if self.is_armed:
-            self.syncs += 1
-            self.has_begun.set()
-            assert self.may_go.wait(60)
-            if self.syncs == self.failing:
-                raise OSError(errno.EIO, "injected")
         super().sync(fd)
+        if self.is_armed and self.syncs == self.failing:
+            raise OSError(errno.EIO, "injected")
 
     def pwrite(self, fd: int, data: bytes, offset: int) -> int:
         if self.full_from and len(data) >= self.full_from:
