@@ -16,6 +16,7 @@ from cbdd.storage.frame import (
     SegmentHeader,
 )
 from cbdd.storage.wal import (
+    ZEROS,
     LogReader,
     Position,
     Segment,
@@ -242,6 +243,68 @@ def test_room_is_reserved_by_the_piece_or_as_much_as_is_needed() -> None:
     log.disk.fault = Fault(1, errno.EIO, True, ("allocate",))
     with pytest.raises(OSError, match="EIO"):
         log.log.reserve(400_000, 0)
+
+
+def writes_of(log: Log, length: int) -> list[tuple[int, int]]:
+    """What `reserve` writes for a commit, as (offset, length)."""
+    written: list[tuple[int, int]] = []
+    pwrite = log.io.pwrite
+
+    def noted(fd: int, data: bytes, offset: int) -> int:
+        assert not any(data)
+        written.append((offset, len(data)))
+        return pwrite(fd, data, offset)
+
+    log.io.pwrite = noted  # type: ignore[method-assign]
+    log.log.reserve(length, 0)
+    del log.io.pwrite
+    return written
+
+
+def test_zeros_are_written_ahead_of_the_end_and_never_before_it() -> None:
+    log = Log()
+    segment = log.log.segment
+    assert segment is not None
+    allocated = segment.allocated
+    assert allocated < len(ZEROS)
+    assert writes_of(log, 1000) == [(FRAMES_OFFSET, allocated - FRAMES_OFFSET)]
+    assert writes_of(log, 1000) == []  # they are there
+    first = log.append(b"a" * 1000)
+    assert writes_of(log, 1000) == []
+    second = log.append(b"b" * 1000)
+    size = allocated - log.log.end  # more than is left of what is allocated
+    assert writes_of(log, size) == [(allocated, segment.allocated - allocated)]
+    assert writes_of(log, len(ZEROS)) == []  # too large to be worth it
+    log.append(bytes(len(ZEROS)))
+    end = log.log.end
+    assert end > segment.written
+    written = writes_of(log, 1000)
+    assert written[0][0] == end
+    assert [first, second] == [1, 2]
+    assert log.read()[0] == [b"a" * 1000, b"b" * 1000, bytes(len(ZEROS))]
+
+
+def test_zeros_that_cannot_be_written_are_told() -> None:
+    log = Log()
+    log.disk.fault = Fault(1, errno.EIO, True, ("pwrite",))
+    with pytest.raises(OSError, match="EIO"):
+        log.log.reserve(100, 0)
+    log.disk.fault = None
+    log.log.reserve(100, 0)
+    assert log.append(b"after") == 1
+    assert log.read()[0] == [b"after"]
+
+
+def test_on_a_full_disk_no_zeros_are_written_ahead() -> None:
+    log = Log()
+    log.disk.fault = Fault(1, errno.ENOSPC, True, ("pwrite",))
+    log.log.reserve(100, 0)
+    assert log.segments.is_tight
+    log.disk.fault = None
+    assert writes_of(log, 100) == []
+    assert log.append(b"fits") == 1
+    log.segments.is_tight = False
+    assert writes_of(log, 100) != []
 
 
 def test_a_segment_in_use_is_not_closed() -> None:
