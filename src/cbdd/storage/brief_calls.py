@@ -7,9 +7,16 @@ where more than one thread is at work, such calls ask the C library directly and
 interpreter; threads then take turns as they do where they only compute. Where one thread is at work
 all calls are the ordinary ones, which cost a little less.
 
+A checkpoint computes for as long as it takes, and its thread would have to ask for every turn: that
+takes five milliseconds, too, and compiled code does not hear it. So it and the statements of other
+threads take turns: the checkpoint sleeps after some pages, and whoever begins a statement sleeps
+when there have been some since. How long the checkpoint had to wait decides how much it does next,
+so that it has its share whatever the statements are.
+
 Invariants: only calls of at most ``MOST_BYTES`` on files that are in memory, as good as always: the
 shared state, the end of the log, locks that are not waited for. What fails is done again in the
-ordinary way, which raises what is to be raised. No sync is ever made here.
+ordinary way, which raises what is to be raised. No sync is ever made here. Nobody waits for a turn
+of another thread: a sleep ends by itself.
 
 Source: Beazley, "Understanding the Python GIL" (2010), on the convoy effect.
 """
@@ -21,12 +28,21 @@ import fcntl
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
 MOST_BYTES: Final = 2048
+MOST_WRITTEN: Final = 16384
+"""Bytes of a write, which is to memory where a read may be from disk."""
 TURN_CALLS: Final = 4096
 """Calls until it is looked again whether one thread is alone: several turns of a thread."""
+TURN_STATEMENTS: Final = 16
+"""Statements of other threads between two turns of one that computes for long."""
+WAY_SECONDS: Final = 0.00005
+"""A sleep in which another thread gets its turn."""
+QUIET_TURNS: Final = 64
+"""Turns without a statement of another thread after which it is taken to be alone."""
 
 
 # Bound once: compiled, looking a name up in a module takes as long as some of the calls.
@@ -42,17 +58,52 @@ class BriefCalls:
 
     def __init__(self) -> None:
         self.turn = 0  # calls that keep the interpreter, from now on
+        self.statements = 0
         self._last_thread = 0
+        self._waiting_thread = 0  # one that computes for long and waits for its turn
+        self._statements_left = 0  # until it is to get it
+        self._statements_seen = -1
+        self._quiet_turns = 0
         self._library: Any = None
         self._is_usable = sys.maxsize > 1 << 32  # where file offsets need no calls of their own
 
     def begin(self) -> None:
         """A statement begins in this thread."""
         me = _THREAD()
+        self.statements += 1
+        if self._waiting_thread and self._waiting_thread != me:
+            self._statements_left -= 1
+            if self._statements_left < 0:
+                time.sleep(WAY_SECONDS)
         if me != self._last_thread:
             if self._last_thread and self._is_usable:
                 self.keep()
             self._last_thread = me
+
+    def give_way(self) -> float:
+        """Let the statements of other threads have a turn; returns the seconds it took.
+
+        For a thread that computes for long.
+        """
+        me = _THREAD()
+        if self.statements != self._statements_seen:
+            self._statements_seen = self.statements
+            self._quiet_turns = 0
+        self._quiet_turns += 1
+        is_alone = self._last_thread == me or not self._last_thread
+        if is_alone or self._quiet_turns > QUIET_TURNS:
+            time.sleep(0)  # who else waits for the interpreter need not ask for it
+            return 0.0
+        if self._is_usable:
+            self.keep()
+        started = time.perf_counter()
+        self._statements_left = TURN_STATEMENTS
+        self._waiting_thread = me
+        try:
+            time.sleep(WAY_SECONDS)
+        finally:
+            self._waiting_thread = 0
+        return time.perf_counter() - started
 
     def keep(self) -> None:
         """Let the next calls keep the interpreter, if the C library can be asked."""

@@ -26,7 +26,7 @@ from typing import Final
 from mypy_extensions import mypyc_attr
 
 from cbdd.errors import DiskFaultError, DiskFullError, NotADatabaseError, ReadOnlyError, UsageError
-from cbdd.storage.brief_calls import BRIEF, MOST_BYTES
+from cbdd.storage.brief_calls import BRIEF, MOST_BYTES, MOST_WRITTEN
 from cbdd.storage.file_system import covering_type
 
 PATH_ERRNOS = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
@@ -79,7 +79,7 @@ class Io:
 
     def pwrite(self, fd: int, data: bytes, offset: int) -> int:
         """Write and return how many bytes were taken, which may be fewer than given."""
-        if len(data) <= MOST_BYTES:
+        if len(data) <= MOST_WRITTEN:
             return BRIEF.pwrite(fd, data, offset)
         return os.pwrite(fd, data, offset)
 
@@ -213,12 +213,12 @@ class Io:
         """A thread begins to use the file; see `brief_calls.py`."""
         BRIEF.begin()
 
-    def let_others_run(self) -> None:
-        """Give the interpreter lock away once, so that who waits for it need not ask for it first.
+    def let_others_run(self) -> float:
+        """A thread that computes for long lets others have a turn; returns the seconds it took.
 
-        A thread that asks is heard after five milliseconds, and by compiled code not at all.
+        See `brief_calls.py`.
         """
-        time.sleep(0)
+        return BRIEF.give_way()
 
     def process_id(self) -> int:
         """Id of this process."""

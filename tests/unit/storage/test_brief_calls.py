@@ -13,7 +13,16 @@ from pathlib import Path
 import pytest
 
 import cbdd
-from cbdd.storage.brief_calls import BRIEF, MOST_BYTES, TURN_CALLS, BriefCalls
+from cbdd.storage import brief_calls
+from cbdd.storage.brief_calls import (
+    BRIEF,
+    MOST_BYTES,
+    QUIET_TURNS,
+    TURN_CALLS,
+    TURN_STATEMENTS,
+    WAY_SECONDS,
+    BriefCalls,
+)
 
 SET_LOCK = getattr(fcntl, "F_OFD_SETLK", 0)
 
@@ -132,3 +141,74 @@ def test_threads_in_turns_see_what_each_has_written(tmp_path: Path) -> None:
         assert problems == []
         assert table.count_documents({}) == 601
         assert client.check().problems == []
+
+
+class Turns:
+    """What would be slept, and what other threads do meanwhile."""
+
+    def __init__(self, calls: BriefCalls) -> None:
+        self.calls = calls
+        self.pauses: list[float] = []
+        self.statements = 0  # of another thread, in the next pause
+        self.interrupts = False
+
+    def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        if self.interrupts:
+            raise KeyboardInterrupt
+        statements, self.statements = self.statements, 0
+        if statements:
+            other = threading.Thread(target=lambda: [self.calls.begin() for _ in range(statements)])
+            other.start()
+            other.join()
+
+    def perf_counter(self) -> float:
+        return float(len(self.pauses))
+
+
+@pytest.fixture
+def turns(monkeypatch: pytest.MonkeyPatch) -> Turns:
+    made = Turns(BriefCalls())
+    monkeypatch.setattr(brief_calls.time, "sleep", made.sleep)
+    monkeypatch.setattr(brief_calls.time, "perf_counter", made.perf_counter)
+    return made
+
+
+def test_statements_give_way_after_some_to_one_that_computes(turns: Turns) -> None:
+    turns.statements = 1
+    turns.sleep(1)  # another thread is there
+    turns.statements = TURN_STATEMENTS + 3
+    assert turns.calls.give_way() == 4.0  # the pauses counted below
+    assert turns.pauses == [1] + [WAY_SECONDS] * 4
+    assert turns.calls.turn == TURN_CALLS
+    turns.statements = 2 * TURN_STATEMENTS
+    turns.sleep(1)  # nobody waits: nobody gives way
+    assert turns.pauses[5:] == [1]
+
+
+def test_one_that_is_alone_does_not_wait(turns: Turns) -> None:
+    for _ in range(3):
+        turns.calls.begin()
+        assert turns.calls.give_way() == 0.0
+    turns.statements = 1
+    turns.sleep(1)
+    for _ in range(QUIET_TURNS):
+        assert turns.calls.give_way() == 1.0
+    for _ in range(3):
+        assert turns.calls.give_way() == 0.0  # the others have had nothing to do for long
+    turns.statements = 1
+    turns.sleep(1)
+    assert turns.calls.give_way() == 1.0
+    assert turns.pauses == [0] * 3 + [1] + [WAY_SECONDS] * QUIET_TURNS + [0] * 3 + [1, WAY_SECONDS]
+
+
+def test_nobody_gives_way_to_one_that_was_interrupted(turns: Turns) -> None:
+    turns.statements = 1
+    turns.sleep(1)
+    turns.interrupts = True
+    with pytest.raises(KeyboardInterrupt):
+        turns.calls.give_way()
+    turns.interrupts = False
+    turns.statements = 2 * TURN_STATEMENTS
+    turns.sleep(1)
+    assert turns.pauses == [1, WAY_SECONDS, 1]
