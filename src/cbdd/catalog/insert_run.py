@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from mypy_extensions import mypyc_attr
 
 from cbdd.catalog.collection_writers import CollectionWriters
 from cbdd.catalog.stored_document import stored_document
 from cbdd.catalog.writer import CollectionWriter
 from cbdd.document.validate import check_document_id
+
+MANY: Final = 32
+"""Documents whose index entries are put in key order."""
 
 
 @mypyc_attr(acyclic=True)
@@ -33,13 +38,19 @@ class InsertRun:
         writer: CollectionWriter | None = None
         timestamps = writers.catalog.timestamps
         documents = self.documents
-        while self.position < len(documents):
-            document = documents[self.position]
-            is_stored_form = self._are_stored_form or check_document_id(document)
-            if writer is None:
-                writer = writers.find_or_create(database, name)
-                writer.skips_validation = bypass
-            if not is_stored_form:
-                document = stored_document(document, timestamps)
-            writer.insert(document)
-            self.position += 1
+        try:
+            while self.position < len(documents):
+                document = documents[self.position]
+                is_stored_form = self._are_stored_form or check_document_id(document)
+                if writer is None:
+                    writer = writers.find_or_create(database, name)
+                    writer.skips_validation = bypass
+                    if len(documents) - self.position >= MANY:
+                        writer.keep_entries()
+                if not is_stored_form:
+                    document = stored_document(document, timestamps)
+                writer.insert(document)
+                self.position += 1
+        finally:
+            if writer is not None:
+                writer.put_kept()

@@ -70,7 +70,26 @@ class CollectionWriter:
         self._next_record_id = 0
         self.skips_validation = False
         """Set by a statement that asks for it: documents need not match the validator."""
+        self._kept: dict[int, dict[bytes, bytes]] | None = None  # by tree, until `put_kept`
         txn.guard(CATALOG_TREE, entry.key)
+
+    def keep_entries(self) -> None:
+        """Keep the entries of indexes that are not unique: inserts of many put them in key order.
+
+        Until `put_kept` there must be nothing but inserts.
+        """
+        if self._kept is None and not self.entry.is_capped:  # that deletes while it inserts
+            self._kept = {}
+
+    def put_kept(self) -> None:
+        """Put the entries that were kept.
+
+        :raises TransactionTooLargeError: the transaction is to be given up, as for others.
+        """
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            for tree_id, entries in kept.items():
+                self.txn.put_many(tree_id, entries)
 
     def insert(self, document: bytes) -> int:
         """Store a validated document with `_id` in front; return its record id.
@@ -104,7 +123,12 @@ class CollectionWriter:
         for position, definition in enumerate(entry.indexes):
             if not definition.is_unique:
                 keys = extracted[position]
-                self._put_keys(definition, keys.keys, keys.types, record_key)
+                if self._kept is None:
+                    self._put_keys(definition, keys.keys, keys.types, record_key)
+                    continue
+                kept = self._kept.setdefault(definition.tree_id, {})
+                for key in keys.keys:
+                    kept[key + record_key] = keys.types
         if entry.is_capped:
             self._resize(len(document))
             self.drop_oldest(record_key)

@@ -42,7 +42,7 @@ from cbdd.storage.node import (
     measured,
 )
 from cbdd.storage.page import Run, reference_page, run_page_count
-from cbdd.storage.search import search_edge, search_left, search_right
+from cbdd.storage.search import BISECT_LEFT, search_edge, search_left, search_right
 from cbdd.storage.splitting import (
     end_within,
     even_point,
@@ -133,6 +133,19 @@ class TreeWriter:
     def insert(self, key: bytes, value: bytes) -> bool:
         """Set the value of a key that is not there; returns False if it is, and changes nothing."""
         return self._set(key, value, True)
+
+    def put_sorted(self, keys: list[bytes], entries: dict[bytes, bytes]) -> None:
+        """Set the values of many keys, which ascend: each leaf is looked for once.
+
+        :param entries: the value of each.
+        """
+        at = 0
+        while at < len(keys):
+            reached = self._put_beside(keys, entries, at)
+            if reached == at:
+                self.put(keys[at], entries[keys[at]])
+                reached += 1
+            at = reached
 
     def _set(self, key: bytes, value: bytes, only_new: bool) -> bool:
         limits = self._limits
@@ -334,6 +347,61 @@ class TreeWriter:
             return None
         self._tail = []
         return self._split(leaf, True) if at_edge and i == n else [leaf]
+
+    def _put_beside(self, keys: list[bytes], entries: dict[bytes, bytes], at: int) -> int:
+        """Put keys from one on into the leaf in which that belongs; returns where it stopped.
+
+        It stops at the end of the leaf, where the leaf is full, and where a key is there already or
+        belongs in a run.
+        """
+        limits = self._limits
+        self._tail = []
+        if self._root is None:
+            return at
+        node = self._own(resolve(self._root, self._source))
+        self._root = node
+        path: list[Node] = []
+        places: list[int] = []
+        bound: bytes | None = None
+        while node.level > 0:
+            i = search_edge(node, keys[at])
+            if i < len(node.keys):
+                bound = node.keys[i]
+            child = self._own(resolve(node.children[i], self._source))
+            node.children[i] = child
+            path.append(node)
+            places.append(i)
+            node = child
+        there = node.keys
+        place = 0
+        first = at
+        while at < len(keys):
+            key = keys[at]
+            value = entries[key]
+            if bound is not None and key >= bound:
+                break
+            if len(key) > limits.max_key or len(value) > limits.max_value:
+                break
+            place = BISECT_LEFT(there, key, place, len(there))
+            if place < len(there) and there[place] == key:
+                break
+            size = LEAF_SLOT_BYTES + len(key) + len(value)
+            there.insert(place, key)
+            node.values.insert(place, value)
+            node.used += size
+            if node.used > limits.capacity and not fits(node, limits):
+                del there[place]
+                del node.values[place]
+                node.used -= size
+                break
+            place += 1
+            at += 1
+        if at > first:
+            node.keys_changed()
+            self._count += at - first
+            for j in range(len(path)):
+                path[j].counts[places[j]] += at - first
+        return at
 
     def _readable(self, child: object) -> Node | None:
         """A node beside what has changed; None where it is damaged.

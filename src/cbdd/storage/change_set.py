@@ -101,6 +101,22 @@ class ChangeSet:
             self._change_copy(changed, changed.copy, key, value, False)
         changed.entries[key] = value
 
+    def put_many(self, tree_id: int, entries: dict[bytes, bytes]) -> None:
+        """Set the values of many keys, in the order of the keys."""
+        for key, value in entries.items():
+            self._add_bytes(key, value)
+        changed = self._changing(tree_id)
+        if changed.copy is None and len(changed.entries) + len(entries) > MOST_WAITING:
+            self._copy(changed)
+        if changed.copy is not None:
+            try:
+                changed.copy.put_sorted(sorted(entries), entries)
+            except BaseException:
+                self._give_up(changed)
+                self._forget_unchanged(changed)
+                raise
+        changed.entries.update(entries)
+
     def insert(self, tree_id: int, key: bytes, value: bytes) -> bool:
         """Set the value of a key that is not there; returns False, and does nothing, if it is."""
         self._add_bytes(key, value)

@@ -27,7 +27,7 @@ SEARCHES_BEFORE: Final = 32
 """As many bisections cost about what heads do."""
 
 Bisection = Callable[[list[bytes], bytes, int, int], int]
-_LEFT: Final[Bisection] = bisect.bisect_left  # so that no name is looked up where it is used
+BISECT_LEFT: Final[Bisection] = bisect.bisect_left  # so that no name is looked up where it is used
 _RIGHT: Final[Bisection] = bisect.bisect_right
 
 
@@ -64,7 +64,7 @@ def _search(node: Node, key: bytes, counts_equal: bool) -> int:
         if low == heads.count or keys[low] > key or (not counts_equal and keys[low] == key):
             return low
         high = _first_from(heads, head + 1)
-    return _RIGHT(keys, key, low, high) if counts_equal else _LEFT(keys, key, low, high)
+    return _RIGHT(keys, key, low, high) if counts_equal else BISECT_LEFT(keys, key, low, high)
 
 
 def _earned(node: Node) -> Heads | None:

@@ -125,6 +125,14 @@ class WriteTransaction(ReadTransaction):
         self._require_open()
         self._set.put(tree_id, key, value)
 
+    def put_many(self, tree_id: int, entries: dict[bytes, bytes]) -> None:
+        """Set the values of many keys, in the order of the keys.
+
+        :raises TransactionTooLargeError: as `put`.
+        """
+        self._require_open()
+        self._set.put_many(tree_id, entries)
+
     def insert(self, tree_id: int, key: bytes, value: bytes) -> bool:
         """Set the value of a key that is not there; returns False, and does nothing, if it is.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import bson
@@ -10,6 +11,7 @@ from pymongo.errors import BulkWriteError, OperationFailure
 
 import cbdd
 from cbdd.catalog import CollectionWriters, InsertRun
+from cbdd.errors import TransactionTooLargeError
 
 pytestmark = pytest.mark.index
 
@@ -54,3 +56,81 @@ def test_a_bulk_counts_what_is_in(tmp_path: Any, ordered: bool) -> None:
         assert details["nInserted"] == (2 if ordered else 4)
         expected = [1, 2, 3] if ordered else [1, 2, 3, 4, 5]
         assert sorted(each["_id"] for each in things.find()) == expected
+
+
+def documents_of(source: random.Random, count: int) -> list[dict[str, Any]]:
+    """With a field of an index that has many of each value, one with arrays, and a unique one."""
+    return [
+        {
+            "_id": n,
+            "a": source.randrange(50),
+            "many": [source.randrange(9) for _ in range(source.randrange(4))],
+            "u": source.randrange(count * 20),
+            "x": source.choice([1, 1.0, "text", None]),
+        }
+        for n in range(count)
+    ]
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize("in_session", [True, False])
+@pytest.mark.parametrize("seed", range(4))
+def test_indexes_have_what_was_inserted_wherever_one_is_refused(
+    tmp_path: Any, ordered: bool, in_session: bool, seed: int
+) -> None:
+    """Entries are put at the end of a run: also where the run ends early."""
+    source = random.Random(seed)
+    with cbdd.connect(tmp_path / "a.cbdd", background=False) as client:
+        things = client.shop.things
+        for keys in ("a", "many", [("x", 1), ("a", -1)]):
+            things.create_index(keys)
+        things.create_index("u", unique=True)
+        documents = documents_of(source, 1500)
+        with client.start_session() as session:
+            if in_session:
+                session.start_transaction()
+            try:
+                things.insert_many(
+                    documents, ordered=ordered, session=session if in_session else None
+                )
+            except BulkWriteError as error:
+                assert error.details is not None
+                assert {each["code"] for each in error.details["writeErrors"]} == {11000}
+            if in_session:
+                with pytest.raises(OperationFailure, match="aborted"):
+                    session.commit_transaction()
+        there = list(things.find(hint=[("$natural", 1)]))
+        assert bool(there) != in_session
+        assert client.check().is_clean
+        for field in ("a", "many", "x"):
+            for value in (0, 1, 7, 1.0, "text", None):
+                by_index = {each["_id"] for each in things.find({field: value})}
+                scanned = things.find({field: value}, hint=[("$natural", 1)])
+                assert by_index == {each["_id"] for each in scanned}, (field, value)
+
+
+def test_a_capped_collection_drops_documents_of_the_same_run(tmp_path: Any) -> None:
+    with cbdd.connect(tmp_path / "a.cbdd", background=False) as client:
+        things = client.shop.create_collection("things", capped=True, size=4096, max=20)
+        things.create_index("a")
+        things.insert_many([{"_id": n, "a": n % 7} for n in range(500)])
+        assert [each["_id"] for each in things.find()] == list(range(480, 500))
+        assert things.count_documents({"a": 3}) == sum(n % 7 == 3 for n in range(480, 500))
+        assert client.check().is_clean
+
+
+def test_a_transaction_that_is_too_large_for_its_entries_is_given_up(tmp_path: Any) -> None:
+    path = tmp_path / "a.cbdd"
+    with cbdd.connect(path, background=False, max_transaction_bytes=60_000) as client:
+        things = client.shop.things
+        things.create_index("a")
+        with client.start_session() as session:
+            session.start_transaction()
+            with pytest.raises(TransactionTooLargeError):
+                things.insert_many([{"_id": n, "a": "x" * 30} for n in range(900)], session=session)
+            with pytest.raises(OperationFailure, match="aborted"):
+                session.commit_transaction()
+        with pytest.raises(TransactionTooLargeError):
+            things.insert_many([{"_id": n, "a": "x" * 30} for n in range(900)])
+        assert things.count_documents({}) == 0
+        assert client.check().is_clean

@@ -134,6 +134,47 @@ def test_random_changes_match_a_dictionary(seed: int) -> None:
     assert tree_lacks(tree, last + b"\1", SOURCE)
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_many_keys_in_order_match_a_dictionary(seed: int) -> None:
+    source = random.Random(seed)
+    model: dict[bytes, bytes] = {}
+    tree = EMPTY
+    for round_number in range(8):
+        before, entries = entries_of(tree), {}
+        writer = writer_on(tree, round_number + 1)
+        for _ in range(source.choice([0, 1, 5, 300])):
+            key = source.choice(sorted(model)) if model and source.random() < 0.1 else None
+            size = source.choice([0, 5, 90, 1500, MOST, MOST + 1])
+            entries[key_of(source) if key is None else key] = source.randbytes(size)
+        writer.put_sorted(sorted(entries), entries)
+        model.update(entries)
+        for key in source.sample(sorted(model), len(model) // 5):
+            assert writer.delete(key)
+            del model[key]
+        largest = b"\xff" + source.randbytes(8)
+        assert writer.put(largest, b"at the edge") == (largest not in model)
+        model[largest] = b"at the edge"
+        assert entries_of(tree) == before
+        tree = writer.tree()
+        assert_is(tree, model)
+        assert tree.large == sum(len(k) > 512 or len(v) > MOST for k, v in model.items())
+
+
+@pytest.mark.parametrize("batch", [30, 300, 3000])
+def test_leaves_are_well_filled_where_many_keys_come_at_once(batch: int) -> None:
+    source = random.Random(batch)
+    writer = writer_on(EMPTY)
+    model: dict[bytes, bytes] = {}
+    while len(model) < 6000:
+        entries = {source.randbytes(16): b"" for _ in range(batch)}
+        writer.put_sorted(sorted(entries), entries)
+        model.update(entries)
+    tree = writer.tree()
+    assert_is(tree, model)
+    used = [leaf.used for leaf in leaves_of(resolve(tree.root, SOURCE))]
+    assert sum(used) / len(used) > 0.77 * SOURCE.limits.capacity
+
+
 def test_an_older_version_never_changes() -> None:
     writer = writer_on(EMPTY, 1)
     for i in range(2000):

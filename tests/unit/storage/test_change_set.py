@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from cbdd.errors import CorruptDataError, DiskFaultError
+from cbdd.errors import CorruptDataError, DiskFaultError, TransactionTooLargeError
 from cbdd.storage import StorageEngine, StorageOptions
 from cbdd.storage.change_set import MOST_WAITING
 from cbdd.storage.node import Node
@@ -208,6 +208,55 @@ def content_before(engine: StorageEngine, end: bytes) -> list[bytes]:
             except CorruptDataError:
                 break
     return found
+
+
+@pytest.mark.parametrize("count", [1, MOST_WAITING, MOST_WAITING + 1, 1000])
+@pytest.mark.parametrize("before", [0, 1, MOST_WAITING])
+def test_many_are_put_as_each_would_be(bench: Bench, count: int, before: int) -> None:
+    engine = bench.open(durability="off")
+    fill(engine, TREE, dict.fromkeys(KEYS[::3], b"old"))
+    model = dict.fromkeys(KEYS[::3], b"old")
+    entries = dict.fromkeys(random.Random(count).sample(KEYS, count), b"new")
+    with engine.begin_write("test") as txn:
+        for key in KEYS[:before]:
+            txn.put(TREE, key, b"before")
+            model[key] = b"before"
+        txn.put_many(TREE, entries)
+        model.update(entries)
+        assert {key: txn.get(TREE, key) for key in entries} == entries
+        assert txn.count(TREE) == len(model)
+        txn.commit()
+    assert content(engine, TREE) == model
+    engine.close()
+    bench.opened.clear()
+    engine = bench.open()
+    assert content(engine, TREE) == model
+    assert engine.check().is_clean
+
+
+def test_many_that_are_too_large_together_change_nothing(bench: Bench) -> None:
+    engine = bench.open(durability="off", max_transaction_bytes=10_000)
+    fill(engine, TREE, {b"a": b"1"})
+    with engine.begin_write("test") as txn:
+        with pytest.raises(TransactionTooLargeError):
+            txn.put_many(TREE, {key: bytes(40) for key in KEYS})
+        assert not txn.has_changes
+
+
+def test_many_that_meet_damage_leave_what_was_before(bench: Bench) -> None:
+    engine, lost, rest = damaged(bench, "off")
+    key = min(rest)
+    with engine.begin_write("test") as txn:
+        with pytest.raises(CorruptDataError):
+            txn.put_many(TREE, dict.fromkeys(KEYS, b"new"))
+        assert not txn.has_changes
+        txn.put(TREE, key, b"new")
+        with pytest.raises(CorruptDataError):
+            txn.put_many(TREE, dict.fromkeys(KEYS, b"newer"))
+        assert txn.get(TREE, key) == b"new"
+        txn.commit()
+    assert readable(engine, rest) == {each: b"new" if each == key else bytes(40) for each in rest}
+    assert lost
 
 
 def test_everything_is_there_where_nothing_is_damaged(bench: Bench) -> None:
