@@ -89,7 +89,8 @@ class CollectionWriter:
         kept, self._kept = self._kept, None
         if kept is not None:
             for tree_id, entries in kept.items():
-                self.txn.put_many(tree_id, entries)
+                if entries:
+                    self.txn.put_many(tree_id, entries)
 
     def insert(self, document: bytes) -> int:
         """Store a validated document with `_id` in front; return its record id.

@@ -25,18 +25,26 @@ class _Options:
             self.used = given.with_options(document_class=_MARKED_CLASS)
 
 
-_last: list[_Options] = [_Options(DEFAULT_CODEC_OPTIONS)]
+_MOST_KNOWN: Final = 16
+_known: list[_Options] = [_Options(DEFAULT_CODEC_OPTIONS)]
+"""Those used lately, which are few: each client has its own."""
+
+
+def _options_of(given: CodecOptions[Any]) -> CodecOptions[Any]:
+    for options in _known:
+        if options.given is given:
+            return options.used
+    made = _Options(given)
+    _known.insert(0, made)
+    del _known[_MOST_KNOWN:]
+    return made.used
 
 
 def encode_document(document: Any, codec_options: CodecOptions[Any]) -> bytes:
     """Return a document as BSON; a `RawBSONDocument` is taken as it is."""
     if type(document) is not dict and isinstance(document, RawBSONDocument):
         return bytes(document.raw)
-    options = _last[0]
-    if options.given is not codec_options:
-        options = _Options(codec_options)
-        _last[0] = options
-    return bson.encode(document, False, options.used)
+    return bson.encode(document, False, _options_of(codec_options))
 
 
 def encode_documents(

@@ -13,10 +13,10 @@ threads take turns: the checkpoint sleeps after some pages, and whoever begins a
 when there have been some since. How long the checkpoint had to wait decides how much it does next,
 so that it has its share whatever the statements are.
 
-Invariants: only calls of at most ``MOST_BYTES`` on files that are in memory, as good as always: the
-shared state, the end of the log, locks that are not waited for. What fails is done again in the
-ordinary way, which raises what is to be raised. No sync is ever made here. Nobody waits for a turn
-of another thread: a sleep ends by itself.
+Invariants: only short calls on files that are in memory, as good as always: reads of at most
+``MOST_BYTES``, writes of at most ``MOST_WRITTEN``, locks that are not waited for. What fails is
+done again in the ordinary way, which raises what is to be raised. No sync is ever made here. Nobody
+waits for a turn of another thread: a sleep ends by itself. Nobody sleeps with a lock.
 
 Source: Beazley, "Understanding the Python GIL" (2010), on the convoy effect.
 """
@@ -33,8 +33,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 MOST_BYTES: Final = 2048
-MOST_WRITTEN: Final = 16384
-"""Bytes of a write, which is to memory where a read may be from disk."""
+MOST_WRITTEN: Final = 8191
+"""Bytes of a write, which is to memory where a read may be from disk: less than a page."""
 TURN_CALLS: Final = 4096
 """Calls until it is looked again whether one thread is alone: several turns of a thread."""
 TURN_STATEMENTS: Final = 16
@@ -105,6 +105,12 @@ class BriefCalls:
             self._waiting_thread = 0
         return time.perf_counter() - started
 
+    def forget_threads(self) -> None:
+        """In a child that was forked: the other threads are not there."""
+        self.turn = 0
+        self._last_thread = 0
+        self._waiting_thread = 0
+
     def keep(self) -> None:
         """Let the next calls keep the interpreter, if the C library can be asked."""
         if self._library is None:
@@ -162,3 +168,4 @@ class BriefCalls:
 
 
 BRIEF: Final = BriefCalls()
+"""The calls of all threads of this process."""

@@ -365,12 +365,14 @@ def _peek(state: DatabaseState) -> bytes:
 def acquire_snapshot(state: DatabaseState, of_tip: bool, key: int) -> Snapshot:
     """Catch up and pin the newest snapshot, visible or tip.
 
+    :param of_tip: for who has the writer lock, and has told of the statement before it took it.
     :param key: from `DatabaseState.next_owner`; `release_snapshot` takes it, pinned or not.
     """
     state.require_usable()
-    state.io.begin_statement()
-    if state.sync_leader and not of_tip:
-        _let_sync_end(state)
+    if not of_tip:
+        state.io.begin_statement()
+        if state.sync_leader:
+            _let_sync_end(state)
     raw = _peek(state)
     _look_for_lock(state)
     with state.apply_lock:

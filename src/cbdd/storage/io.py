@@ -279,7 +279,12 @@ def register_at_fork(
     before: Callable[[], None], in_parent: Callable[[], None], in_child: Callable[[], None]
 ) -> None:
     """Have functions called around every fork of this process."""
-    os.register_at_fork(before=before, after_in_parent=in_parent, after_in_child=in_child)
+
+    def child() -> None:
+        BRIEF.forget_threads()
+        in_child()
+
+    os.register_at_fork(before=before, after_in_parent=in_parent, after_in_child=child)
 
 
 def read_exact(io: Io, fd: int, length: int, offset: int) -> bytes:

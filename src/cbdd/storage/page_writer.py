@@ -32,6 +32,8 @@ ENTRIES_OF_A_PAGE: Final = 24
 """What a page costs as many entries do, besides those it has."""
 ENTRIES_OF_A_SECOND: Final = 1_250_000
 """As many for the time that the others took: a fourth of what would be written in it."""
+MOST_ENTRIES_IN_A_ROW: Final = 8192
+"""For others that take long, too: a few milliseconds."""
 
 
 class WrittenNode:
@@ -163,7 +165,8 @@ class PageWriter:
         self._entries_left -= len(node.keys) + ENTRIES_OF_A_PAGE
         if self._entries_left < 0:
             waited = self._io.let_others_run()
-            self._entries_left = max(ENTRIES_IN_A_ROW, int(waited * ENTRIES_OF_A_SECOND))
+            earned = min(int(waited * ENTRIES_OF_A_SECOND), MOST_ENTRIES_IN_A_ROW)
+            self._entries_left = max(earned, ENTRIES_IN_A_ROW)
         return record.ref
 
     def _write_values(

@@ -381,6 +381,8 @@ def begin_write(state: DatabaseState, operation: str, exclusive: bool) -> WriteT
         )
     state.require_unpoisoned()
     relieve_memory(state)
+    if exclusive:
+        state.io.begin_statement()  # which may sleep, so not with the lock
     txn = WriteTransaction(state, operation, exclusive)
     try:
         state.require_unpoisoned()

@@ -14,7 +14,7 @@ from bson.errors import InvalidDocument
 from bson.raw_bson import RawBSONDocument
 from bson.son import SON
 
-from cbdd.document.encoding import encode_document, encode_documents
+from cbdd.document.encoding import _known, _options_of, encode_document, encode_documents
 
 
 class Celsius:
@@ -75,3 +75,13 @@ def test_raw_documents_are_taken_as_they_are() -> None:
         [bson.encode({})],
         False,
     )
+
+
+def test_options_are_made_once_for_clients_in_turn() -> None:
+    others = [CodecOptions(tz_aware=True) for _ in range(3)]
+    used = [_options_of(each) for each in others]
+    for _ in range(3):
+        assert all(_options_of(a) is b for a, b in zip(others, used, strict=True))
+    for _ in range(100):
+        _options_of(CodecOptions(tz_aware=True))
+    assert len(_known) == 16

@@ -212,3 +212,15 @@ def test_nobody_gives_way_to_one_that_was_interrupted(turns: Turns) -> None:
     turns.statements = 2 * TURN_STATEMENTS
     turns.sleep(1)
     assert turns.pauses == [1, WAY_SECONDS, 1]
+
+
+def test_a_forked_child_gives_no_way_to_threads_of_its_parent() -> None:
+    BRIEF._waiting_thread = -1
+    try:
+        child = os.fork()
+        if child == 0:
+            os._exit(1 if BRIEF._waiting_thread or BRIEF._last_thread or BRIEF.turn else 0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert BRIEF._waiting_thread == -1
+    finally:
+        BRIEF._waiting_thread = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,8 @@ from cbdd.errors import (
     UsageError,
     WriteConflictError,
 )
+from cbdd.storage import StorageEngine, StorageOptions
+from cbdd.testing import MemoryDisk, MemoryIo, SeededRandomness, TickingClock
 from tests.unit.storage.conftest import PATH, Bench, content, fill
 
 pytestmark = pytest.mark.transaction_protocol
@@ -217,3 +220,34 @@ def test_reading_only_and_closed(bench: Bench) -> None:
             use()
     with pytest.raises(ClosedError):
         open_reader.get(TREE, b"a")
+
+
+class Watching(MemoryIo):
+    """Notes for each statement whether the writer lock was free when it was told of."""
+
+    def __init__(self, disk: MemoryDisk) -> None:
+        super().__init__(disk)
+        self.was_free: list[bool] = []
+        self.engine: StorageEngine | None = None
+
+    def begin_statement(self) -> None:
+        if self.engine is not None:
+            mutex: Any = self.engine._state.writer_mutex
+            self.was_free.append(not mutex._is_owned())
+
+
+def test_a_statement_begins_before_it_has_the_writer_lock() -> None:
+    """It may sleep then, and others would wait for it."""
+    io = Watching(MemoryDisk())
+    engine = StorageEngine.open(
+        PATH, StorageOptions(background=False), io, TickingClock(), SeededRandomness(1)
+    )
+    io.engine = engine
+    fill(engine, TREE, {b"a": b"1"})
+    assert io.was_free == [True]
+    assert content(engine, TREE) == {b"a": b"1"}
+    with engine.begin_transaction("test") as txn:
+        txn.put(TREE, b"a", b"2")
+        txn.commit()
+    assert io.was_free == [True] * 3
+    engine.close()
