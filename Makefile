@@ -7,7 +7,7 @@
 #   make check          format, lint, strict types and the suite: before every commit
 #   make coverage       what the tests run of the source, against the thresholds in pyproject.toml
 #   make release        check, build, inspect and test a release; publishes nothing   (RELEASE=--dry-run)
-#   make test-planner-off  queries without indexes: every answer must be the same
+#   make test-planner-off  queries without indexes, compiled: every answer must be the same
 #   make crash | property | damage  the same kinds of tests with more work, minutes to hours
 #   make bench          beside sqlite3, LMDB and others, compiled    (BENCH='--kind small --rounds 3')
 #   make guard          instructions of ten core operations against those on record, compiled
@@ -51,6 +51,10 @@ COVERED := tests/unit tests/crash tests/format \
 	tests/damage/test_dropped.py tests/damage/test_hostile.py tests/damage/test_meta.py \
 	tests/damage/test_pages.py tests/damage/test_recover.py
 NOT_COVERED := tests/unit/client/test_interrupts.py tests/crash/test_crash_states.py
+# Tests that install releases and packages into environments, or kill processes for a minute. With
+# COVERAGE=1, as in CI, they are left to the compiled suite, which is what people install.
+ENVIRONMENTS := tests/system/test_consumers.py tests/system/test_incident_regression.py \
+	tests/system/test_release.py tests/system/test_rollback.py tests/soak/test_kill.py
 RELEASE ?=
 BENCH ?=
 CODE := src tests benchmarks examples scripts
@@ -90,7 +94,7 @@ $(COMPILED)/.stamp: $(SOURCES)
 	$(COMPILED)/bin/python -m cbdd.build_info --require compiled
 	@touch $@
 
-# With COVERAGE=1 what the gate measures runs once, under it.
+# With COVERAGE=1 what the gate measures runs once, under it, and the compiled suite is to follow.
 ifdef COVERAGE
 test: coverage test-rest
 else
@@ -99,7 +103,7 @@ test: venv
 endif
 
 test-rest: venv
-	$(VENV)/bin/$(PYTEST) $(addprefix --ignore=,$(COVERED)) tests
+	$(VENV)/bin/$(PYTEST) $(addprefix --ignore=,$(COVERED) $(ENVIRONMENTS)) tests
 	$(VENV)/bin/$(PYTEST) $(NOT_COVERED)
 
 test-compiled: compiled
@@ -115,8 +119,8 @@ coverage: venv
 release: venv
 	$(VENV)/bin/python -m scripts.release $(RELEASE)
 
-test-planner-off: venv
-	CBDD_TEST_PLANNER_OFF=1 $(VENV)/bin/$(PYTEST) $(QUERYING)
+test-planner-off: compiled
+	CBDD_TEST_PLANNER_OFF=1 $(COMPILED)/bin/$(PYTEST) $(QUERYING)
 
 check: format-check lint types test
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from cbdd.testing import (
     SeededRandomness,
     TickingClock,
 )
+from cbdd.testing.databases import connect_on
 from cbdd.testing.workload import PATH, contents_of, small_options
 
 pytestmark = [pytest.mark.crash, pytest.mark.recovery]
@@ -177,6 +179,45 @@ def test_others_may_fill_the_disk(seed: int, is_open: bool) -> None:
     tenant.put(10_000, 100)
     tenant.verify()
     tenant.engine.close()
+
+
+@pytest.mark.parametrize(("size", "seed"), [(600, 0), (600, 3), (900, 0), (1500, 1), (1800, 1)])
+@pytest.mark.parametrize("page_size", [4096, 16384])
+def test_all_can_be_deleted_where_others_filled_the_disk(
+    page_size: int, size: int, seed: int
+) -> None:
+    """Also when the tail is used up and what is free lies scattered in the file."""
+    source = random.Random(seed * 1000 + size)
+    reserve = 48 * min(page_size, 8192)
+    options: dict[str, Any] = {"page_size_bytes": page_size, "reserve_bytes": reserve}
+    options |= {"checkpoint_log_bytes": 32 << 20, "log_allocation_bytes": 1 << 20}
+    disk = MemoryDisk()
+
+    def document(number: int) -> dict[str, Any]:
+        pad = "x" * source.choice([20, 200, 3000])
+        return {"_id": number, "a": source.randrange(1000), "b": source.random(), "pad": pad}
+
+    with connect_on(MemoryIo(disk, 1), 1, **options) as client:
+        things = client.shop.things
+        things.create_index("a")
+        things.create_index("b", unique=True)
+        things.create_index([("a", 1), ("b", -1)])
+        things.insert_many([document(number) for number in range(size)])
+    disk.capacity = disk.size()
+    with connect_on(MemoryIo(disk, 2), 2, **options) as client:
+        things = client.shop.things
+        for number in source.sample(range(size), 30):
+            assert things.delete_one({"_id": number}).deleted_count == 1
+        for bound in [500] if seed % 2 == 0 else [100, 200, 500, 700, 900]:
+            things.delete_many({"a": {"$lt": bound}})
+        client.checkpoint()
+        things.delete_many({})
+        for number in range(size // 4):
+            things.insert_one(document(number))
+        things.delete_many({})
+    with connect_on(MemoryIo(disk, 3), 3, **options) as client:
+        assert client.check().is_clean
+        assert client.shop.things.count_documents({}) == 0
 
 
 @pytest.mark.parametrize("seed", range(1, 4))

@@ -12,9 +12,8 @@ A crash at any point leaves a meta page whose pages and segments all exist. A fa
 meta page leaves the database as it was, the pages written are still free.
 
 `make_clean` is the same without rotation, for the last process to close and for recovery: it holds
-the database alone, writes both slots with the clean flag, then removes the log. `begin_log` is its
-counterpart: before the first commit after a clean close, a segment is created and synced, then an
-unclean meta page that names it is written and synced to the other slot.
+the database alone, writes both slots with the clean flag, then removes the log. `begin_log` of
+`rotation` is its counterpart.
 
 Invariants: pages reachable from either slot are never overwritten; segments that either slot
 needs are kept; the meta page is synced only after everything it names. Before a checkpoint writes
@@ -25,16 +24,14 @@ pages that everybody else takes for free, so it is retracted first.
 
 from __future__ import annotations
 
-import sys
 import threading
 from typing import Final
 
-from cbdd.errors import CbddError, DiskFullError, DurabilityError, LockedError
+from cbdd.errors import CbddError, DiskFullError, LockedError
 from cbdd.storage.archive import may_remove
 from cbdd.storage.btree import PageLedger, TreeWriter
 from cbdd.storage.directory import directory_of, encode_entry, set_directory, tree_key
 from cbdd.storage.follow import new_ledger, note_rotation, raise_pin, refresh
-from cbdd.storage.frame import FRAMES_OFFSET, SegmentHeader
 from cbdd.storage.free_pages import collect_dropped, usable_freelist
 from cbdd.storage.freelist import (
     ENTRY,
@@ -44,19 +41,18 @@ from cbdd.storage.freelist import (
 )
 from cbdd.storage.io import FULL_ERRNOS, read_exact, translated, write_all
 from cbdd.storage.locks import CHECKPOINT, SLOT_BASE, UNREGISTERED
-from cbdd.storage.meta import LOG_ARCHIVED, META_BLOCK_BYTES, Meta, read_copies, write_meta
+from cbdd.storage.meta import META_BLOCK_BYTES, Meta, read_copies, write_meta
 from cbdd.storage.node import Node
 from cbdd.storage.page import FREELIST, run_page_count
 from cbdd.storage.page_writer import PageWriter, freelist_run_bytes
-from cbdd.storage.shm import Published
-from cbdd.storage.space import give_back, log_reserve, note_tight, settle_length, trim_tail
+from cbdd.storage.rotation import publish_position, rotate, stamp
+from cbdd.storage.space import is_log_cramped, note_tight, settle_length, trim_tail
 from cbdd.storage.state import DatabaseState, Snapshot
-from cbdd.storage.sync import mark_durable, poison, poison_if_hidden
 from cbdd.storage.tree import Tree
-from cbdd.storage.version import VERSION
-from cbdd.storage.wal import Position, Segment, list_segments, segment_path
+from cbdd.storage.wal import Position, list_segments, segment_path
 from cbdd.storage.writer_lock import lock_writer, unlock_writer
 
+RELIEF_ROUNDS: Final = 4
 READER_SECONDS: Final = 5.0
 
 
@@ -107,18 +103,22 @@ def relieve_disk(state: DatabaseState) -> bool:
     """Free what checkpoints can free; returns whether there was anything to free.
 
     What one checkpoint frees can be used after the next: until then the older meta page needs it.
+    Two more move what they freed at the end of the file, or in the log, to where the log goes on.
     One that is under way is waited for. The caller does not hold the writer lock.
     """
     if state.tip.lsn == state.relieved_lsn or state.meta.is_clean:
         return False
     state.relieved_lsn = state.tip.lsn
     note_tight(state)
+    rounds = 0
     try:
-        is_done = run_checkpoint(state, True, True)
-        return is_done and run_checkpoint(state, True, True)
+        while rounds < 2 or (rounds < RELIEF_ROUNDS and is_log_cramped(state)):
+            if not run_checkpoint(state, True, True):
+                break
+            rounds += 1
     except CbddError as error:
         state.events.record("relief_failed", {"code": error.code, "error": str(error)})
-        return False
+    return rounds >= 2
 
 
 class Attempt:
@@ -198,7 +198,7 @@ def _begin_attempt(state: DatabaseState, attempts: list[Attempt], is_forced: boo
         return
     if not is_forced:
         state.segments.is_tight = False
-    _rotate(state)
+    rotate(state)
     with state.apply_lock:
         state.epoch += 1
         attempt = Attempt(state.tip, state.tip_position, state.ledger, state.epoch)
@@ -230,138 +230,6 @@ def _abandon(state: DatabaseState, attempt: Attempt, is_interrupted: bool) -> No
         state.ledger = ledger
         state.writing_below = 0
         state.epoch += 1
-
-
-def _rotate(state: DatabaseState) -> None:
-    """Seal the segment and go on in a new one. The caller holds the writer lock."""
-    log = state.log
-    with state.apply_lock:
-        log.move_to(state.tip_position)
-    old = log.segment
-    assert old is not None
-    numbers = list_segments(state.io, state.directory, state.name)
-    header = SegmentHeader()
-    header.uuid = state.meta.uuid
-    header.number = max([old.number, *numbers]) + 1
-    header.salt = int.from_bytes(state.randomness.token(8), "little")
-    header.timeline = state.meta.timeline
-    header.previous_segment = old.number
-    header.previous_end = log.end
-    header.previous_lsn = log.lsn
-    header.previous_chain = log.chain
-    header.created_us = state.clock.now_us()
-    segment = _create_segment(state, header)
-    end = log.end
-    handled = sys.exc_info()[1]
-    try:
-        _seal(state, old, segment)
-    except BaseException as error:
-        if log.is_seal_written:
-            poison_if_hidden(state, error, handled)
-        raise
-    mark_durable(state, old, log.lsn, end)
-    with state.apply_lock:
-        state.tip_position = log.position()
-        state.log_bytes = 0
-        _publish_position(state, state.meta.generation)
-
-
-def _seal(state: DatabaseState, old: Segment, segment: Segment) -> None:
-    """End ``old``; a new segment that is not needed after all is removed again."""
-    log = state.log
-    try:
-        log.seal(segment, state.durable_lsn, state.clock.now_us())
-    except DurabilityError:
-        poison(state)
-        raise
-    except OSError as error:
-        if log.is_seal_written:
-            poison(state)
-            raise DurabilityError(
-                "SYNC_FAILED",
-                f"the sync of {old.path} failed: {error}",
-                "close the database in every process and open it again",
-                {"path": old.path},
-            ) from error
-        state.segments.close(segment.number)
-        state.segments.remove_file(segment.path)
-        raise
-
-
-def _create_segment(state: DatabaseState, header: SegmentHeader) -> Segment:
-    """A new segment; on a full disk in place of a piece of the file's reserve."""
-    room = log_reserve(state, True)
-    try:
-        return state.segments.create(header, state.directory, room)
-    except OSError as error:
-        if error.errno not in FULL_ERRNOS:
-            raise
-    if not give_back(state, FRAMES_OFFSET + room):
-        room = log_reserve(state, False)
-        give_back(state, FRAMES_OFFSET + room)
-    return state.segments.create(header, state.directory, room)
-
-
-def _publish_position(state: DatabaseState, generation: int) -> None:
-    """Publish the tip's position and a generation. Writer lock and ``apply_lock`` are held."""
-    shm = state.shm
-    assert shm is not None
-    state.counter += 1
-    position = state.tip_position
-    shm.publish(
-        Published(
-            generation,
-            position.segment,
-            position.offset,
-            position.lsn,
-            position.chain,
-            state.counter,
-        )
-    )
-
-
-def begin_log(state: DatabaseState) -> None:
-    """Start a log after a clean close. The caller holds the writer lock and is up to date."""
-    meta = state.meta.copy()
-    numbers = list_segments(state.io, state.directory, state.name)
-    header = SegmentHeader()
-    header.uuid = meta.uuid
-    header.number = max([meta.next_segment - 1, *numbers]) + 1
-    header.salt = int.from_bytes(state.randomness.token(8), "little")
-    header.timeline = meta.timeline
-    header.previous_lsn = meta.checkpoint_lsn
-    header.previous_chain = meta.chain
-    header.created_us = state.clock.now_us()
-    try:
-        segment = _create_segment(state, header)
-        meta.is_clean = False
-        meta.first_segment = header.number
-        meta.first_salt = header.salt
-        meta.next_segment = header.number + 1
-        meta.generation += 1
-        meta.slot = 1 - meta.slot
-        stamp(state, meta)
-        write_meta(state.io, state.fd, meta)
-        state.io.sync(state.fd)
-    except OSError as error:
-        raise translated(error, "start a log", state.path) from error
-    with state.apply_lock:
-        state.meta = meta
-        state.tip_position = Position(
-            segment.number, FRAMES_OFFSET, meta.checkpoint_lsn, meta.chain
-        )
-        raise_pin(state)
-        _publish_position(state, meta.generation)
-
-
-def stamp(state: DatabaseState, meta: Meta) -> None:
-    """Note time and version of the writer, and whether the log is archived."""
-    if state.options.archive:
-        meta.may_ignore |= LOG_ARCHIVED
-    elif state.options.ends_archive:
-        meta.may_ignore &= ~LOG_ARCHIVED
-    meta.written_us = state.clock.now_us()
-    meta.writer_version = VERSION
 
 
 # -- writing a generation --------------------------------------------------------------------
@@ -530,7 +398,7 @@ def _publish_generation(
         if state.epoch != attempt.epoch:
             # The trees were taken anew meanwhile: take them again, from the new generation.
             state.is_checkpoint_active = False
-            _publish_position(state, meta.generation)
+            publish_position(state, meta.generation)
             return
         superseded = state.ledger.superseded
         state.ledger.superseded = []
@@ -551,7 +419,7 @@ def _publish_generation(
         state.dirty_run_pages = max(0, state.dirty_run_pages - attempt.dirty_run_pages)
         state.pager.dirty_bytes = state.dirty_bytes()
         raise_pin(state)
-        _publish_position(state, meta.generation)
+        publish_position(state, meta.generation)
         state.is_tainted = False
 
 

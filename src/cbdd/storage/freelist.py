@@ -99,7 +99,7 @@ class Allocator:
                 reusable.append(run)
             else:
                 self._kept.append(run)
-        self._reusable = _joined(reusable)
+        self._reusable = joined_runs(reusable)
         self._reusable.reverse()  # lowest pages are taken first, from the end of this list
 
     def page(self) -> int:
@@ -147,7 +147,7 @@ class Allocator:
         return number
 
 
-def _joined(runs: list[FreeRun]) -> list[FreeRun]:
+def joined_runs(runs: list[FreeRun]) -> list[FreeRun]:
     """Reusable runs sorted by page, neighbours joined under the newer generation."""
     joined: list[FreeRun] = []
     runs.sort(key=_start_of)

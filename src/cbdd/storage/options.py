@@ -33,7 +33,8 @@ class StorageOptions:
     :param flight_recorder: keep ``NAME-events``.
     :param max_transaction_bytes: keys and values one transaction may change.
     :param reserve_bytes: space kept at the end of the file, so that deleting, checkpoints and
-        closing work on a full disk; 0 keeps none.
+        closing work on a full disk; 0 keeps none. With pages of more than 8 KiB it is as many
+        times as large.
     :param archive: a directory in which segments of the log are kept when they are no longer needed
         beside the file, for restoring to a point in time. From then on segments are only removed by
         processes that give it.

@@ -29,12 +29,12 @@ from mypy_extensions import mypyc_attr
 from cbdd.errors import CbddError
 from cbdd.storage.btree import PageLedger, TreeWriter
 from cbdd.storage.change_set import ChangedTree, ChangeSet
-from cbdd.storage.checkpoint import begin_log
 from cbdd.storage.follow import advance_tip, apply_changes, new_ledger, refresh, replay, unpin
 from cbdd.storage.frame import FLAG_DURABLE, TreeChanges, encode_commit
 from cbdd.storage.io import FULL_ERRNOS, disk_full, translated
 from cbdd.storage.options import FULL, NORMAL
 from cbdd.storage.page import Run
+from cbdd.storage.rotation import begin_log
 from cbdd.storage.shm import PUBLISHED_BYTES, STATE_BYTES, Published
 from cbdd.storage.space import has_room, log_reserve, make_room
 from cbdd.storage.state import DatabaseState

@@ -12,7 +12,10 @@ The log keeps a tail of its own in the same way. An ordinary commit leaves both 
 is refused with ``DISK_FULL`` before anything is written. A commit that removes more than it adds
 may use them down to what two rotations of the log take; so may a checkpoint, which gives a part
 of the file's tail back to the disk when even a new segment does not fit. What checkpoints free
-fills the reserves again; free pages at the end of the file become part of the tail.
+fills the reserves again; free pages at the end of the file become part of the tail. Deleting uses
+the tail up, what it frees lies scattered in the file: so, where the disk refuses more, what fits
+there asks nothing of the tail, the list of free pages included, and half of the room of the two
+rotations may still be in segments that the first of them removes.
 
 While there is space, files grow by large pieces. Once some is refused, they grow by what is
 needed until the next ordinary checkpoint, so that neither takes what the other lacks.
@@ -34,14 +37,17 @@ from typing import Final
 from cbdd.errors import CorruptDataError
 from cbdd.storage.frame import FRAMES_OFFSET
 from cbdd.storage.free_pages import read_freelist
-from cbdd.storage.freelist import ENTRY
+from cbdd.storage.freelist import ENTRY, FreeRun, joined_runs
 from cbdd.storage.io import FULL_ERRNOS, UNSUPPORTED_ERRNOS
-from cbdd.storage.meta import read_copies
+from cbdd.storage.meta import LOG_ARCHIVED, read_copies
 from cbdd.storage.state import DatabaseState
+from cbdd.storage.wal import list_segments
 
 GROWTH_BYTES: Final = 1 << 20
 LOG_RESERVE_BYTES: Final = 32 << 10
+COMMIT_BYTES: Final = 4096  # of a small one, beyond the log's reserve
 SEAL_ROOM_BYTES: Final = 256
+RESERVE_PAGE_BYTES: Final = 8192  # what the option counts larger pages as
 BLOCK_BYTES: Final = 4096  # of the file system: files take whole ones
 ROTATIONS_BYTES: Final = 2 * (FRAMES_OFFSET + BLOCK_BYTES) + 4 * BLOCK_BYTES
 CHECKPOINT_PAGES: Final = 6  # directory and freelist of a small file, beside the changed nodes
@@ -49,8 +55,8 @@ DIRECTORY_ENTRY_BYTES: Final = 96  # in a page that is half full
 
 
 def reserve_pages(state: DatabaseState) -> int:
-    """Pages of the reserve."""
-    return state.options.reserve_bytes // state.pager.page_size
+    """Pages of the reserve: a delete copies as many pages however large they are."""
+    return state.options.reserve_bytes // min(state.pager.page_size, RESERVE_PAGE_BYTES)
 
 
 def has_room(state: DatabaseState, nodes: int, runs: int, freed: int, own: int) -> bool:
@@ -86,15 +92,42 @@ def make_room(
     needed = _needed_room(state, nodes, runs, freed, keeps_reserve)
     short = needed - state.room_pages
     refusal = _grow(state, short, is_needed) if short > 0 else 0
+    if not refusal or not is_needed:
+        return not refusal
+    rotation = _rotation_pages(state)
+    kept = reserve_pages(state) - rotation if keeps_reserve else 0
+    if _fits_inside(state, nodes + kept, runs, freed, own):
+        needed = max(state.room_uncut, runs + state.dirty_run_pages) + rotation
     if refusal == errno.EFBIG and not keeps_reserve:
         # This file may not be longer, which says nothing about the disk: segments find their own.
-        return needed - _rotation_pages(state) <= state.room_pages
-    return not refusal
+        return needed - rotation <= state.room_pages
+    size = state.pager.page_size
+    spare = removable_bytes(state, state.tip_position.segment) // size
+    short = needed - min(spare, rotation // 2) - state.room_pages
+    return short <= 0 or not _grow(state, short, True)
+
+
+def removable_bytes(state: DatabaseState, current: int) -> int:
+    """Length of the segments before the current one: the next checkpoint removes them."""
+    if state.options.archive or state.meta.may_ignore & LOG_ARCHIVED:
+        return 0  # they go elsewhere, which may be on the same disk
+    total = 0
+    held = state.segments.numbers_open()
+    for number in list_segments(state.io, state.directory, state.name):
+        if number >= current:
+            continue
+        segment = state.segments.get(number, False)
+        if segment is not None:
+            total += state.io.size(segment.fd)
+            if number not in held:
+                state.segments.close(number)
+    return total
 
 
 def _rotation_pages(state: DatabaseState) -> int:
-    """Pages of the reserve that two rotations of the log may need."""
-    return min(reserve_pages(state) // 2, ROTATIONS_BYTES // state.pager.page_size)
+    """Pages of the reserve that two rotations of the log may need; half may be in segments."""
+    size = state.pager.page_size
+    return min(reserve_pages(state) // 2, (ROTATIONS_BYTES + size - 1) // size)
 
 
 def _needed_room(
@@ -130,16 +163,50 @@ def _needed_tail(state: DatabaseState, nodes: int, runs: int, freed: int) -> int
 
     :param freed: runs of pages that are freed, beside those already on the books.
     """
-    size = state.pager.page_size
-    nodes += max(0, state.dirty_nodes) + CHECKPOINT_PAGES - state.room_reusable
-    nodes += len(state.base_trees) * DIRECTORY_ENTRY_BYTES // size
-    listed = state.meta.freelist_length + (len(state.ledger.pages) + freed) * ENTRY.size
-    runs += state.dirty_run_pages + listed // size
+    nodes += _nodes_to_write(state) - state.room_reusable
+    runs += state.dirty_run_pages + _list_pages(state, freed)
     return max(state.room_uncut, max(0, nodes) + runs)
 
 
+def _nodes_to_write(state: DatabaseState) -> int:
+    """Pages that the next checkpoint writes one by one; the first of the list of free ones, too."""
+    pages = max(0, state.dirty_nodes) + CHECKPOINT_PAGES
+    return pages + len(state.base_trees) * DIRECTORY_ENTRY_BYTES // state.pager.page_size
+
+
+def _list_pages(state: DatabaseState, freed: int) -> int:
+    """Pages of the next list of free pages, beyond its first."""
+    listed = state.meta.freelist_length + (len(state.ledger.pages) + freed) * ENTRY.size
+    return listed // state.pager.page_size
+
+
+def _fits_inside(state: DatabaseState, nodes: int, runs: int, freed: int, own: int) -> bool:
+    """Whether free pages in the file hold all nodes, and the list of free pages side by side.
+
+    Nodes take the lowest pages and runs the lowest that lie side by side, each from the start of
+    what is free there. So what is left of one place is still in one piece, however many of the
+    others took theirs from it.
+    """
+    nodes += _nodes_to_write(state)
+    together = runs + state.dirty_run_pages + _list_pages(state, freed) + 1
+    found = 0
+    for run in joined_runs(_reusable_runs(state, own)):
+        found += run.count
+        if run.count >= together and found >= nodes + together:
+            return True
+    return False
+
+
 def _reusable_pages(state: DatabaseState, own: int) -> int:
-    """Pages in the file that the next checkpoint can take.
+    """Pages in the file that the next checkpoint can take; ``own`` as of `_reusable_runs`."""
+    total = 0
+    for free in _reusable_runs(state, own):
+        total += free.count
+    return total
+
+
+def _reusable_runs(state: DatabaseState, own: int) -> list[FreeRun]:
+    """What is free in the file and can be taken by the next checkpoint.
 
     :param own: generation on which one pin counts for nothing.
     """
@@ -156,12 +223,8 @@ def _reusable_pages(state: DatabaseState, own: int) -> int:
     try:
         runs = read_freelist(state, state.meta)
     except CorruptDataError:
-        return 0  # the checkpoint that needs the list reports it
-    total = 0
-    for free in runs:
-        if free.generation <= limit:
-            total += free.count
-    return total
+        return []  # the checkpoint that needs the list reports it
+    return [free for free in runs if free.generation <= limit]
 
 
 def _grow(state: DatabaseState, pages: int, is_needed: bool) -> int:
@@ -202,21 +265,35 @@ def log_reserve(state: DatabaseState, keeps_reserve: bool) -> int:
     return LOG_RESERVE_BYTES if keeps_reserve else SEAL_ROOM_BYTES
 
 
-def give_back(state: DatabaseState, needed_bytes: int) -> bool:
+def rotation_bytes(state: DatabaseState) -> int:
+    """Room that two rotations of the log may need."""
+    return _rotation_pages(state) * state.pager.page_size
+
+
+def give_back(state: DatabaseState, needed_bytes: int, kept_bytes: int = 0) -> bool:
     """Cut a piece off the file's tail, so that a small file fits beside it; False: none left.
 
     For its callers see the invariants above.
+
+    :param kept_bytes: not given, beside what a checkpoint needs.
     """
     note_tight(state)
-    spare = _spare_bytes(state, 0)
+    spare = _spare_bytes(state, kept_bytes)
     wanted = needed_bytes + 2 * BLOCK_BYTES
     if spare < wanted:
         return False
     size = state.pager.page_size
     cut = (wanted + size - 1) // size
     state.io.truncate(state.fd, state.io.size(state.fd) // size * size - cut * size)
-    state.room_generation = -1
     return True
+
+
+def is_log_cramped(state: DatabaseState) -> bool:
+    """Whether an ordinary commit has no room in the log as it is."""
+    segment = state.log.segment
+    if segment is None or not state.options.reserve_bytes:
+        return False
+    return segment.allocated - state.log.end < LOG_RESERVE_BYTES + COMMIT_BYTES
 
 
 def trim_tail(state: DatabaseState) -> None:
@@ -228,7 +305,6 @@ def trim_tail(state: DatabaseState) -> None:
     spare = _spare_bytes(state, reserve_pages(state) * size)
     if spare > 0:
         state.io.truncate(state.fd, state.io.size(state.fd) // size * size - spare)
-        state.room_generation = -1
 
 
 def _spare_bytes(state: DatabaseState, kept_bytes: int) -> int:
@@ -238,7 +314,11 @@ def _spare_bytes(state: DatabaseState, kept_bytes: int) -> int:
     state.room_generation = -1
     _open_books(state, -1)
     size = state.pager.page_size
-    return (state.room_pages - _needed_tail(state, 0, 0, 0)) * size - kept_bytes
+    needed = _needed_tail(state, 0, 0, 0)
+    if state.tip.lsn == state.meta.checkpoint_lsn:  # only the list of free pages is written anew
+        needed = max(state.room_uncut, _list_pages(state, 0) + 1)
+    state.room_generation = -1  # a commit's books leave out its own snapshot; these do not
+    return (state.room_pages - needed) * size - kept_bytes
 
 
 def settle_length(state: DatabaseState) -> None:
