@@ -24,6 +24,7 @@ Source: Beazley, "Understanding the Python GIL" (2010), on the convoy effect.
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import os
 import sys
@@ -41,6 +42,9 @@ TURN_STATEMENTS: Final = 16
 """Statements of other threads between two turns of one that computes for long."""
 WAY_SECONDS: Final = 0.00005
 """A sleep in which another thread gets its turn."""
+_WRITE_RANGE: Final = ctypes.c_uint(2)
+_WRITE_ERRNOS: Final = (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+_NO_CALL_ERRNOS: Final = (errno.ENOSYS, errno.EPERM, errno.EINVAL, errno.ESPIPE)
 QUIET_TURNS: Final = 64
 """Turns without a statement of another thread after which it is taken to be alone."""
 
@@ -65,6 +69,8 @@ class BriefCalls:
         self._statements_seen = -1
         self._quiet_turns = 0
         self._library: Any = None
+        self._start_writing: Any = None  # which gives the interpreter away, as one thread may
+        self._can_start = sys.platform == "linux" and sys.maxsize > 1 << 32
         self._is_usable = sys.maxsize > 1 << 32  # where file offsets need no calls of their own
 
     def begin(self) -> None:
@@ -115,7 +121,7 @@ class BriefCalls:
         """Let the next calls keep the interpreter, if the C library can be asked."""
         if self._library is None:
             try:
-                library = ctypes.PyDLL(None)
+                library = ctypes.PyDLL(None, use_errno=True)
                 library.pread.restype = ctypes.c_ssize_t
                 library.pwrite.restype = ctypes.c_ssize_t
                 library.readlink.restype = ctypes.c_ssize_t
@@ -146,6 +152,34 @@ class BriefCalls:
             if done == len(data):
                 return done
         return _PWRITE(fd, data, offset)
+
+    def start_writing(self, fd: int, end: int) -> int:
+        """Begin to write what is only in memory of a file's first bytes; returns an error number.
+
+        The disk works while the caller goes on, and a sync after it has less to wait for. It is no
+        sync: nothing is waited for and nothing is durable. Where it cannot be asked for, 0.
+
+        Source: sync_file_range(2), SYNC_FILE_RANGE_WRITE.
+        """
+        if not self._can_start:
+            return 0
+        if self._start_writing is None:
+            try:
+                self._start_writing = ctypes.CDLL(None, use_errno=True).sync_file_range
+            except (OSError, AttributeError):
+                self._can_start = False
+                return 0
+        call = self._start_writing
+        if self.turn > 0:
+            self.turn -= 1
+            call = self._library.sync_file_range
+        start, size = ctypes.c_longlong(0), ctypes.c_longlong(end)
+        if call(fd, start, size, _WRITE_RANGE) != -1:
+            return 0
+        problem = ctypes.get_errno()
+        if problem in _NO_CALL_ERRNOS:
+            self._can_start = False  # the kernel, or who restricts it, does not know the call
+        return problem if problem in _WRITE_ERRNOS else 0
 
     def fcntl(self, fd: int, command: int, request: bytes) -> None:
         """As `fcntl.fcntl` with a request that is not changed."""

@@ -102,6 +102,17 @@ class Io:
         else:
             os.fdatasync(fd)
 
+    def start_writing(self, fd: int, end: int) -> None:
+        """Have the disk begin with a file's first bytes; a sync that follows has less to wait for.
+
+        Advice: nothing is waited for, and where it cannot be given, nothing happens.
+
+        :raises OSError: the disk refuses; a sync would, too, and may not say so again.
+        """
+        problem = BRIEF.start_writing(fd, end)
+        if problem:
+            raise OSError(problem, os.strerror(problem))
+
     def sync_directory(self, path: str) -> None:
         """Make the directory entries of ``path`` durable."""
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

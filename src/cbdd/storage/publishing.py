@@ -4,8 +4,8 @@ The caller holds the writer lock and has caught up. Then either
 
     copied     the changes are applied to copies of the nodes they touch; room for those is made;
                the frame is appended
-    in place   room is made for more than the changes can need; nodes that no checkpoint has
-               written are changed as they are, others are copied; the frame is appended
+    in place   room is made for more than the changes can need; the frame is appended; nodes that
+               no checkpoint has written are changed as they are, others are copied
 
 and the new version is published in this process and to all others. In place costs no copies, and
 is done for few changes when the newest version is seen by nobody: no snapshot is pinned in this
@@ -14,10 +14,13 @@ nodes in question. ``apply_lock`` is held from the look at the pins until the co
 so nobody can begin to read in between. Until a commit that must be durable is, new readers see the
 version before it: what undoes its changes is kept as long (see `follow.visible_snapshot`).
 
-Invariants: whatever happens before the frame is appended leaves nothing of the commit. From the
-first change in place, or the append, until it is published the handle is tainted: should anything
-be raised in between, the next use takes everything anew from disk, where the published end of the
-log decides.
+When it must be durable, the disk begins with the frame as soon as that is appended, and works while
+the trees are changed and the rest is done.
+
+Invariants: whatever happens before the frame is appended leaves nothing of the commit, and what
+fails while nodes are changed in place takes the frame back. From the append until it is published
+the handle is tainted: should anything be raised in between, the next use takes everything anew from
+disk, where the published end of the log decides.
 """
 
 from __future__ import annotations
@@ -38,7 +41,9 @@ from cbdd.storage.rotation import begin_log
 from cbdd.storage.shm import PUBLISHED_BYTES, STATE_BYTES, Published
 from cbdd.storage.space import has_room, log_reserve, make_room
 from cbdd.storage.state import DatabaseState
+from cbdd.storage.sync import start_sync
 from cbdd.storage.tree import Tree, resolve, tree_slot
+from cbdd.storage.wal import Position
 
 MOST_IN_PLACE: Final = 64
 """Changes of a commit. For more, room for the most they can need would be much too much."""
@@ -133,26 +138,42 @@ class Commit:
         undo: list[TreeChanges] = []
         noted = undo if self.flags & FLAG_DURABLE else None
         foreseen = self.changes.ledger().new_run_pages
-        trees, ledger = _apply_in_place(state, self.changes, noted)
-        if ledger.new_run_pages > foreseen:
-            # Of nodes with long keys, which had to be copied. Nothing is appended yet, and the next
-            # use takes everything anew; there will be copies then, as the disk is known to be full.
-            nodes, freed = ledger.new_nodes, len(ledger.pages)
-            own = self.own_generation
-            if not make_room(state, nodes, ledger.new_run_pages, freed, True, own):
-                raise disk_full("keep room for a checkpoint of the commit", state.path)
+        start = state.log.position()
         try:
             self._append()
         except OSError as error:
             raise translated(error, "append to the log", state.path) from error
+        try:
+            trees, ledger = _apply_in_place(state, self.changes, noted)
+            if ledger.new_run_pages > foreseen:
+                # Of nodes with long keys, which had to be copied. The next use takes everything
+                # anew; there will be copies then, as the disk is known to be full.
+                nodes, freed = ledger.new_nodes, len(ledger.pages)
+                own = self.own_generation
+                if not make_room(state, nodes, ledger.new_run_pages, freed, True, own):
+                    raise disk_full("keep room for a checkpoint of the commit", state.path)
+        except BaseException as error:
+            self._take_back(start, error)
+            raise
         return self._publish(trees, ledger, undo)
 
     def _append(self) -> None:
         state = self.state
+        log = state.log
         try:
-            state.log.append(self.payload, self.flags, state.durable_lsn, state.clock.now_us())
+            log.append(self.payload, self.flags, state.durable_lsn, state.clock.now_us())
         except CbddError:
             state.is_poisoned = True
+            raise
+        if self.flags & FLAG_DURABLE and not state.is_checkpoint_active:
+            assert log.segment is not None
+            start_sync(state, log.segment, log.end)
+
+    def _take_back(self, start: Position, problem: BaseException) -> None:
+        try:
+            self.state.log.take_back(start, problem)
+        except CbddError:
+            self.state.is_poisoned = True
             raise
 
     def _publish(self, trees: dict[int, Tree], ledger: PageLedger, undo: list[TreeChanges]) -> int:

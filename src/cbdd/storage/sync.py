@@ -59,6 +59,23 @@ def sync_to(state: DatabaseState, lsn: int) -> None:
                     state.sync_condition.notify_all()
 
 
+def start_sync(state: DatabaseState, segment: Segment, end: int) -> None:
+    """Have the disk begin with what a sync is to wait for; the caller goes on meanwhile.
+
+    :raises DurabilityError: the disk refuses. It may have dropped older commits that nobody has
+        synced, and a later sync might not tell.
+    """
+    handled = sys.exc_info()[1]
+    try:
+        state.io.start_writing(segment.fd, end)
+    except OSError as error:
+        poison(state)
+        raise poisoned(state.path) from error
+    except BaseException as error:
+        poison_if_hidden(state, error, handled)
+        raise
+
+
 def _wait(state: DatabaseState) -> bool:
     """Wait for the end of another thread's sync; False when it has not come in time.
 

@@ -424,6 +424,15 @@ class WriteAheadLog:
         self.chain = chain
         return lsn
 
+    def take_back(self, position: Position, problem: BaseException) -> None:
+        """Cut off what was appended behind ``position``, which was not published.
+
+        :raises DurabilityError: it is still there.
+        """
+        self.move_to(position)
+        if self.segment is not None:
+            self._cut(self.segment, self.end, problem)
+
     def seal(self, next_segment: Segment, durable_lsn: int, time_us: int) -> None:
         """End this segment, sync it, and go on in ``next_segment``, which is already synced."""
         segment = self.segment
@@ -443,15 +452,18 @@ class WriteAheadLog:
         try:
             write_all(self._segments.io, segment.fd, data, self.end)
         except OSError as error:
-            segment.allocated = segment.written = 0
-            try:
-                self._segments.io.truncate(segment.fd, self.end)
-            except OSError as failure:
-                raise DurabilityError(
-                    "APPEND_UNKNOWN",
-                    f"an append to {segment.path} failed ({error}) and could not be taken back "
-                    f"({failure}): the outcome of the commit is unknown",
-                    "close the database in every process and open it again",
-                    {"path": segment.path, "offset": self.end},
-                ) from failure
+            self._cut(segment, self.end, error)
             raise
+
+    def _cut(self, segment: Segment, end: int, problem: BaseException) -> None:
+        segment.allocated = segment.written = 0
+        try:
+            self._segments.io.truncate(segment.fd, end)
+        except OSError as failure:
+            raise DurabilityError(
+                "APPEND_UNKNOWN",
+                f"an append to {segment.path} failed ({problem}) and could not be taken back "
+                f"({failure}): the outcome of the commit is unknown",
+                "close the database in every process and open it again",
+                {"path": segment.path, "offset": end},
+            ) from failure

@@ -115,6 +115,11 @@ class FaultyIo(Io):
         self._check("sync")
         self.inner.sync(fd)
 
+    def start_writing(self, fd: int, end: int) -> None:
+        """Start writing."""
+        self._check("start_writing")
+        self.inner.start_writing(fd, end)
+
     def sync_directory(self, path: str) -> None:
         """Sync a directory."""
         self._check("sync_directory")

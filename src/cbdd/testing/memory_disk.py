@@ -270,6 +270,9 @@ class MemoryIo(Io):
         self.fds[fd].sync()
         self.disk.changed()
 
+    def start_writing(self, fd: int, end: int) -> None:
+        self._fault("start_writing")  # what is not synced may be on disk or not in any case
+
     def sync_directory(self, path: str) -> None:
         self._fault("sync_directory")
         self.disk.durable_names = dict(self.disk.names)

@@ -181,6 +181,10 @@ class RecordingIo(Io):
             self.inner.sync(fd)
             self._call(SYNC, fd)
 
+    def start_writing(self, fd: int, end: int) -> None:
+        """Start writing; what is not synced may be on disk or not in any case."""
+        self.inner.start_writing(fd, end)
+
     def sync_directory(self, path: str) -> None:
         """Sync a directory."""
         with self.recording.lock:

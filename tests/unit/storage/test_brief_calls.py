@@ -93,6 +93,18 @@ def test_failures_are_raised(calls: BriefCalls, fd: int, tmp_path: Path) -> None
     os.close(reading)
 
 
+def test_a_file_begins_to_be_written(calls: BriefCalls, fd: int, tmp_path: Path) -> None:
+    assert calls.start_writing(fd, 2048) == 0
+    assert calls.start_writing(-1, 2048) == 0  # advice: whatever comes next fails of itself
+    assert calls.start_writing(fd, 0) == 0
+    assert calls.pread(fd, 4, 0) == bytes(range(4))
+    reading, writing = os.pipe()
+    assert calls.start_writing(writing, 10) == 0  # where there is no such call, it is not made
+    os.close(reading)
+    os.close(writing)
+    assert calls.start_writing(fd, 2048) == 0
+
+
 def test_calls_keep_the_interpreter_while_more_than_one_thread_is_at_work(fd: int) -> None:
     calls = BriefCalls()
     for _ in range(3):

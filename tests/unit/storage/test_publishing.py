@@ -19,10 +19,11 @@ from cbdd.errors import (
     WriteConflictError,
 )
 from cbdd.storage import ReadTransaction, StorageEngine, StorageOptions
+from cbdd.storage.frame import FRAMES_OFFSET
 from cbdd.storage.node import Node
 from cbdd.storage.publishing import AMPLE_BYTES, MOST_IN_PLACE
 from cbdd.storage.space import GROWTH_BYTES, has_room
-from cbdd.testing import Fault, MemoryIo, SeededRandomness, TickingClock
+from cbdd.testing import Fault, MemoryDisk, MemoryIo, SeededRandomness, TickingClock
 from tests.unit.storage.conftest import PATH, Bench, content, fill
 
 pytestmark = pytest.mark.transaction_protocol
@@ -338,8 +339,13 @@ def test_a_failed_append_leaves_nothing(bench: Bench, is_pinned: bool) -> None:
     assert content(opened(bench), TREE) == {**before, b"zzz": b"new"}
 
 
-def test_damage_met_on_the_way_leaves_nothing(bench: Bench) -> None:
-    engine = opened(bench)
+@pytest.mark.parametrize("durability", ["full", "off"])
+@pytest.mark.parametrize("is_taken_back", [True, False])
+def test_damage_met_on_the_way_leaves_nothing(
+    bench: Bench, durability: str, is_taken_back: bool
+) -> None:
+    """Neither here nor, when every process dies then, in the log."""
+    engine = bench.open(durability=durability)
     with engine.begin_write("fill") as txn:
         for tree in (TREE, TREE + 1):
             txn.create_tree(tree)
@@ -347,7 +353,8 @@ def test_damage_met_on_the_way_leaves_nothing(bench: Bench) -> None:
         txn.commit()
     engine.close()
     bench.opened.clear()
-    engine = opened(bench)
+    engine = bench.open(durability=durability)
+    fill(engine, TREE + 2, {b"a": b"1"})  # so that there is a log
     state = engine._state
     root = state.tip.trees[TREE + 1].root
     assert isinstance(root, bytes)
@@ -355,13 +362,26 @@ def test_damage_met_on_the_way_leaves_nothing(bench: Bench) -> None:
     io, fd = state.io, state.fd
     offset = page * state.pager.page_size + 200
     io.pwrite(fd, bytes([io.pread(fd, 1, offset)[0] ^ 1]), offset)
-    with pytest.raises(CorruptDataError), engine.begin_write("test") as txn:
+    if not is_taken_back:
+        bench.disk.fault = Fault(1, errno.EIO, False, ("truncate",))
+    expected = CorruptDataError if is_taken_back else DurabilityError
+    with pytest.raises(expected) as caught, engine.begin_write("test") as txn:
         txn.put(TREE, b"a", b"2")
         txn.put(TREE + 1, b"a", b"2")
         txn.commit()
     assert content(engine, TREE) == {b"a": b"1"}
-    fill(engine, TREE, {b"a": b"3"})
-    assert content(engine, TREE) == {b"a": b"3"}
+    if is_taken_back:
+        image = Bench()
+        image.disk = bench.disk.image()
+        again = image.open(read_only=True, salvage=True)
+        assert content(again, TREE) == {b"a": b"1"}
+        again.close()
+        fill(engine, TREE, {b"a": b"3"})
+        assert content(engine, TREE) == {b"a": b"3"}
+    else:
+        assert caught.value.code == "APPEND_UNKNOWN"
+        with pytest.raises(DurabilityError):
+            fill(engine, TREE, {b"a": b"3"})
 
 
 def test_changes_are_applied_at_once_where_they_cannot_wait(bench: Bench) -> None:
@@ -480,3 +500,63 @@ def require_content(reader: ReadTransaction, expected: dict[bytes, bytes]) -> No
     cursor = reader.cursor(TREE)
     for key in sorted(expected):
         assert cursor.seek(key) and (cursor.key, cursor.value) == (key, expected[key])
+
+
+class TracedIo(MemoryIo):
+    """Notes what is done to the log."""
+
+    def __init__(self, disk: MemoryDisk, pid: int) -> None:
+        super().__init__(disk, pid)
+        self.calls: list[tuple[str, int]] = []
+
+    def _is_log(self, fd: int) -> bool:
+        return any(
+            "-wal-" in name and inode is self.fds[fd] for name, inode in self.disk.names.items()
+        )
+
+    def pwrite(self, fd: int, data: bytes, offset: int) -> int:
+        if self._is_log(fd) and offset >= FRAMES_OFFSET:
+            self.calls.append(("write", offset + len(data)))
+        return super().pwrite(fd, data, offset)
+
+    def start_writing(self, fd: int, end: int) -> None:
+        self.calls.append(("start", end))
+        super().start_writing(fd, end)
+
+    def sync(self, fd: int) -> None:
+        if self._is_log(fd):
+            self.calls.append(("sync", 0))
+        super().sync(fd)
+
+
+@pytest.mark.parametrize("is_pinned", [False, True], ids=["in place", "copied"])
+@pytest.mark.parametrize("durability", ["full", "normal", "off"])
+def test_the_disk_begins_with_a_frame_that_is_to_be_synced(
+    bench: Bench, durability: str, is_pinned: bool
+) -> None:
+    io = TracedIo(bench.disk, 1)
+    options = StorageOptions(background=False, durability=durability)
+    engine = StorageEngine.open(PATH, options, io, TickingClock(), SeededRandomness(1))
+    bench.opened.append(engine)
+    fill(engine, TREE, {b"a": b"1"})
+    reader = engine.begin_read() if is_pinned else None
+    io.calls.clear()
+    fill(engine, TREE, {b"a": b"2"})
+    end = engine._state.tip_position.offset
+    frame = [call for call in io.calls if call[1] <= end]
+    assert frame[0] == ("write", end)
+    assert frame[1:] == ([("start", end), ("sync", 0)] if durability == "full" else [])
+    if reader is not None:
+        reader.close()
+
+
+def test_who_cannot_begin_to_write_may_have_lost_what_nobody_has_synced(bench: Bench) -> None:
+    engine = bench.open()
+    fill(engine, TREE, {b"a": b"1"})
+    bench.disk.fault = Fault(1, errno.EIO, False, ("start_writing",))
+    with pytest.raises(DurabilityError) as caught:
+        fill(engine, TREE, {b"a": b"2"})
+    assert caught.value.code == "SYNC_FAILED"
+    assert content(engine, TREE) == {b"a": b"1"}
+    with pytest.raises(DurabilityError):
+        fill(engine, TREE, {b"a": b"3"})

@@ -192,6 +192,17 @@ def test_a_failed_append_is_taken_back() -> None:
     assert log.read()[0] == [b"one", b"three"]
 
 
+def test_what_was_appended_and_not_published_is_taken_back() -> None:
+    log = Log()
+    log.append(b"one")
+    start = log.log.position()
+    log.append(b"two")
+    log.log.take_back(start, ValueError("why"))
+    assert (log.log.lsn, log.log.end, len(log.data())) == (1, start.offset, start.offset)
+    assert log.append(b"three") == 2
+    assert log.read()[0] == [b"one", b"three"]
+
+
 def test_an_append_that_cannot_be_taken_back_says_so() -> None:
     log = Log()
     log.disk.fault = Fault(1, errno.EIO, True, ("pwrite", "truncate"))
