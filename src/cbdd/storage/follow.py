@@ -28,7 +28,6 @@ from cbdd.storage.wal import LogReader, Position
 
 STATE_READ_ATTEMPTS = 10_000
 READS_BESIDE_SYNC: Final = 8
-WAY_SECONDS: Final = 0.00005
 LOOKS_FOR_LOCK: Final = 20
 
 
@@ -332,7 +331,7 @@ def _let_sync_end(state: DatabaseState) -> None:
     It wants the interpreter then, which readers that never wait would keep for their whole turn.
     """
     if state.snapshots_taken % READS_BESIDE_SYNC == 0 and state.sync_leader != thread_id():
-        state.clock.sleep(WAY_SECONDS)
+        state.clock.give_way()
 
 
 def _look_for_lock(state: DatabaseState) -> None:
@@ -344,7 +343,7 @@ def _look_for_lock(state: DatabaseState) -> None:
     for _ in range(LOOKS_FOR_LOCK):
         if not state.is_locked:
             return
-        state.clock.sleep(WAY_SECONDS)
+        state.clock.give_way()
 
 
 def _peek(state: DatabaseState) -> bytes:

@@ -26,7 +26,7 @@ from typing import Final
 from mypy_extensions import mypyc_attr
 
 from cbdd.errors import DiskFaultError, DiskFullError, NotADatabaseError, ReadOnlyError, UsageError
-from cbdd.storage.brief_calls import BRIEF, MOST_BYTES, MOST_WRITTEN
+from cbdd.storage.brief_calls import BRIEF, MOST_BYTES, MOST_WRITTEN, WAY_SECONDS
 from cbdd.storage.file_system import covering_type
 
 PATH_ERRNOS = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
@@ -275,6 +275,10 @@ class Clock:
     def sleep(self, seconds: float) -> None:
         """Wait."""
         time.sleep(seconds)
+
+    def give_way(self) -> None:
+        """Wait as long as another thread needs to get its turn; see `brief_calls.py`."""
+        self.sleep(WAY_SECONDS)
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
