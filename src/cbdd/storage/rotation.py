@@ -4,7 +4,9 @@ To rotate, a new segment is created and synced, its directory too, then the old 
 seal that names it and synced. To begin a log, a segment is created and synced, then an unclean meta
 page that names it is written and synced to the slot that is not in use.
 
-Invariants: a seal or a meta page names only segments that are durable. On a full disk a segment may
+Invariants: a seal or a meta page names only segments that are durable. Until where the log goes on
+is published the handle is tainted: the others go on where it was, and what they commit there has
+the numbers that this process would take. On a full disk a segment may
 take a piece of the file's tail, but only what no checkpoint that is paid for needs (`space.py`).
 """
 
@@ -60,9 +62,12 @@ def rotate(state: DatabaseState) -> None:
         raise
     mark_durable(state, old, log.lsn, end)
     with state.apply_lock:
+        was_tainted = state.is_tainted
+        state.is_tainted = True
         state.tip_position = log.position()
         state.log_bytes = 0
         publish_position(state, state.meta.generation)
+        state.is_tainted = was_tainted
 
 
 def _seal(state: DatabaseState, old: Segment, segment: Segment) -> None:
@@ -157,15 +162,18 @@ def begin_log(state: DatabaseState) -> None:
         stamp(state, meta)
         write_meta(state.io, state.fd, meta)
         state.io.sync(state.fd)
+        with state.apply_lock:
+            was_tainted = state.is_tainted
+            state.is_tainted = True
+            state.meta = meta
+            state.tip_position = Position(
+                segment.number, FRAMES_OFFSET, meta.checkpoint_lsn, meta.chain
+            )
+            raise_pin(state)
+            publish_position(state, meta.generation)
+            state.is_tainted = was_tainted
     except OSError as error:
         raise translated(error, "start a log", state.path) from error
-    with state.apply_lock:
-        state.meta = meta
-        state.tip_position = Position(
-            segment.number, FRAMES_OFFSET, meta.checkpoint_lsn, meta.chain
-        )
-        raise_pin(state)
-        publish_position(state, meta.generation)
 
 
 def stamp(state: DatabaseState, meta: Meta) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 
-from cbdd.errors import DiskFullError
+from cbdd.errors import CbddError, DiskFullError
+from cbdd.storage import StorageEngine, StorageOptions
+from cbdd.storage.shm import PUBLISHED_BYTES
 from cbdd.storage.space import LOG_RESERVE_BYTES, SEAL_ROOM_BYTES, is_log_cramped
-from cbdd.testing import MemoryIo
+from cbdd.testing import MemoryDisk, MemoryIo, SeededRandomness, TickingClock
 from tests.unit.storage.conftest import PATH, Bench, content, fill
 
 pytestmark = pytest.mark.wal
@@ -81,3 +85,53 @@ def test_a_failed_rotation_leaves_the_log_where_it_was(bench: Bench) -> None:
     bench.disk.capacity = None
     engine.checkpoint()
     assert content(engine, TREE) == {b"a": b"1"}
+
+
+class UntoldIo(MemoryIo):
+    """Fails, once it is told to, where the others are told where the log goes on."""
+
+    def __init__(self, disk: MemoryDisk, pid: int) -> None:
+        super().__init__(disk, pid)
+        self.problem: BaseException | None = None
+
+    def pwrite(self, fd: int, data: bytes, offset: int) -> int:
+        if self.problem is not None and len(data) == PUBLISHED_BYTES:
+            problem, self.problem = self.problem, None
+            raise problem
+        return super().pwrite(fd, data, offset)
+
+
+@pytest.mark.parametrize("is_beginning", [False, True], ids=["rotate", "begin"])
+@pytest.mark.parametrize(
+    "problem", [OSError(errno.EIO, "error"), KeyboardInterrupt()], ids=["error", "interrupt"]
+)
+def test_who_could_not_say_where_the_log_goes_on_goes_on_with_the_others(
+    bench: Bench, is_beginning: bool, problem: BaseException
+) -> None:
+    """Else it gives a number to a commit of its own that another process has given meanwhile."""
+    here = bench.open()
+    fill(here, TREE, {b"a": b"1"})
+    if is_beginning:
+        here.close()
+        bench.opened.clear()
+        here = bench.open()
+    io = UntoldIo(bench.disk, 2)
+    options = StorageOptions(background=False, lock_timeout_seconds=0.01)
+    there = StorageEngine.open(PATH, options, io, TickingClock(), SeededRandomness(2))
+    bench.opened.append(there)
+    assert content(there, TREE) == content(here, TREE) == {b"a": b"1"}
+    io.problem = problem
+    with pytest.raises((CbddError, KeyboardInterrupt)):
+        if is_beginning:
+            fill(there, TREE, {b"c": b"lost"})
+        else:
+            there.checkpoint()
+    fill(here, TREE, {b"b": b"2"})
+    assert content(there, TREE) == {b"a": b"1", b"b": b"2"}
+    fill(there, TREE, {b"c": b"3"})
+    for each in (here, there):
+        assert content(each, TREE) == {b"a": b"1", b"b": b"2", b"c": b"3"}
+    bench.crash()
+    again = bench.open(pid=3)
+    assert content(again, TREE) == {b"a": b"1", b"b": b"2", b"c": b"3"}
+    assert again.check().is_clean
