@@ -220,6 +220,88 @@ def test_all_can_be_deleted_where_others_filled_the_disk(
         assert client.shop.things.count_documents({}) == 0
 
 
+@pytest.mark.parametrize("page_size", [4096, 16384])
+@pytest.mark.parametrize("size", [600, 900, 1500])
+@pytest.mark.parametrize("seed", range(2))
+def test_what_closing_frees_may_be_taken_by_others(page_size: int, size: int, seed: int) -> None:
+    """The reserve is filled from it first: the next to open needs it to delete."""
+    source = random.Random(seed * 1000 + size)
+    options: dict[str, Any] = {"page_size_bytes": page_size, "checkpoint_log_bytes": 32 << 20}
+    options |= {"reserve_bytes": 48 * min(page_size, 8192), "log_allocation_bytes": 1 << 20}
+    disk = MemoryDisk()
+    with connect_on(MemoryIo(disk, 1), 1, **options) as client:
+        things = client.shop.things
+        for keys in ("a", [("a", 1), ("b", -1)]):
+            things.create_index(keys)
+        things.create_index("b", unique=True)
+        documents = [
+            {"_id": i, "a": source.randrange(1000), "b": source.random(), "pad": "x" * length}
+            for i, length in enumerate(source.choices([20, 200, 3000], k=size))
+        ]
+        things.insert_many(documents)
+    disk.capacity = disk.size()
+    gone = source.sample(range(size), size // 3)
+    with connect_on(MemoryIo(disk, 2), 2, **options) as client:
+        for number in gone:
+            client.shop.things.delete_one({"_id": number})
+    disk.capacity = disk.size()
+    with connect_on(MemoryIo(disk, 3), 3, **options) as client:
+        things = client.shop.things
+        for number in sorted(set(range(size)) - set(gone))[:3]:
+            assert things.delete_one({"_id": number}).deleted_count == 1
+    with connect_on(MemoryIo(disk, 4), 4, **options) as client:
+        assert client.shop.things.count_documents({}) == size - size // 3 - 3
+        assert client.check().is_clean
+
+
+@pytest.mark.parametrize("seed", [12, 16, 60, 123, 129, 160, 234])
+def test_what_was_accepted_can_be_checkpointed(seed: int) -> None:
+    """With keys that need pages of their own, and nothing left in the tail."""
+    options = {"checkpoint_log_bytes": 32 << 20, "log_allocation_bytes": 8192}
+    tenant = Tenant(1 << 40, seed, durability="off", **options)
+    source = random.Random(seed)
+    keys: list[bytes] = []
+
+    def put(count: int) -> None:
+        added: dict[bytes, bytes] = {}
+        with tenant.engine.begin_write("put") as txn:
+            if not txn.has_tree(TREE):
+                txn.create_tree(TREE)
+            for _ in range(count):
+                key = b"%08d" % source.randrange(10**8)
+                key += source.randbytes(9000) if source.random() < 0.2 else b""
+                added[key] = source.randbytes(source.choice([5, 300, 3000]))
+                txn.put(TREE, key, added[key])
+            txn.commit()
+        tenant.model.update(added)
+        keys.extend(added)
+
+    for _ in range(10):
+        put(20)
+    tenant.disk.capacity = tenant.disk.size() + source.choice([0, 300_000])
+    for _ in range(120):
+        try:
+            if source.random() < 0.3:
+                put(source.choice([1, 5]))
+            else:
+                chosen = source.sample(keys, min(len(keys), source.choice([1, 1, 3, 10])))
+                with tenant.engine.begin_write("delete") as txn:
+                    for key in chosen:
+                        assert txn.delete(TREE, key)
+                    txn.commit()
+                for key in chosen:
+                    keys.remove(key)
+                    del tenant.model[key]
+        except DiskFullError:
+            pass
+        if source.random() < 0.1:
+            tenant.engine.checkpoint()
+    tenant.verify()
+    tenant.delete(sorted(tenant.model))
+    tenant.verify()
+    tenant.engine.close()
+
+
 @pytest.mark.parametrize("seed", range(1, 4))
 def test_a_transaction_larger_than_the_disk_is_refused_whole(seed: int) -> None:
     tenant = Tenant(700_000, seed)

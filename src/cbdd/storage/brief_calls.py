@@ -44,7 +44,7 @@ WAY_SECONDS: Final = 0.00005
 """A sleep in which another thread gets its turn."""
 _WRITE_RANGE: Final = ctypes.c_uint(2)
 _WRITE_ERRNOS: Final = (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-_NO_CALL_ERRNOS: Final = (errno.ENOSYS, errno.EPERM, errno.EINVAL, errno.ESPIPE)
+_NO_CALL_ERRNOS: Final = (errno.ENOSYS, errno.EPERM)
 QUIET_TURNS: Final = 64
 """Turns without a statement of another thread after which it is taken to be alone."""
 
@@ -121,7 +121,7 @@ class BriefCalls:
         """Let the next calls keep the interpreter, if the C library can be asked."""
         if self._library is None:
             try:
-                library = ctypes.PyDLL(None, use_errno=True)
+                library = ctypes.PyDLL(None)
                 library.pread.restype = ctypes.c_ssize_t
                 library.pwrite.restype = ctypes.c_ssize_t
                 library.readlink.restype = ctypes.c_ssize_t
@@ -157,11 +157,14 @@ class BriefCalls:
         """Begin to write what is only in memory of a file's first bytes; returns an error number.
 
         The disk works while the caller goes on, and a sync after it has less to wait for. It is no
-        sync: nothing is waited for and nothing is durable. Where it cannot be asked for, 0.
+        sync: nothing is waited for and nothing is durable. Where it cannot be asked for, 0. Nor is
+        it asked for where other threads are at work: a queue that is full makes it wait, which is
+        no call to keep the interpreter for, and one that gives it away would make them change
+        places once more.
 
         Source: sync_file_range(2), SYNC_FILE_RANGE_WRITE.
         """
-        if not self._can_start:
+        if not self._can_start or self.turn > 0:
             return 0
         if self._start_writing is None:
             try:
@@ -169,12 +172,8 @@ class BriefCalls:
             except (OSError, AttributeError):
                 self._can_start = False
                 return 0
-        call = self._start_writing
-        if self.turn > 0:
-            self.turn -= 1
-            call = self._library.sync_file_range
         start, size = ctypes.c_longlong(0), ctypes.c_longlong(end)
-        if call(fd, start, size, _WRITE_RANGE) != -1:
+        if self._start_writing(fd, start, size, _WRITE_RANGE) != -1:
             return 0
         problem = ctypes.get_errno()
         if problem in _NO_CALL_ERRNOS:

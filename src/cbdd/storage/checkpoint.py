@@ -519,9 +519,9 @@ def _make_clean(state: DatabaseState) -> None:
         state.pending.clear()
         state.tip_position = Position(0, 0, meta.checkpoint_lsn, meta.chain)
         state.log.move_to(state.tip_position)
-    settle_length(state)
     state.segments.close_all()
     for number in list_segments(state.io, state.directory, state.name):
         if number < meta.next_segment and may_remove(state, number):
             state.segments.remove_file(segment_path(state.path, number))
+    settle_length(state)  # now that the log's room is there to be taken
     state.io.sync_directory(state.directory)

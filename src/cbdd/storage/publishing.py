@@ -133,17 +133,18 @@ class Commit:
 
     def _publish_in_place(self) -> int:
         state = self.state
-        state.is_tainted = True
-        self.changes.is_spent = True
         undo: list[TreeChanges] = []
         noted = undo if self.flags & FLAG_DURABLE else None
         foreseen = self.changes.ledger().new_run_pages
         start = state.log.position()
+        state.is_tainted = True
         try:
-            self._append()
-        except OSError as error:
-            raise translated(error, "append to the log", state.path) from error
-        try:
+            try:
+                self._append()
+            except OSError as error:
+                state.is_tainted = False  # nothing was appended, and nothing changed
+                raise translated(error, "append to the log", state.path) from error
+            self.changes.is_spent = True
             trees, ledger = _apply_in_place(state, self.changes, noted)
             if ledger.new_run_pages > foreseen:
                 # Of nodes with long keys, which had to be copied. The next use takes everything
@@ -170,10 +171,13 @@ class Commit:
             start_sync(state, log.segment, log.end)
 
     def _take_back(self, start: Position, problem: BaseException) -> None:
+        state = self.state
+        if state.log.end == start.offset or state.is_poisoned:
+            return  # nothing was appended, or nobody knows what is there
         try:
-            self.state.log.take_back(start, problem)
-        except CbddError:
-            self.state.is_poisoned = True
+            state.log.take_back(start, problem)
+        except BaseException:
+            state.is_poisoned = True
             raise
 
     def _publish(self, trees: dict[int, Tree], ledger: PageLedger, undo: list[TreeChanges]) -> int:

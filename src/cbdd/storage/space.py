@@ -279,7 +279,7 @@ def give_back(state: DatabaseState, needed_bytes: int, kept_bytes: int = 0) -> b
     """
     note_tight(state)
     spare = _spare_bytes(state, kept_bytes)
-    wanted = needed_bytes + 2 * BLOCK_BYTES
+    wanted = (needed_bytes // BLOCK_BYTES + 2) * BLOCK_BYTES
     if spare < wanted:
         return False
     size = state.pager.page_size
@@ -315,27 +315,46 @@ def _spare_bytes(state: DatabaseState, kept_bytes: int) -> int:
     _open_books(state, -1)
     size = state.pager.page_size
     needed = _needed_tail(state, 0, 0, 0)
-    if state.tip.lsn == state.meta.checkpoint_lsn:  # only the list of free pages is written anew
+    if _fits_inside(state, 0, 0, 0, -1):
+        needed = max(state.room_uncut, state.dirty_run_pages)
+    elif state.tip.lsn == state.meta.checkpoint_lsn:  # only the list of free pages is written anew
         needed = max(state.room_uncut, _list_pages(state, 0) + 1)
     state.room_generation = -1  # a commit's books leave out its own snapshot; these do not
     return (state.room_pages - needed) * size - kept_bytes
 
 
 def settle_length(state: DatabaseState) -> None:
-    """Leave the reserve at the end of the file and nothing else. The caller is alone with it.
+    """Leave the reserve at the end of the file and nothing else, or what the disk has of it.
 
-    Both meta slots name the same pages.
+    The caller is alone with the file. Both meta slots name the same pages.
     """
     if not state.options.reserve_bytes:
         return
     size = state.pager.page_size
-    wanted = (state.meta.page_count + reserve_pages(state)) * size
-    end = state.io.size(state.fd)
+    wanted = state.meta.page_count + reserve_pages(state)
     state.room_generation = -1
     try:
+        end = (state.io.size(state.fd) + size - 1) // size
         if end > wanted:
-            state.io.truncate(state.fd, wanted)
-        elif end < wanted:
-            state.io.allocate(state.fd, end, wanted - end)
+            state.io.truncate(state.fd, wanted * size)
+        step = wanted - end
+        while step > 0:
+            if _could_allocate(state, end, step):
+                end += step
+                step = wanted - end
+            else:
+                step //= 2
     except OSError:
         return  # a longer or shorter tail holds nothing; the next commit tries again
+
+
+def _could_allocate(state: DatabaseState, page: int, pages: int) -> bool:
+    """Preallocate pages from one on, unless the disk is full."""
+    size = state.pager.page_size
+    try:
+        state.io.allocate(state.fd, page * size, pages * size)
+    except OSError as error:
+        if error.errno not in FULL_ERRNOS:
+            raise
+        return False
+    return True

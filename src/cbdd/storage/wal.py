@@ -425,13 +425,21 @@ class WriteAheadLog:
         return lsn
 
     def take_back(self, position: Position, problem: BaseException) -> None:
-        """Cut off what was appended behind ``position``, which was not published.
+        """Take away what was appended behind ``position``, which was not published.
+
+        With zeros, so that what other processes take for reserved stays so.
 
         :raises DurabilityError: it is still there.
         """
+        end = self.end
         self.move_to(position)
-        if self.segment is not None:
-            self._cut(self.segment, self.end, problem)
+        segment = self.segment
+        if segment is None:
+            return
+        try:
+            write_all(self._segments.io, segment.fd, bytes(end - self.end), self.end)
+        except OSError:
+            self._cut(segment, self.end, problem)
 
     def seal(self, next_segment: Segment, durable_lsn: int, time_us: int) -> None:
         """End this segment, sync it, and go on in ``next_segment``, which is already synced."""

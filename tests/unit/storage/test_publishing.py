@@ -362,13 +362,14 @@ def test_damage_met_on_the_way_leaves_nothing(
     io, fd = state.io, state.fd
     offset = page * state.pager.page_size + 200
     io.pwrite(fd, bytes([io.pread(fd, 1, offset)[0] ^ 1]), offset)
-    if not is_taken_back:
-        bench.disk.fault = Fault(1, errno.EIO, False, ("truncate",))
     expected = CorruptDataError if is_taken_back else DurabilityError
     with pytest.raises(expected) as caught, engine.begin_write("test") as txn:
         txn.put(TREE, b"a", b"2")
         txn.put(TREE + 1, b"a", b"2")
+        if not is_taken_back:  # the first write is the frame
+            bench.disk.fault = Fault(2, errno.EIO, True, ("pwrite", "truncate"))
         txn.commit()
+    bench.disk.fault = None
     assert content(engine, TREE) == {b"a": b"1"}
     if is_taken_back:
         image = Bench()

@@ -197,8 +197,23 @@ def test_what_was_appended_and_not_published_is_taken_back() -> None:
     log.append(b"one")
     start = log.log.position()
     log.append(b"two")
+    length = len(log.data())
     log.log.take_back(start, ValueError("why"))
-    assert (log.log.lsn, log.log.end, len(log.data())) == (1, start.offset, start.offset)
+    assert (log.log.lsn, log.log.end) == (1, start.offset)
+    assert log.data()[start.offset :] == bytes(length - start.offset)
+    assert log.read()[0] == [b"one"]
+    assert log.append(b"three") == 2
+    assert log.read()[0] == [b"one", b"three"]
+
+
+def test_where_zeros_cannot_be_written_it_is_cut_off() -> None:
+    log = Log()
+    log.append(b"one")
+    start = log.log.position()
+    log.append(b"two")
+    log.disk.fault = Fault(1, errno.EIO, False, ("pwrite",))
+    log.log.take_back(start, ValueError("why"))
+    assert len(log.data()) == start.offset
     assert log.append(b"three") == 2
     assert log.read()[0] == [b"one", b"three"]
 
