@@ -41,7 +41,7 @@ from cbdd.storage.rotation import begin_log
 from cbdd.storage.shm import PUBLISHED_BYTES, STATE_BYTES, Published
 from cbdd.storage.space import has_room, log_reserve, make_room
 from cbdd.storage.state import DatabaseState
-from cbdd.storage.sync import start_sync
+from cbdd.storage.sync import start_sync, sync_away
 from cbdd.storage.tree import Tree, resolve, tree_slot
 from cbdd.storage.wal import Position
 
@@ -179,6 +179,8 @@ class Commit:
         except BaseException:
             state.is_poisoned = True
             raise
+        assert state.log.segment is not None
+        sync_away(state, state.log.segment)
 
     def _publish(self, trees: dict[int, Tree], ledger: PageLedger, undo: list[TreeChanges]) -> int:
         state = self.state

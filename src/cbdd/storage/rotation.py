@@ -100,7 +100,7 @@ def _create_segment(state: DatabaseState, header: SegmentHeader) -> Segment:
     wide, narrow = log_reserve(state, True) + COMMIT_BYTES, log_reserve(state, False)
     segment = _segment_of(state, header, wide)
     if segment is None:
-        kept = rotation_bytes(state) - removable_bytes(state, header.previous_segment)
+        kept = rotation_bytes(state) - removable_bytes(state)
         if give_back(state, FRAMES_OFFSET + wide, max(0, kept)):
             segment = _segment_of(state, header, wide)
     if segment is None:

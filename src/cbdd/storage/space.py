@@ -95,26 +95,28 @@ def make_room(
     if not refusal or not is_needed:
         return not refusal
     rotation = _rotation_pages(state)
-    kept = reserve_pages(state) - rotation if keeps_reserve else 0
-    if _fits_inside(state, nodes + kept, runs, freed, own):
+    if _fits_inside(state, nodes + _kept_pages(state, keeps_reserve), runs, freed, own):
         needed = max(state.room_uncut, runs + state.dirty_run_pages) + rotation
     if refusal == errno.EFBIG and not keeps_reserve:
         # This file may not be longer, which says nothing about the disk: segments find their own.
         return needed - rotation <= state.room_pages
     size = state.pager.page_size
-    spare = removable_bytes(state, state.tip_position.segment) // size
+    spare = removable_bytes(state) // size
     short = needed - min(spare, rotation // 2) - state.room_pages
     return short <= 0 or not _grow(state, short, True)
 
 
-def removable_bytes(state: DatabaseState, current: int) -> int:
-    """Length of the segments before the current one: the next checkpoint removes them."""
+def removable_bytes(state: DatabaseState) -> int:
+    """Length of the segments that only the older meta page needs: the next checkpoint removes them.
+
+    After one that failed, the newer meta page may need more than the current segment.
+    """
     if state.options.archive or state.meta.may_ignore & LOG_ARCHIVED:
         return 0  # they go elsewhere, which may be on the same disk
     total = 0
     held = state.segments.numbers_open()
     for number in list_segments(state.io, state.directory, state.name):
-        if number >= current:
+        if number >= state.meta.first_segment:
             continue
         segment = state.segments.get(number, False)
         if segment is not None:
@@ -134,9 +136,13 @@ def _needed_room(
     state: DatabaseState, nodes: int, runs: int, freed: int, keeps_reserve: bool
 ) -> int:
     """Pages of the tail that a commit needs, with what it must leave."""
-    rotation = _rotation_pages(state)
-    kept = reserve_pages(state) - rotation if keeps_reserve else 0
-    return _needed_tail(state, nodes + kept, runs, freed) + rotation
+    kept = _kept_pages(state, keeps_reserve)
+    return _needed_tail(state, nodes + kept, runs, freed) + _rotation_pages(state)
+
+
+def _kept_pages(state: DatabaseState, keeps_reserve: bool) -> int:
+    """Pages of the reserve that a commit must leave, beside those for rotations."""
+    return reserve_pages(state) - _rotation_pages(state) if keeps_reserve else 0
 
 
 def _open_books(state: DatabaseState, own: int) -> None:

@@ -65,9 +65,25 @@ def start_sync(state: DatabaseState, segment: Segment, end: int) -> None:
     :raises DurabilityError: the disk refuses. It may have dropped older commits that nobody has
         synced, and a later sync might not tell.
     """
+    _ask_disk(state, segment, end)
+
+
+def sync_away(state: DatabaseState, segment: Segment) -> None:
+    """Make it durable that a frame was taken back: no power cut may bring it to light again.
+
+    :raises DurabilityError: the sync failed.
+    """
+    _ask_disk(state, segment, None)
+
+
+def _ask_disk(state: DatabaseState, segment: Segment, end: int | None) -> None:
+    """Have the disk begin with a segment up to ``end``, or sync it (None); poison if it refuses."""
     handled = sys.exc_info()[1]
     try:
-        state.io.start_writing(segment.fd, end)
+        if end is None:
+            state.io.sync(segment.fd)
+        else:
+            state.io.start_writing(segment.fd, end)
     except OSError as error:
         poison(state)
         raise poisoned(state.path) from error

@@ -9,8 +9,13 @@ import pytest
 from cbdd.errors import CbddError, DiskFullError
 from cbdd.storage import StorageEngine, StorageOptions
 from cbdd.storage.shm import PUBLISHED_BYTES
-from cbdd.storage.space import LOG_RESERVE_BYTES, SEAL_ROOM_BYTES, is_log_cramped
-from cbdd.testing import MemoryDisk, MemoryIo, SeededRandomness, TickingClock
+from cbdd.storage.space import (
+    LOG_RESERVE_BYTES,
+    SEAL_ROOM_BYTES,
+    is_log_cramped,
+    removable_bytes,
+)
+from cbdd.testing import Fault, MemoryDisk, MemoryIo, SeededRandomness, TickingClock
 from tests.unit.storage.conftest import PATH, Bench, content, fill
 
 pytestmark = pytest.mark.wal
@@ -85,6 +90,25 @@ def test_a_failed_rotation_leaves_the_log_where_it_was(bench: Bench) -> None:
     bench.disk.capacity = None
     engine.checkpoint()
     assert content(engine, TREE) == {b"a": b"1"}
+
+
+def test_segments_are_removable_when_the_newer_meta_page_does_not_need_them(bench: Bench) -> None:
+    engine = bench.open()
+    state = engine._state
+    fill(engine, TREE, {b"a": b"1"})
+    assert removable_bytes(state) == 0
+    engine.checkpoint()
+    older = len(bench.disk.names[f"{PATH}-wal-000001"].data)
+    assert removable_bytes(state) == older
+    fill(engine, TREE, {b"a": b"2"})
+    bench.disk.fault = Fault(3, errno.EIO, False, ("sync",))  # of the pages: the log has rotated
+    with pytest.raises(CbddError):
+        engine.checkpoint()
+    bench.disk.fault = None
+    assert state.tip_position.segment == 3
+    assert removable_bytes(state) == older
+    engine.checkpoint()
+    assert [name for name in bench.names() if "-wal-" in name][0] == "a.cbdd-wal-000002"
 
 
 class UntoldIo(MemoryIo):
