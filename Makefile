@@ -28,9 +28,6 @@ PYTHON ?= python3
 WORKERS ?= 2
 VENV := .venv
 COMPILED := .venv-compiled
-# Native integers wrap, also where the compiler could take an overflow for impossible. The same as in
-# scripts/release/build.py.
-COMPILER_FLAGS := -fwrapv
 WHEELS := build/wheels
 TREE := build/tree
 # The demo reads these packages' files, not their code, so what their code needs (pandas) is left out.
@@ -58,7 +55,7 @@ ENVIRONMENTS := tests/system/test_consumers.py tests/system/test_incident_regres
 RELEASE ?=
 BENCH ?=
 CODE := src tests benchmarks examples scripts
-SOURCES := $(shell find src -name '*.py') pyproject.toml
+SOURCES := $(shell find src -name '*.py') pyproject.toml scripts/compiler_flags.py
 
 .DEFAULT_GOAL := check
 .DELETE_ON_ERROR:
@@ -82,12 +79,12 @@ $(COMPILED)/.stamp: $(SOURCES)
 	$(PYTHON) scripts/require_python.py
 	test -x $(COMPILED)/bin/python || $(PYTHON) -m venv $(COMPILED)
 	rm -rf $(WHEELS) $(TREE)
-	mkdir -p $(TREE)
+	mkdir -p $(TREE)/scripts
 	cp -R pyproject.toml README.md LICENSE src $(TREE)
+	cp scripts/compiler_flags.py $(TREE)/scripts
 	@find $(TREE) -name '__pycache__' -prune -exec rm -r {} +
 	@echo "Compiling CBDD: this takes a few minutes."
-	CFLAGS="$(COMPILER_FLAGS)" HATCH_BUILD_HOOKS_ENABLE=1 $(COMPILED)/bin/python -m pip wheel --quiet --no-deps \
-		--wheel-dir $(WHEELS) ./$(TREE)
+	HATCH_BUILD_HOOKS_ENABLE=1 $(COMPILED)/bin/python -m pip wheel --quiet --no-deps --wheel-dir $(WHEELS) ./$(TREE)
 	$(COMPILED)/bin/python -m pip install --quiet "$$(ls $(WHEELS)/cbdd-*.whl)[test]"
 	$(COMPILED)/bin/python -m pip install --quiet --no-deps --force-reinstall $(WHEELS)/cbdd-*.whl
 	$(COMPILED)/bin/python -m pip install --quiet $(DATA)
@@ -135,7 +132,7 @@ format-check: venv
 
 types: venv
 	$(VENV)/bin/mypy
-	$(VENV)/bin/mypy --strict --explicit-package-bases scripts/coverage_check.py scripts/release benchmarks
+	$(VENV)/bin/mypy --strict --explicit-package-bases scripts/compiler_flags.py scripts/coverage_check.py scripts/release benchmarks
 
 crash: venv
 	CBDD_CRASH_SCALE=5 $(VENV)/bin/$(PYTEST) -m crash tests

@@ -12,12 +12,10 @@ import shutil
 import sys
 import tarfile
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from scripts.release.environments import clean_variables
 from scripts.release.plan import Release, ReleaseError, run
-
-COMPILER_FLAGS: Final = "-fwrapv"  # see Makefile
 
 
 def tree_of(release: Release) -> Path:
@@ -51,10 +49,7 @@ def build_wheel(release: Release) -> dict[str, Any]:
         _hatchling(release, tree, "wheel")
     else:
         command = ["-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir"]
-        variables = _variables(release) | {
-            "HATCH_BUILD_HOOKS_ENABLE": "1",
-            "CFLAGS": COMPILER_FLAGS,
-        }
+        variables = _variables(release) | {"HATCH_BUILD_HOOKS_ENABLE": "1"}
         run([sys.executable, *command, release.dist, tree], release.output, variables)
     return {"file": release.wheel().name, "bytes": release.wheel().stat().st_size}
 

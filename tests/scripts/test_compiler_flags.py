@@ -1,0 +1,51 @@
+"""What the C compiler is told."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+from scripts.compiler_flags import CompilerFlags
+
+from cbdd.build_info import build_kind
+
+
+def hook() -> CompilerFlags:
+    assert issubclass(CompilerFlags, BuildHookInterface)
+    return CompilerFlags("", {}, None, None, "", "wheel")
+
+
+@pytest.mark.parametrize("before", [None, "-O1 -fno-wrapv"])
+def test_flags_are_set_while_the_wheel_is_made(
+    before: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if before is None:
+        monkeypatch.delenv("CFLAGS", raising=False)
+    else:
+        monkeypatch.setenv("CFLAGS", before)
+    made = hook()
+    made.initialize("standard", {})
+    flags = os.environ["CFLAGS"].split()
+    made.finalize("standard", {}, "")
+    assert os.environ.get("CFLAGS") == before
+    expected = (before or "").split() + ["-fwrapv", "-fvisibility=hidden"]  # the last one counts
+    assert flags == expected
+
+
+@pytest.mark.skipif(build_kind() != "compiled", reason="the compiled core")
+@pytest.mark.skipif(shutil.which("nm") is None, reason="needs nm")
+def test_library_hands_out_nothing_but_its_beginning() -> None:
+    module = sys.modules["cbdd.storage.btree"].__file__
+    assert module is not None
+    (library,) = Path(module).parents[2].glob("*__mypyc*.so")
+    listed = subprocess.run(
+        ["nm", "-D", "--defined-only", library], capture_output=True, text=True, check=True
+    )
+    names = [line.split()[-1] for line in listed.stdout.splitlines()]
+    assert [name for name in names if not name.startswith("PyInit_")] == []
+    assert len(names) == 1
