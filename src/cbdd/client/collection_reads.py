@@ -15,10 +15,10 @@ from cbdd.client.arguments import IndexKeys, check_collation, check_mapping, hin
 from cbdd.client.core import CollectionCore
 from cbdd.client.cursor import Cursor, RawBatchCursor
 from cbdd.client.session import ClientSession
-from cbdd.client.shortcuts import LONG_WAY
 from cbdd.client.unsupported import refuse_arguments, unsupported
 from cbdd.query.executor import Query, count, distinct
 from cbdd.query.explain import explain
+from cbdd.query.point import LONG_WAY
 from cbdd.storage import ReadTransaction
 
 if TYPE_CHECKING:

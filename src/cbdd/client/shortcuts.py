@@ -6,10 +6,10 @@ itself costs several times as much for each attribute, because it answers to any
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-import bson
 from bson.codec_options import CodecOptions
 from pymongo.errors import OperationFailure
 from pymongo.write_concern import WriteConcern
@@ -20,19 +20,17 @@ from cbdd.client.write_errors import write_error
 from cbdd.index.key_string import encode_plain
 from cbdd.query.planner import is_planner_on
 from cbdd.query.point import (
+    LONG_WAY,
+    PointReader,
     SingleDelete,
     SingleInsert,
     SingleUpdate,
     SingleWrite,
-    find_plain,
     run_single,
 )
 
 if TYPE_CHECKING:
     from cbdd.client.client import Client
-
-LONG_WAY: Final = object()
-"""What is returned where there is no short way."""
 
 
 class Shortcuts:
@@ -43,12 +41,11 @@ class Shortcuts:
         "_durability",
         "_engine",
         "_full_name",
-        "_is_monitored",
-        "_key",
         "_name",
         "_options",
         "_store",
         "database",
+        "find_one",
         "is_acknowledged",
     )
 
@@ -67,43 +64,27 @@ class Shortcuts:
         self._store = client._store
         self._engine = client._store.engine
         self._catalog = client._store.catalog
-        self._is_monitored = client._monitor is not None
         self.database = database
         self._name = name
         self._full_name = f"{database}.{name}"
-        self._key = key
         self._options = codec_options
         self._durability = durability_of(write_concern) or client._store.durability
         self.is_acknowledged = write_concern.acknowledged
-
-    def find_one(self, filter: Any) -> Any:
-        """Return the document a filter of one plain value finds, None, or `LONG_WAY`."""
-        name, value = "_id", filter
-        if type(filter) is dict:
-            if len(filter) != 1:
-                return LONG_WAY
-            ((name, value),) = filter.items()
-        if self._is_monitored or bound_session() is not None or type(name) is not str:
-            return LONG_WAY
         store = self._store
-        operations = store.operations
-        started = perf_counter()
-        try:
-            if store.is_closed:
-                store.require_open()
-            found = find_plain(self._engine, self._catalog, self._key, name, value)
-            if found is None:
-                return LONG_WAY
-            data = found.document
-            document = None if data is None else bson.decode(data, self._options)
-        except BaseException:
-            operations.note("query", self._full_name, started, True)
-            raise
-        if perf_counter() - started < operations.slow_seconds:
-            next(operations.queries)
-        else:
-            operations.note("query", self._full_name, started, False)
-        return document
+        reader = PointReader(
+            store,
+            store.operations,
+            store.engine,
+            store.catalog,
+            key,
+            self._full_name,
+            codec_options,
+            bound_session,
+        )
+        self.find_one: Callable[[Any], object] = reader.find_one
+        """Find the document of a filter of one plain value; None, or `LONG_WAY`."""
+        if client._monitor is not None:  # which is told of commands
+            self.find_one = _long_way
 
     def insert(self, document: bytes, is_stored_form: bool) -> None:
         """Insert an encoded document.
@@ -142,6 +123,10 @@ class Shortcuts:
         finally:
             store.operations.note(write.operation, self._full_name, started, failed)
             store.watch_expiry()
+
+
+def _long_way(filter: Any) -> object:
+    return LONG_WAY
 
 
 def plain_id(filter: Any) -> bytes | None:

@@ -7,11 +7,14 @@ each would wait for a sync.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from itertools import count
+from time import perf_counter
+from typing import Any, Final, Protocol
 
+import bson
 from bson.codec_options import CodecOptions
 from bson.errors import InvalidDocument
-from mypy_extensions import mypyc_attr
 from pymongo.errors import OperationFailure
 
 from cbdd.catalog import Catalog, CollectionWriter, CollectionWriters, InsertRun
@@ -24,45 +27,116 @@ from cbdd.query.update import compile_update
 from cbdd.storage import QueuedWrite, ReadTransaction, StorageEngine, WriteTransaction
 from cbdd.storage.options import FULL
 
-
-@mypyc_attr(acyclic=True)
-class Found:
-    """The answer of `find_plain`."""
-
-    def __init__(self, document: bytes | None) -> None:
-        self.document = document
+LONG_WAY: Final = object()
+"""What is returned where there is no short way."""
 
 
-def find_plain(
-    engine: StorageEngine, catalog: Catalog, key: bytes, field: str, value: object
-) -> Found | None:
-    """Look for the first document whose ``field`` is a value, where an index on it can tell.
+class Client(Protocol):
+    """What a reader must know of the client it reads for."""
 
-    It cannot where the value is other than an integer, a string or an ObjectId, the index does not
-    have every document or has several keys of some: then the answer is None.
+    is_closed: bool
 
-    :param key: the collection's, of `catalog_key`.
+    def require_open(self) -> None:
+        """Raise what is due when a closed client is used."""
+
+
+class Operations(Protocol):
+    """Where operations are noted."""
+
+    slow_seconds: float
+    queries: count[int]
+    """Stepped for an operation that was not slow."""
+
+    def note(self, operation: str, namespace: object, started: float, failed: bool) -> None:
+        """Note any operation."""
+
+
+class PointReader:
+    """Finds the first document of a filter of one value, where an index can tell.
+
+    An index cannot where the value is other than an integer, a string or an ObjectId, or the index
+    does not have every document, or several keys of some.
     """
-    value_key = encode_plain(value)
-    if value_key is None or not is_planner_on():
-        return None
-    txn = engine.begin_read()
-    try:
-        entry = catalog.find_key(txn, key)
-        if entry is None:
-            return Found(None)
-        for index in entry.indexes:
-            if len(index.fields) != 1 or index.fields[0] != (field, 1):
-                continue
-            if index.is_multikey or index.is_hidden or index.is_sparse or index.is_partial:
-                continue
-            record_key = _first_of(txn, index, value_key)
-            if record_key is None:
-                return Found(None)
-            return Found(fetch_record(txn, entry, record_key, index.name))
-        return None
-    finally:
-        txn.close()
+
+    def __init__(
+        self,
+        client: Client,
+        operations: Operations,
+        engine: StorageEngine,
+        catalog: Catalog,
+        key: bytes,
+        full_name: str,
+        codec_options: CodecOptions[Any],
+        session: Callable[[], object],
+    ) -> None:
+        """
+        :param key: the collection's, of `catalog_key`.
+        :param full_name: the collection's, to be noted.
+        :param session: returns the one that statements belong to now; None is none.
+        """
+        self._client = client
+        self._operations = operations
+        self._engine = engine
+        self._catalog = catalog
+        self._key = key
+        self._full_name = full_name
+        self._options = codec_options
+        self._session = session
+
+    def find_one(self, filter: object) -> object:
+        """Return the document, None if there is none, or `LONG_WAY`.
+
+        :param filter: anything but a plain dictionary is looked up as `_id`.
+        """
+        name: object = "_id"
+        value = filter
+        if type(filter) is dict:
+            if len(filter) != 1:
+                return LONG_WAY
+            name = next(iter(filter))
+            value = filter[name]
+        if type(name) is not str or self._session() is not None:
+            return LONG_WAY
+        value_key = encode_plain(value)
+        if value_key is None or not is_planner_on():
+            return LONG_WAY
+        operations = self._operations
+        started = perf_counter()
+        try:
+            if self._client.is_closed:
+                self._client.require_open()
+            found = self._find(name, value_key)
+            if isinstance(found, bytes):
+                found = bson.decode(found, self._options)
+        except BaseException:
+            operations.note("query", self._full_name, started, True)
+            raise
+        if found is LONG_WAY:
+            return found
+        if perf_counter() - started < operations.slow_seconds:
+            next(operations.queries)
+        else:
+            operations.note("query", self._full_name, started, False)
+        return found
+
+    def _find(self, field: str, value_key: bytes) -> object:
+        txn = self._engine.begin_read()
+        try:
+            entry = self._catalog.find_key(txn, self._key)
+            if entry is None:
+                return None
+            for index in entry.indexes:
+                if len(index.fields) != 1 or index.fields[0] != (field, 1):
+                    continue
+                if index.is_multikey or index.is_hidden or index.is_sparse or index.is_partial:
+                    continue
+                record_key = _first_of(txn, index, value_key)
+                if record_key is None:
+                    return None
+                return fetch_record(txn, entry, record_key, index.name)
+            return LONG_WAY
+        finally:
+            txn.close()
 
 
 def _first_of(txn: ReadTransaction, index: IndexDefinition, value_key: bytes) -> bytes | None:

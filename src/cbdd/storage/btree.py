@@ -42,7 +42,7 @@ from cbdd.storage.node import (
     measured,
 )
 from cbdd.storage.page import Run, reference_page, run_page_count
-from cbdd.storage.search import BISECT_LEFT, search_edge, search_left, search_right
+from cbdd.storage.search import BISECT_LEFT, search_edge, search_place, search_right
 from cbdd.storage.splitting import (
     end_within,
     even_point,
@@ -272,7 +272,7 @@ class TreeWriter:
         if leaf.used + size > self._limits.capacity or key <= leaf.keys[len(leaf.keys) - 1]:
             return False
         leaf.keys.append(key)
-        leaf.keys_changed()
+        leaf.key_appended(key)
         leaf.values.append(value)
         leaf.used += size
         if len(key) > self._limits.max_key:
@@ -326,8 +326,8 @@ class TreeWriter:
         limits = self._limits
         keys = leaf.keys
         n = len(keys)
-        i = n if n == 0 or key > keys[n - 1] else search_left(leaf, key)
-        if i < n and keys[i] == key:
+        i = search_place(leaf, key)
+        if i >= 0:
             if only_new:
                 return None
             old = leaf.values[i]
@@ -336,8 +336,12 @@ class TreeWriter:
             leaf.used += limits.value_bytes(value) - limits.value_bytes(old)
             leaf.values[i] = value
         else:
+            i = -1 - i
             keys.insert(i, key)
-            leaf.keys_changed()
+            if i == n:
+                leaf.key_appended(key)
+            else:
+                leaf.keys_changed()
             leaf.values.insert(i, value)
             leaf.used += LEAF_SLOT_BYTES + limits.key_bytes(key) + limits.value_bytes(value)
             if len(key) > limits.max_key:
@@ -533,6 +537,10 @@ class TreeWriter:
             del node.children[at:]
             del node.counts[at:]
         node.keys_changed()
+        if is_append:  # it is full of keys in order, so few will come
+            node.make_heads()
+        if node.level == 0 and len(right.keys) == 1:
+            right.key_appended(right.keys[0])
         node.used = measured(node, self._limits)
         right.used = measured(right, self._limits)
         right.has_long_key = node.has_long_key
@@ -550,8 +558,8 @@ class TreeWriter:
         """Delete a key below an owned node; returns whether it was there."""
         limits = self._limits
         if node.level == 0:
-            i = search_left(node, key)
-            if i == len(node.keys) or node.keys[i] != key:
+            i = search_place(node, key)
+            if i < 0:
                 return False
             old = node.values[i]
             self._forget_value(key, old)

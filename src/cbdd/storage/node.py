@@ -7,7 +7,9 @@ children and the number of entries below each child. ``keys`` of a branch has on
 A child is a `Node` while it is not on disk, else the 16-byte reference of its page. A value is
 ``bytes`` or the `Run` that holds it. An owner token names the write transaction that may change
 the node in place; a published node never changes, but for a checkpoint that replaces a child or a
-value by the reference of the same bytes on disk.
+value by the reference of the same bytes on disk. What is noted of its keys (`heads`,
+``consecutive_from``: they are the integers of eight bytes from that on, or it is -1) is of its keys
+as they are.
 
 Page body (after the header of page.py), leaf of n entries, branch of n children:
 
@@ -28,10 +30,11 @@ from __future__ import annotations
 import struct
 from typing import Final
 
+from librt.strings import read_i64_be
 from mypy_extensions import i64, mypyc_attr
 
 from cbdd.errors import CorruptDataError
-from cbdd.storage.heads import Heads, common_prefix_length, heads_of
+from cbdd.storage.heads import Heads, common_prefix_length, first_of_consecutive, heads_of
 from cbdd.storage.page import (
     BRANCH,
     HEADER,
@@ -116,11 +119,24 @@ class Node:
         self.is_hot = False
         self.heads: Heads | None = None
         self.searches: i64 = 0  # without heads, since the keys last changed
+        self.consecutive_from: i64 = -1
 
     def keys_changed(self) -> None:
-        """Forget what was noted of the keys. Whoever changes them calls this."""
+        """Forget what was noted of the keys. Whoever changes them calls this, or `key_appended`."""
         self.heads = None
         self.searches = 0
+        self.consecutive_from = -1
+
+    def key_appended(self, key: bytes) -> None:
+        """As `keys_changed`, for a leaf whose last key is new."""
+        self.heads = None
+        self.searches = 0
+        before = len(self.keys) - 1
+        first = self.consecutive_from
+        if before == 0 and len(key) == 8:  # record ids, mostly; those over 2**63 are negative here
+            self.consecutive_from = max(read_i64_be(key, 0), -1)
+        elif first >= 0 and (len(key) != 8 or read_i64_be(key, 0) != first + before):
+            self.consecutive_from = -1
 
     def copy(self, owner: int) -> Node:
         """A private copy for the transaction ``owner``."""
@@ -134,6 +150,7 @@ class Node:
         node.used = self.used
         node.has_long_key = self.has_long_key
         node.heads = self.heads
+        node.consecutive_from = self.consecutive_from
         return node
 
     def entry_count(self) -> int:
@@ -147,8 +164,11 @@ class Node:
 
     def make_heads(self) -> None:
         """Prepare for being searched, when the keys will not change."""
-        if self.heads is None:
-            self.heads = heads_of(self.keys)  # in one step: others may be searching
+        if self.heads is None and self.consecutive_from < 0 and self.keys:
+            if self.level == 0:
+                self.consecutive_from = first_of_consecutive(self.keys)
+            if self.consecutive_from < 0:
+                self.heads = heads_of(self.keys)  # in one step: others may be searching
 
     def memory_bytes(self) -> int:
         """What the node costs in memory, near enough for a budget."""

@@ -5,8 +5,12 @@ comparison. Nodes that will not change, because they are on disk, have heads (se
 others get them when they have been searched often enough without a change. Heads are searched from
 where the key would be if keys were evenly spread.
 
-Invariants: the heads are those of the node's keys, in their order: whoever changes the keys calls
-`Node.keys_changed`. The answers are those of ``bisect``.
+A leaf whose keys are consecutive integers, as record ids mostly are, needs neither: a key says
+where it is, and none of the leaf's is looked at.
+
+Invariants: the heads are those of the node's keys, in their order, and what
+`Node.consecutive_from` says of the keys is so: whoever changes them calls `Node.keys_changed`. The
+answers are those of ``bisect``.
 
 Source: Perl, Itai and Avni, "Interpolation search" (1978).
 """
@@ -17,14 +21,15 @@ import bisect
 from collections.abc import Callable
 from typing import Final
 
-from librt.strings import read_i64_le
+from librt.strings import read_i64_be, read_i64_le
 from mypy_extensions import i64
 
-from cbdd.storage.heads import Heads, head_of
+from cbdd.storage.heads import GOES_ON, Heads, head_of
 from cbdd.storage.node import Node
 
-SEARCHES_BEFORE: Final = 32
-"""As many bisections cost about what heads do."""
+SEARCHES_BEFORE: Final = 8
+KEYS_OF_A_SEARCH: Final = 8
+"""Making heads costs about what so many bisections do, and one more for so many keys."""
 
 Bisection = Callable[[list[bytes], bytes, int, int], int]
 BISECT_LEFT: Final[Bisection] = bisect.bisect_left  # so that no name is looked up where it is used
@@ -48,6 +53,36 @@ def search_edge(node: Node, key: bytes) -> int:
     return n if n == 0 or key >= keys[n - 1] else _search(node, key, True)
 
 
+def search_place(node: Node, key: bytes) -> i64:
+    """Index of a key in a leaf; where it is not, -1 less the index at which it belongs."""
+    keys = node.keys
+    count: i64 = len(keys)
+    first = node.consecutive_from
+    if first >= 0 and len(key) == 8:
+        number: i64 = read_i64_be(key, 0)
+        if number < 0 or number >= first + count:  # those over 2**63 are negative here
+            return -1 - count
+        return number - first if number >= first else -1
+    heads = node.heads
+    if heads is None:
+        if count == 0 or key > keys[count - 1]:
+            return -1 - count
+        heads = _earned(node)
+    if heads is None:
+        low: i64 = BISECT_LEFT(keys, key, 0, count)
+        return low if keys[low] == key else -1 - low
+    if heads.prefix and not key.startswith(heads.prefix):
+        return -1 if key < heads.prefix else -1 - count
+    head = head_of(key, len(heads.prefix))
+    low = _first_from(heads, head)
+    if low == count or read_i64_le(heads.packed, 8 * low) != head:
+        return -1 - low
+    if head & GOES_ON != GOES_ON or keys[low] == key:
+        return low
+    low = BISECT_LEFT(keys, key, low, _first_from(heads, head + 1))
+    return low if low < count and keys[low] == key else -1 - low
+
+
 def _search(node: Node, key: bytes, counts_equal: bool) -> int:
     keys = node.keys
     heads = node.heads
@@ -61,8 +96,10 @@ def _search(node: Node, key: bytes, counts_equal: bool) -> int:
     else:
         head = head_of(key, len(heads.prefix))
         low = _first_from(heads, head)
-        if low == heads.count or keys[low] > key or (not counts_equal and keys[low] == key):
+        if low == heads.count or read_i64_le(heads.packed, 8 * low) != head:
             return low
+        if head & GOES_ON != GOES_ON:  # the key itself
+            return low + 1 if counts_equal else low
         high = _first_from(heads, head + 1)
     return _RIGHT(keys, key, low, high) if counts_equal else BISECT_LEFT(keys, key, low, high)
 
@@ -70,7 +107,7 @@ def _search(node: Node, key: bytes, counts_equal: bool) -> int:
 def _earned(node: Node) -> Heads | None:
     """Heads made because the node is searched again and again, or None."""
     node.searches += 1
-    if node.searches == SEARCHES_BEFORE:
+    if node.searches == SEARCHES_BEFORE + len(node.keys) // KEYS_OF_A_SEARCH:
         node.make_heads()
     return node.heads
 

@@ -6,12 +6,11 @@ version.
 
 from __future__ import annotations
 
-from librt.strings import read_i64_be
-from mypy_extensions import i64, mypyc_attr
+from mypy_extensions import mypyc_attr
 
 from cbdd.storage.node import Node, NodeSource
 from cbdd.storage.page import Run
-from cbdd.storage.search import search_edge, search_left, search_right
+from cbdd.storage.search import search_edge, search_left, search_place, search_right
 
 
 @mypyc_attr(acyclic=True)
@@ -53,17 +52,8 @@ def tree_slot(tree: Tree, key: bytes, source: NodeSource) -> object | None:
     node = resolve(tree.root, source)
     while node.level > 0:
         node = resolve(node.children[search_right(node, key)], source)
-    keys = node.keys
-    if len(key) == 8 and keys and len(keys[0]) == 8:
-        # Record ids have few gaps, so this one is mostly where its distance from the first says:
-        # one key is looked at, where a search looks at several that lie anywhere in memory.
-        guess: i64 = read_i64_be(key, 0) - read_i64_be(keys[0], 0)
-        if 0 <= guess < len(keys) and keys[guess] == key:
-            return node.values[guess]
-    i = search_left(node, key)
-    if i < len(keys) and keys[i] == key:
-        return node.values[i]
-    return None
+    i = search_place(node, key)
+    return node.values[i] if i >= 0 else None
 
 
 def tree_lacks(tree: Tree, key: bytes, source: NodeSource) -> bool:
@@ -73,11 +63,7 @@ def tree_lacks(tree: Tree, key: bytes, source: NodeSource) -> bool:
     node = resolve(tree.root, source)
     while node.level > 0:
         node = resolve(node.children[search_edge(node, key)], source)
-    keys = node.keys
-    n = len(keys)
-    if n == 0 or key > keys[n - 1]:
-        return True
-    return keys[search_left(node, key)] != key
+    return search_place(node, key) < 0
 
 
 def tree_last_key(tree: Tree, source: NodeSource) -> bytes | None:

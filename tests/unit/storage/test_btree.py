@@ -9,7 +9,7 @@ import pytest
 from cbdd.storage.btree import PageLedger, TreeWriter
 from cbdd.storage.cursor import Cursor
 from cbdd.storage.node import Limits, Node, NodeSource, fits, measured
-from cbdd.storage.search import search_left, search_right
+from cbdd.storage.search import search_left, search_place, search_right
 from cbdd.storage.tree import Tree, resolve, tree_get, tree_lacks, tree_last_key, tree_rank
 
 SOURCE = NodeSource(Limits(4096))
@@ -40,8 +40,12 @@ def assert_sound(node: Node, low: bytes | None = None, high: bytes | None = None
     assert not node.keys or low is None or node.keys[0] >= low
     assert not node.keys or high is None or node.keys[-1] < high
     node.make_heads()  # which later changes forget
+    if node.consecutive_from >= 0:
+        start = node.consecutive_from
+        assert node.keys == [(start + i).to_bytes(8, "big") for i in range(len(node.keys))]
     for i, key in enumerate(node.keys):
         assert (search_left(node, key), search_right(node, key)) == (i, i + 1)
+        assert search_place(node, key) == i
     if node.level == 0:
         assert len(node.values) == len(node.keys) > 0
         assert not node.children and not node.counts  # shared by all leaves
@@ -132,6 +136,44 @@ def test_random_changes_match_a_dictionary(seed: int) -> None:
     last = max(model, default=b"")
     assert tree_last_key(tree, SOURCE) == (last if model else None)
     assert tree_lacks(tree, last + b"\1", SOURCE)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_record_ids_with_gaps_match_a_dictionary(seed: int) -> None:
+    source = random.Random(seed)
+    model: dict[bytes, bytes] = {}
+    tree = EMPTY
+    following = source.choice([0, 1, (1 << 63) - 500])
+    consecutive = 0
+    for round_number in range(6):
+        writer = writer_on(tree, round_number + 1)
+        for _ in range(250):
+            if model and source.random() < 0.2:
+                key = source.choice(sorted(model))
+                if source.random() < 0.5:
+                    assert writer.delete(key)
+                    del model[key]
+                    continue
+            else:
+                if source.random() < 0.03:
+                    following += source.randrange(4)
+                key = following.to_bytes(8, "big")
+                following += 1
+            value = source.randbytes(source.choice([0, 5, 90, 1500]))
+            assert writer.put(key, value) == (key not in model)
+            model[key] = value
+        tree = writer.tree()
+        for leaf in leaves_of(resolve(tree.root, SOURCE)):
+            consecutive += leaf.consecutive_from >= 0
+            for i, key in enumerate(leaf.keys):  # with what was noted while they came
+                assert search_place(leaf, key) == i
+        assert_is(tree, model)
+    for number in range(following + 2):
+        key = number.to_bytes(8, "big")
+        assert tree_get(tree, key, SOURCE) == model.get(key)
+        if number == 2000:
+            break
+    assert consecutive > 0
 
 
 @pytest.mark.parametrize("seed", range(12))

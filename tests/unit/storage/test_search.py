@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 
 from cbdd.storage.heads import FEWEST_KEYS, HEAD_BYTES
 from cbdd.storage.node import Node
-from cbdd.storage.search import SEARCHES_BEFORE, search_edge, search_left, search_right
+from cbdd.storage.search import (
+    KEYS_OF_A_SEARCH,
+    SEARCHES_BEFORE,
+    search_edge,
+    search_left,
+    search_place,
+    search_right,
+)
 
 
 def leaf_of(keys: list[bytes]) -> Node:
@@ -36,6 +43,9 @@ def assert_found(leaf: Node, wanted: list[bytes]) -> None:
         assert search_left(leaf, key) == bisect_left(leaf.keys, key), key
         assert search_right(leaf, key) == bisect_right(leaf.keys, key), key
         assert search_edge(leaf, key) == bisect_right(leaf.keys, key), key
+        place = bisect_left(leaf.keys, key)
+        is_there = place < len(leaf.keys) and leaf.keys[place] == key
+        assert search_place(leaf, key) == (place if is_there else -1 - place), key
 
 
 def keys_of(kind: str, source: random.Random) -> list[bytes]:
@@ -47,6 +57,9 @@ def keys_of(kind: str, source: random.Random) -> list[bytes]:
     elif kind == "record ids":
         start = source.choice([0, 1 << 32, (1 << 64) - 4000])
         found = [(start + i * 2).to_bytes(8, "big") for i in range(count)]
+    elif kind == "consecutive":
+        start = source.choice([0, 1, 1 << 32, (1 << 63) - count, (1 << 63) - 9, (1 << 64) - count])
+        found = [(start + i).to_bytes(8, "big") for i in range(count)]
     elif kind == "few values":
         found = [
             b"\x2b" + bytes([source.randrange(3)]) + i.to_bytes(8, "big") for i in range(count)
@@ -60,7 +73,10 @@ def keys_of(kind: str, source: random.Random) -> list[bytes]:
     return sorted(set(found))
 
 
-KINDS = ["in order", "random", "record ids", "few values", "skewed", "one far off", "any"]
+KINDS = [
+    *("in order", "random", "record ids", "consecutive", "few values", "skewed"),
+    *("one far off", "any"),
+]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -68,7 +84,11 @@ KINDS = ["in order", "random", "record ids", "few values", "skewed", "one far of
 def test_every_key_and_its_neighbours_are_found(kind: str, seed: int) -> None:
     source = random.Random(f"{kind} {seed}")
     leaf = with_heads(leaf_of(keys_of(kind, source)))
-    assert (leaf.heads is not None) == (len(leaf.keys) >= FEWEST_KEYS)
+    if leaf.consecutive_from >= 0:
+        assert kind == "consecutive"
+        assert leaf.heads is None
+    else:
+        assert (leaf.heads is not None) == (len(leaf.keys) >= FEWEST_KEYS)
     wanted = [each for key in leaf.keys for each in near(key)]
     wanted += [source.randbytes(source.randrange(20)) for _ in range(200)]
     assert_found(leaf, [b"", b"\xff" * 30, *wanted])
@@ -87,8 +107,9 @@ def test_any_keys_are_found(rests: list[bytes], prefix: bytes, others: list[byte
 
 def test_a_node_that_is_searched_often_gets_heads() -> None:
     leaf = leaf_of([b"%05d" % i for i in range(100)])
-    for search in (search_left, search_right) * (SEARCHES_BEFORE // 2):
+    for number in range(SEARCHES_BEFORE + 100 // KEYS_OF_A_SEARCH):
         assert leaf.heads is None
+        search = search_right if number % 2 else search_left
         assert search(leaf, b"00050!") == 51
     assert leaf.heads is not None
     assert search_left(leaf, b"00050!") == 51
@@ -113,3 +134,32 @@ def test_a_copy_goes_its_own_way() -> None:
     copy.keys_changed()
     assert_found(leaf, [*leaf.keys, b"00049!"])
     assert_found(copy, copy.keys)
+
+
+def test_appended_keys_stay_consecutive_until_one_is_not() -> None:
+    leaf = leaf_of([])
+
+    def append(key: bytes) -> None:
+        leaf.keys.append(key)
+        leaf.values.append(b"")
+        leaf.key_appended(key)
+
+    for number in range(5, 9):
+        append(number.to_bytes(8, "big"))
+        assert leaf.consecutive_from == 5
+        wanted = [each for key in leaf.keys for each in near(key)]
+        assert_found(leaf, [*wanted, bytes(8), b"\xff" * 8, (4).to_bytes(8, "big")])
+    copy = leaf.copy(2)
+    assert copy.consecutive_from == 5
+    for other in (b"\1", (10).to_bytes(8, "big"), (8).to_bytes(8, "big") + b"\0"):
+        leaf = copy.copy(3)
+        append(other)
+        assert leaf.consecutive_from == -1
+        assert_found(leaf, [*leaf.keys, (9).to_bytes(8, "big")])
+
+
+@pytest.mark.parametrize("key", [b"", b"1234567", b"123456789", b"\x80" + bytes(7), b"\xff" * 8])
+def test_a_first_key_that_is_no_record_id_begins_nothing(key: bytes) -> None:
+    leaf = leaf_of([key])
+    leaf.key_appended(key)
+    assert leaf.consecutive_from == -1
