@@ -49,7 +49,8 @@ def build_wheel(release: Release) -> dict[str, Any]:
         _hatchling(release, tree, "wheel")
     else:
         command = ["-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir"]
-        variables = _variables(release) | {"HATCH_BUILD_HOOKS_ENABLE": "1"}
+        # No flags but those of the build itself: the same commit gives the same wheel.
+        variables = _variables(release) | {"HATCH_BUILD_HOOKS_ENABLE": "1", "CFLAGS": ""}
         run([sys.executable, *command, release.dist, tree], release.output, variables)
     return {"file": release.wheel().name, "bytes": release.wheel().stat().st_size}
 

@@ -97,14 +97,14 @@ class PointReader:
             value = filter[name]
         if type(name) is not str or self._session() is not None:
             return LONG_WAY
-        value_key = encode_plain(value)
-        if value_key is None or not is_planner_on():
-            return LONG_WAY
         operations = self._operations
         started = perf_counter()
         try:
             if self._client.is_closed:
                 self._client.require_open()
+            value_key = encode_plain(value)
+            if value_key is None or not is_planner_on():
+                return LONG_WAY
             found = self._find(name, value_key)
             if isinstance(found, bytes):
                 found = bson.decode(found, self._options)

@@ -80,15 +80,14 @@ def first_of_consecutive(keys: list[bytes]) -> i64:
 
     :param keys: in order, one at least.
     """
-    count: i64 = len(keys)
-    if len(keys[0]) != 8 or len(keys[count - 1]) != 8:
+    if len(keys[0]) != 8:
         return -1
     first: i64 = read_i64_be(keys[0], 0)
-    last: i64 = read_i64_be(keys[count - 1], 0)
-    if first < 0 or last < 0 or last - first != count - 1:
-        return -1
-    for key in keys:
+    for at, key in enumerate(keys):
         if len(key) != 8:
+            return -1
+        number: i64 = read_i64_be(key, 0)
+        if number < 0 or number - first != at:  # negative are those over 2**63
             return -1
     return first
 

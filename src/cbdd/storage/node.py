@@ -132,10 +132,12 @@ class Node:
         self.heads = None
         self.searches = 0
         before = len(self.keys) - 1
-        first = self.consecutive_from
-        if before == 0 and len(key) == 8:  # record ids, mostly; those over 2**63 are negative here
-            self.consecutive_from = max(read_i64_be(key, 0), -1)
-        elif first >= 0 and (len(key) != 8 or read_i64_be(key, 0) != first + before):
+        number = read_i64_be(key, 0) if len(key) == 8 else -1
+        if number < 0:  # nor are those over 2**63
+            self.consecutive_from = -1
+        elif before == 0:
+            self.consecutive_from = number
+        elif number - self.consecutive_from != before:  # a sum might be over 2**63
             self.consecutive_from = -1
 
     def copy(self, owner: int) -> Node:

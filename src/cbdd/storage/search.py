@@ -31,6 +31,9 @@ SEARCHES_BEFORE: Final = 8
 KEYS_OF_A_SEARCH: Final = 8
 """Making heads costs about what so many bisections do, and one more for so many keys."""
 
+MOST_DISTANT: Final = 1 << 32
+"""More than a node has keys."""
+
 Bisection = Callable[[list[bytes], bytes, int, int], int]
 BISECT_LEFT: Final[Bisection] = bisect.bisect_left  # so that no name is looked up where it is used
 _RIGHT: Final[Bisection] = bisect.bisect_right
@@ -57,12 +60,11 @@ def search_place(node: Node, key: bytes) -> i64:
     """Index of a key in a leaf; where it is not, -1 less the index at which it belongs."""
     keys = node.keys
     count: i64 = len(keys)
-    first = node.consecutive_from
-    if first >= 0 and len(key) == 8:
-        number: i64 = read_i64_be(key, 0)
-        if number < 0 or number >= first + count:  # those over 2**63 are negative here
-            return -1 - count
-        return number - first if number >= first else -1
+    if node.consecutive_from >= 0 and len(key) == 8:
+        at = _distance(node, key)
+        if at < 0:
+            return -1
+        return at if at < count else -1 - count
     heads = node.heads
     if heads is None:
         if count == 0 or key > keys[count - 1]:
@@ -83,8 +85,19 @@ def search_place(node: Node, key: bytes) -> i64:
     return low if low < count and keys[low] == key else -1 - low
 
 
+def _distance(node: Node, key: bytes) -> i64:
+    """How far a key of eight bytes is from the first of consecutive ones; never too little."""
+    number: i64 = read_i64_be(key, 0)
+    return number - node.consecutive_from if number >= 0 else MOST_DISTANT  # it is over 2**63
+
+
 def _search(node: Node, key: bytes, counts_equal: bool) -> int:
     keys = node.keys
+    if node.consecutive_from >= 0 and len(key) == 8:
+        at = _distance(node, key)
+        if at < 0:
+            return 0
+        return min(at + 1 if counts_equal else at, len(keys))
     heads = node.heads
     if heads is None:
         heads = _earned(node)

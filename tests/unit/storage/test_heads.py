@@ -61,6 +61,7 @@ def test_keys_that_are_consecutive_integers_are_known(keys: list[int], expected:
 
 def test_keys_of_other_lengths_are_not_consecutive() -> None:
     low, high = bytes(7) + b"\1", bytes(7) + b"\3"
+    assert first_of_consecutive([low, low, high]) == -1
     assert first_of_consecutive([low, low + b"x", high]) == -1
     assert first_of_consecutive([b"\1", b"\2"]) == -1
 

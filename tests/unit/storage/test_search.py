@@ -158,6 +158,23 @@ def test_appended_keys_stay_consecutive_until_one_is_not() -> None:
         assert_found(leaf, [*leaf.keys, (9).to_bytes(8, "big")])
 
 
+@pytest.mark.parametrize("first", [0, 7, (1 << 63) - 5, (1 << 63) - 3, 1 << 63, (1 << 64) - 5])
+@pytest.mark.parametrize("is_appended", [True, False])
+def test_consecutive_keys_are_found_at_the_ends_of_integers(first: int, is_appended: bool) -> None:
+    keys = [number.to_bytes(8, "big") for number in range(first, first + 5)]
+    leaf = leaf_of([] if is_appended else keys)
+    if is_appended:
+        for key in keys:
+            leaf.keys.append(key)
+            leaf.key_appended(key)
+    else:
+        leaf.make_heads()
+    assert leaf.consecutive_from == (first if first + 5 <= 1 << 63 else -1)
+    others = {0, 1, 1 << 62, *range((1 << 63) - 8, (1 << 63) + 8), (1 << 64) - 1}
+    others |= {each for each in (first - 1, first + 5) if 0 <= each < 1 << 64}
+    assert_found(leaf, [*keys, *(each.to_bytes(8, "big") for each in others)])
+
+
 @pytest.mark.parametrize("key", [b"", b"1234567", b"123456789", b"\x80" + bytes(7), b"\xff" * 8])
 def test_a_first_key_that_is_no_record_id_begins_nothing(key: bytes) -> None:
     leaf = leaf_of([key])
