@@ -86,9 +86,11 @@ def search_place(node: Node, key: bytes) -> i64:
 
 
 def _distance(node: Node, key: bytes) -> i64:
-    """How far a key of eight bytes is from the first of consecutive ones; never too little."""
+    """How far a key of eight bytes is beyond the first of consecutive ones; or `MOST_DISTANT`."""
     number: i64 = read_i64_be(key, 0)
-    return number - node.consecutive_from if number >= 0 else MOST_DISTANT  # it is over 2**63
+    if number < 0:  # it is over 2**63
+        return MOST_DISTANT
+    return min(number - node.consecutive_from, MOST_DISTANT)
 
 
 def _search(node: Node, key: bytes, counts_equal: bool) -> int:
