@@ -45,7 +45,6 @@ from cbdd.client.bulk import BulkWrite, InsertMany
 from cbdd.client.core import CollectionCore
 from cbdd.client.session import TRANSIENT, ClientSession, is_unbound
 from cbdd.client.settings import durability_of
-from cbdd.client.shortcuts import plain_id
 from cbdd.client.statements import (
     DeleteStatement,
     InsertStatement,
@@ -67,6 +66,7 @@ T = TypeVar("T")
 
 
 FIRST_PIECE = 256
+_NO_OPTIONS = (None, None, None, None, None)
 
 
 def _delete_in_pieces(delete: Callable[[int], int]) -> int:
@@ -119,14 +119,18 @@ class CollectionWrites(CollectionCore[DocumentT]):
         ...     client.shop.fruit.insert_one({"_id": 1, "name": "fig"})
         InsertOneResult(1, acknowledged=True)
         """
+        is_plain = session is None and not bypass_document_validation
+        if is_plain:
+            done = (self._shortcuts or self._find_shortcuts()).insert(document)
+            if done is not None:
+                return done
         check_document("document", document)
         inserted_id = give_id(document)
         encoded = encode(document, self.codec_options)
         is_stored_form = validate_document(encoded)
-        if session is None and not bypass_document_validation and is_unbound():
+        if is_plain and is_unbound():
             shortcuts = self._shortcuts or self._find_shortcuts()
-            shortcuts.insert(encoded, is_stored_form)
-            return InsertOneResult(inserted_id, shortcuts.is_acknowledged)
+            return shortcuts.insert_encoded(encoded, is_stored_form, inserted_id)
         statement = InsertStatement(encoded)
         self._run(session, "insert", statement.run, bypass_document_validation)
         return InsertOneResult(inserted_id, self._is_acknowledged(session))
@@ -187,6 +191,12 @@ class CollectionWrites(CollectionCore[DocumentT]):
         :param upsert: whether to insert the document when none matches.
         :param sort: which of the matching documents is the first.
         """
+        if session is None and upsert is False and not bypass_document_validation:
+            if collation is None and hint is None and let is None and sort is None:
+                shortcuts = self._shortcuts or self._find_shortcuts()
+                done = shortcuts.update(filter, replacement, True)
+                if done is not None:
+                    return done
         check_mapping("filter", filter)
         check_replacement(replacement)
         check_collation(collation)
@@ -229,6 +239,13 @@ class CollectionWrites(CollectionCore[DocumentT]):
         ...     client.shop.fruit.update_one({"_id": 1}, {"$inc": {"qty": 5}}).modified_count
         1
         """
+        if session is None and upsert is False and not bypass_document_validation:
+            if collation is None and hint is None and let is None and sort is None:
+                if array_filters is None:
+                    shortcuts = self._shortcuts or self._find_shortcuts()
+                    done = shortcuts.update(filter, update, False)
+                    if done is not None:
+                        return done
         check_mapping("filter", filter)
         check_update(update)
         if array_filters is not None:
@@ -290,6 +307,10 @@ class CollectionWrites(CollectionCore[DocumentT]):
         comment: object = None,
     ) -> DeleteResult:
         """Delete the first document that matches."""
+        if session is None and collation is None and hint is None and let is None:
+            done = (self._shortcuts or self._find_shortcuts()).delete(filter)
+            if done is not None:
+                return done
         check_collation(collation)
         return self._delete(filter, 1, hint, session, let)
 
@@ -508,12 +529,12 @@ class CollectionWrites(CollectionCore[DocumentT]):
         if sort is not None:
             check_mapping("sort", sort)
         update_bytes = encode_update(update, self.codec_options)
-        if session is None and isinstance(update_bytes, bytes):
-            options = (hint, sort, let, array_filters)
-            if not upsert and not bypass and options == (None, None, None, None):
-                id_key = plain_id(filter)
-                if id_key is not None:
-                    return self._update_by_id(id_key, update_bytes, is_replacement)
+        options = (session, hint, sort, let, array_filters)
+        if options == _NO_OPTIONS and not upsert and not bypass and type(update_bytes) is bytes:
+            shortcuts = self._shortcuts or self._find_shortcuts()
+            done = shortcuts.update_encoded(filter, update_bytes, is_replacement)
+            if done is not None:
+                return done
         filter_bytes = encode(filter, self.codec_options)
 
         def run(target: WriteTarget, writers: CollectionWriters) -> UpdateCounts:
@@ -539,16 +560,6 @@ class CollectionWrites(CollectionCore[DocumentT]):
             raise write_error(counts.error) from counts.error
         return UpdateResult(self._update_document(counts), True)
 
-    def _update_by_id(self, id_key: bytes, update: bytes, is_replacement: bool) -> UpdateResult:
-        """Take the short way: no query that would have to be compiled."""
-        shortcuts = self._shortcuts or self._find_shortcuts()
-        done = shortcuts.update(id_key, update, is_replacement)
-        if not shortcuts.is_acknowledged:
-            return UpdateResult(None, False)
-        document = {"n": done.matched, "nModified": done.modified, "ok": 1.0}
-        document["updatedExisting"] = done.matched > 0
-        return UpdateResult(document, True)
-
     def _update_document(self, counts: UpdateCounts) -> dict[str, Any]:
         """Return what an update did as a server reports it."""
         document: dict[str, Any] = {"n": counts.matched, "nModified": counts.modified, "ok": 1.0}
@@ -568,11 +579,10 @@ class CollectionWrites(CollectionCore[DocumentT]):
     ) -> DeleteResult:
         check_mapping("filter", filter)
         check_let(let)
-        id_key = plain_id(filter) if (session, hint, let) == (None, None, None) else None
-        if id_key is not None:
-            shortcuts = self._shortcuts or self._find_shortcuts()
-            deleted = shortcuts.delete(id_key)
-            return DeleteResult({"n": deleted, "ok": 1.0}, shortcuts.is_acknowledged)
+        if (session, hint, let) == _NO_OPTIONS[:3]:
+            done = (self._shortcuts or self._find_shortcuts()).delete(filter)
+            if done is not None:
+                return done
         filter_bytes = encode(filter, self.codec_options)
 
         def run(most: int, target: WriteTarget, writers: CollectionWriters) -> int:

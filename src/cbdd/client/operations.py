@@ -31,10 +31,14 @@ class OperationLog:
         self.slow_seconds = slow_seconds
         self._lock = threading.Lock()
         self.queries: itertools.count[int] = itertools.count()
-        """That of the operation that is noted most; stepped in place of a call of `note`."""
+        """What `counter` returns for them."""
         self._counts: dict[str, itertools.count[int]] = {"query": self.queries}
         self._failures: dict[str, int] = {}
         self._slow = 0
+
+    def counter(self, operation: str) -> itertools.count[int]:
+        """Return the counter of an operation, to be stepped in place of a call of `note`."""
+        return self._counts.setdefault(operation, itertools.count())
 
     def note(self, operation: str, namespace: object, started: float, failed: bool) -> None:
         """Note an operation that ends now.
@@ -45,7 +49,7 @@ class OperationLog:
         try:
             next(self._counts[operation])  # one step, so no lock
         except KeyError:
-            next(self._counts.setdefault(operation, itertools.count()))
+            next(self.counter(operation))
         seconds = time.perf_counter() - started
         if failed or seconds >= self.slow_seconds:
             self._note_rare(operation, namespace, seconds, failed)

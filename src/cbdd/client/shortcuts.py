@@ -7,47 +7,30 @@ itself costs several times as much for each attribute, because it answers to any
 from __future__ import annotations
 
 from collections.abc import Callable
-from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from bson.codec_options import CodecOptions
 from pymongo.errors import OperationFailure
+from pymongo.results import DeleteResult, InsertOneResult, UpdateResult
 from pymongo.write_concern import WriteConcern
 
-from cbdd.client.session import bound_session, is_unbound
+from cbdd.client.session import bound_session
 from cbdd.client.settings import durability_of
 from cbdd.client.write_errors import write_error
-from cbdd.index.key_string import encode_plain
-from cbdd.query.planner import is_planner_on
-from cbdd.query.point import (
-    LONG_WAY,
-    PointReader,
-    SingleDelete,
-    SingleInsert,
-    SingleUpdate,
-    SingleWrite,
-    run_single,
-)
+from cbdd.query.point import LONG_WAY, PointReader
+from cbdd.query.point_write import PointWriter, SingleWrite
 
 if TYPE_CHECKING:
     from cbdd.client.client import Client
 
 
 class Shortcuts:
-    """One collection as its statements on single documents see it."""
+    """One collection as its statements on single documents see it.
 
-    __slots__ = (
-        "_catalog",
-        "_durability",
-        "_engine",
-        "_full_name",
-        "_name",
-        "_options",
-        "_store",
-        "database",
-        "find_one",
-        "is_acknowledged",
-    )
+    What returns None found no short way and did nothing.
+    """
+
+    __slots__ = ("_is_acknowledged", "_writer", "find_one")
 
     def __init__(
         self,
@@ -61,23 +44,26 @@ class Shortcuts:
         """
         :param key: the collection's, of `catalog_key`.
         """
-        self._store = client._store
-        self._engine = client._store.engine
-        self._catalog = client._store.catalog
-        self.database = database
-        self._name = name
-        self._full_name = f"{database}.{name}"
-        self._options = codec_options
-        self._durability = durability_of(write_concern) or client._store.durability
-        self.is_acknowledged = write_concern.acknowledged
-        store = self._store
+        store = client._store
+        self._is_acknowledged = write_concern.acknowledged
+        self._writer = PointWriter(
+            store,
+            store.operations,
+            store.engine,
+            store.catalog,
+            durability_of(write_concern) or store.durability,
+            database,
+            name,
+            codec_options,
+            bound_session,
+        )
         reader = PointReader(
             store,
             store.operations,
             store.engine,
             store.catalog,
             key,
-            self._full_name,
+            f"{database}.{name}",
             codec_options,
             bound_session,
         )
@@ -86,51 +72,76 @@ class Shortcuts:
         if client._monitor is not None:  # which is told of commands
             self.find_one = _long_way
 
-    def insert(self, document: bytes, is_stored_form: bool) -> None:
-        """Insert an encoded document.
+    def insert(self, document: Any) -> InsertOneResult | None:
+        """Insert a dictionary."""
+        try:
+            identity = self._writer.insert(document)
+        except OperationFailure as error:
+            self._refuse(error)
+            identity = document["_id"]
+        return None if identity is LONG_WAY else InsertOneResult(identity, self._is_acknowledged)
+
+    def insert_encoded(
+        self, document: bytes, is_stored_form: bool, identity: Any
+    ) -> InsertOneResult:
+        """Insert an encoded document, where no session is bound.
 
         :param is_stored_form: what `validate_document` said.
         """
-        self._run(SingleInsert(self._catalog, self.database, self._name, document, is_stored_form))
-
-    def update(self, id_key: bytes, update: bytes, is_replacement: bool) -> SingleWrite:
-        """Update or replace the document of an `_id`; return what was done."""
-        catalog, options = self._catalog, self._options
-        write = SingleUpdate(
-            catalog, self.database, self._name, id_key, update, is_replacement, options
-        )
-        self._run(write)
-        return write
-
-    def delete(self, id_key: bytes) -> int:
-        """Delete the document of an `_id`; return how many there were."""
-        write = SingleDelete(self._catalog, self.database, self._name, id_key)
-        self._run(write)
-        return write.matched
-
-    def _run(self, write: SingleWrite) -> None:
-        """Run a write as a statement; refused silently if nobody asks to know."""
-        store = self._store
-        started = perf_counter()
-        failed = True
         try:
-            store.require_open()
-            run_single(self._engine, self._durability, write)
-            failed = False
+            self._writer.insert_encoded(document, is_stored_form)
         except OperationFailure as error:
-            if self.is_acknowledged:
-                raise write_error(error) from error
-        finally:
-            store.operations.note(write.operation, self._full_name, started, failed)
-            store.watch_expiry()
+            self._refuse(error)
+        return InsertOneResult(identity, self._is_acknowledged)
+
+    def update(self, filter: Any, update: Any, is_replacement: bool) -> UpdateResult | None:
+        """Update or replace the document of an `_id`."""
+        try:
+            write = self._writer.update(filter, update, is_replacement)
+        except OperationFailure as error:
+            return self._refuse_update(error)
+        return None if write is LONG_WAY else self._updated(cast("SingleWrite", write))
+
+    def update_encoded(
+        self, filter: Any, update: bytes, is_replacement: bool
+    ) -> UpdateResult | None:
+        """Update or replace the document of an `_id`, with an update that was judged."""
+        try:
+            write = self._writer.update_encoded(filter, update, is_replacement)
+        except OperationFailure as error:
+            return self._refuse_update(error)
+        return None if write is LONG_WAY else self._updated(cast("SingleWrite", write))
+
+    def delete(self, filter: Any) -> DeleteResult | None:
+        """Delete the document of an `_id`."""
+        try:
+            write = self._writer.delete(filter)
+        except OperationFailure as error:
+            self._refuse(error)
+            return DeleteResult({"n": 0, "ok": 1.0}, False)
+        if write is LONG_WAY:
+            return None
+        return DeleteResult(
+            {"n": cast("SingleWrite", write).matched, "ok": 1.0}, self._is_acknowledged
+        )
+
+    def _updated(self, write: SingleWrite) -> UpdateResult:
+        if not self._is_acknowledged:
+            return UpdateResult(None, False)
+        matched = write.matched
+        document = {"n": matched, "nModified": write.modified, "ok": 1.0}
+        document["updatedExisting"] = matched > 0
+        return UpdateResult(document, True)
+
+    def _refuse_update(self, error: OperationFailure) -> UpdateResult:
+        self._refuse(error)
+        return UpdateResult(None, False)
+
+    def _refuse(self, error: OperationFailure) -> None:
+        """Raise what was refused as PyMongo does, unless nobody asks to know."""
+        if self._is_acknowledged:
+            raise write_error(error) from error
 
 
 def _long_way(filter: Any) -> object:
     return LONG_WAY
-
-
-def plain_id(filter: Any) -> bytes | None:
-    """Return the key string of the `_id` that a filter asks for, if it asks nothing else."""
-    if type(filter) is dict and len(filter) == 1 and is_planner_on() and is_unbound():
-        return encode_plain(filter.get("_id"))
-    return None

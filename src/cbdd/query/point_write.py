@@ -1,0 +1,312 @@
+"""Writes of single documents, without compiling a query.
+
+They do what statements do whose filter is ``{"_id": value}``, with the same look-up in the same
+index. `run_single` is a statement of one write, which shares its transaction with others where each
+would wait for a sync. `PointWriter` has all of a statement but its arguments and its result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+from time import perf_counter
+from typing import Any
+
+from bson.codec_options import CodecOptions
+from bson.errors import InvalidDocument
+from bson.objectid import ObjectId
+from pymongo.errors import OperationFailure
+
+from cbdd.catalog import Catalog, CollectionWriter, CollectionWriters, InsertRun
+from cbdd.catalog.record_store import RECORD_ID_BYTES, decode_record_id
+from cbdd.document.encoding import encode_document
+from cbdd.document.validate import validate_document
+from cbdd.index.key_string import encode_plain
+from cbdd.query.planner import is_planner_on
+from cbdd.query.point import LONG_WAY, Client, Operations
+from cbdd.query.stages import fetch_record
+from cbdd.query.update import compile_update
+from cbdd.storage import QueuedWrite, StorageEngine, WriteTransaction
+from cbdd.storage.options import FULL
+
+
+class SingleWrite(QueuedWrite):
+    """A write of one document."""
+
+    def __init__(self, operation: str, catalog: Catalog, database: str, name: str) -> None:
+        super().__init__(operation)
+        self.catalog = catalog
+        self.database = database
+        self.name = name
+        self.matched = 0
+        self.modified = 0
+        self._writers: CollectionWriters | None = None
+
+    def apply(self, txn: WriteTransaction, before: QueuedWrite | None) -> None:
+        """As in `QueuedWrite`."""
+        self.matched = self.modified = 0
+        self._writers = None
+        if isinstance(before, SingleWrite) and before.catalog is self.catalog:
+            self._writers = before._writers
+        if self._writers is None:
+            self._writers = CollectionWriters(self.catalog, txn, True)
+        try:
+            self.run(self._writers)
+        except (OperationFailure, InvalidDocument) as error:
+            self.problem = error.with_traceback(None)  # whose frames have all of the transaction
+
+    def run(self, writers: CollectionWriters) -> None:
+        """Do it in a transaction.
+
+        :raises OperationFailure: it is refused; nothing was written.
+        """
+        raise NotImplementedError
+
+
+class SingleInsert(SingleWrite):
+    """An insert of an encoded, validated document."""
+
+    def __init__(
+        self, catalog: Catalog, database: str, name: str, document: bytes, is_stored_form: bool
+    ) -> None:
+        """
+        :param is_stored_form: what `validate_document` said.
+        """
+        super().__init__("insert", catalog, database, name)
+        self.document = document
+        self.is_stored_form = is_stored_form
+
+    def run(self, writers: CollectionWriters) -> None:
+        run = InsertRun([self.document], self.is_stored_form)
+        run.run(writers, self.database, self.name, False)
+
+
+class SingleUpdate(SingleWrite):
+    """An update, or a replacement, of the document with an `_id`."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        database: str,
+        name: str,
+        id_key: bytes,
+        update: bytes,
+        is_replacement: bool,
+        codec_options: CodecOptions[Any],
+    ) -> None:
+        """
+        :param id_key: key string of the value, see `encode_plain`.
+        """
+        super().__init__("update", catalog, database, name)
+        self.id_key = id_key
+        self.update = update
+        self.is_replacement = is_replacement
+        self.codec_options = codec_options
+
+    def run(self, writers: CollectionWriters) -> None:
+        timestamps = writers.catalog.timestamps
+        update = compile_update(
+            self.update, self.is_replacement, None, self.codec_options, timestamps
+        )
+        writer = writers.find(self.database, self.name)
+        record_key = _record_key(writer, self.id_key)
+        if writer is None or record_key is None:
+            return
+        document = fetch_record(writer.txn, writer.entry, record_key, writer.entry.indexes[0].name)
+        changed = update.apply(document)
+        self.matched = 1
+        if changed is not document:
+            record_id = decode_record_id(record_key)
+            writer.update(record_id, document, changed, update.touched())
+            self.modified = 1
+
+
+class SingleDelete(SingleWrite):
+    """A deletion of the document with an `_id`."""
+
+    def __init__(self, catalog: Catalog, database: str, name: str, id_key: bytes) -> None:
+        """
+        :param id_key: key string of the value, see `encode_plain`.
+        """
+        super().__init__("delete", catalog, database, name)
+        self.id_key = id_key
+
+    def run(self, writers: CollectionWriters) -> None:
+        writer = writers.find(self.database, self.name)
+        record_key = _record_key(writer, self.id_key)
+        if writer is None or record_key is None:
+            return
+        document = fetch_record(writer.txn, writer.entry, record_key, writer.entry.indexes[0].name)
+        writer.delete(decode_record_id(record_key), document)
+        self.matched = 1
+
+
+def _record_key(writer: CollectionWriter | None, id_key: bytes) -> bytes | None:
+    if writer is None:
+        return None
+    value = writer.txn.get(writer.entry.indexes[0].tree_id, id_key)
+    return None if value is None else value[:RECORD_ID_BYTES]
+
+
+def run_single(engine: StorageEngine, durability: str, write: SingleWrite) -> None:
+    """Run a write and commit it, so that it is as durable as is asked for.
+
+    :raises OperationFailure: it is refused; nothing was written.
+    """
+    if durability == FULL:
+        engine.write_durably(write)
+        return
+    begun: list[WriteTransaction] = []  # Ctrl-C may come between any two lines
+    try:
+        txn = engine.begin_write(write.operation)
+        begun.append(txn)
+        write.run(CollectionWriters(write.catalog, txn, True))
+        if txn.has_changes:
+            txn.commit(durability)
+    finally:
+        for each in begun:  # not a variable that may be None: compiled, it must not be by then
+            each.abort()
+
+
+class PointWriter:
+    """Writes single documents of a collection, each as a statement without a session.
+
+    Who calls knows that no option was given; what else keeps a statement from the short way is
+    looked for here, before anything is done.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        operations: Operations,
+        engine: StorageEngine,
+        catalog: Catalog,
+        durability: str,
+        database: str,
+        name: str,
+        codec_options: CodecOptions[Any],
+        session: Callable[[], object],
+    ) -> None:
+        """
+        :param database: the collection's, ``name`` is its own.
+        :param session: returns the one that statements belong to now; None is none.
+        """
+        self._client = client
+        self._operations = operations
+        self._engine = engine
+        self._catalog = catalog
+        self._durability = durability
+        self._database = database
+        self._name = name
+        self._full_name = f"{database}.{name}"
+        self._options = codec_options
+        self._session = session
+        self._inserts = operations.counter("insert")
+        self._updates = operations.counter("update")
+        self._deletes = operations.counter("delete")
+
+    def insert(self, document: object) -> object:
+        """Insert a dictionary, which gets an `_id` if it has none.
+
+        :returns: the `_id`, or `LONG_WAY`.
+        :raises InvalidDocument: it cannot be stored.
+        :raises OperationFailure: it is refused.
+        """
+        if type(document) is not dict or self._session() is not None:
+            return LONG_WAY
+        if "_id" not in document:
+            document["_id"] = ObjectId()
+        identity: object = document["_id"]
+        encoded = encode_document(document, self._options)
+        self.insert_encoded(encoded, validate_document(encoded))
+        return identity
+
+    def insert_encoded(self, document: bytes, is_stored_form: bool) -> None:
+        """Insert a document; whether a session is bound is for the caller to know.
+
+        :param is_stored_form: what `validate_document` said.
+        :raises OperationFailure: it is refused.
+        """
+        self._run(
+            SingleInsert(self._catalog, self._database, self._name, document, is_stored_form),
+            self._inserts,
+        )
+
+    def update(self, filter: object, update: object, is_replacement: bool) -> object:
+        """Update or replace the document of an `_id`.
+
+        :returns: the `SingleWrite`, which knows what was done, or `LONG_WAY`.
+        :raises InvalidDocument: the update cannot be encoded.
+        :raises OperationFailure: it is refused.
+        """
+        if type(update) is not dict or _is_of_operators(update) == is_replacement:
+            return LONG_WAY
+        id_key = self._plain_id(filter)
+        if id_key is None:
+            return LONG_WAY
+        return self._update(id_key, encode_document(update, self._options), is_replacement)
+
+    def update_encoded(self, filter: object, update: bytes, is_replacement: bool) -> object:
+        """As `update`, with what was encoded and looked at by who calls."""
+        id_key = self._plain_id(filter)
+        if id_key is None:
+            return LONG_WAY
+        return self._update(id_key, update, is_replacement)
+
+    def delete(self, filter: object) -> object:
+        """Delete the document of an `_id`.
+
+        :returns: the `SingleWrite`, which knows what was done, or `LONG_WAY`.
+        :raises OperationFailure: it is refused.
+        """
+        id_key = self._plain_id(filter)
+        if id_key is None:
+            return LONG_WAY
+        write = SingleDelete(self._catalog, self._database, self._name, id_key)
+        self._run(write, self._deletes)
+        return write
+
+    def _update(self, id_key: bytes, update: bytes, is_replacement: bool) -> SingleWrite:
+        write = SingleUpdate(
+            self._catalog,
+            self._database,
+            self._name,
+            id_key,
+            update,
+            is_replacement,
+            self._options,
+        )
+        self._run(write, self._updates)
+        return write
+
+    def _plain_id(self, filter: object) -> bytes | None:
+        """Return the key string of the `_id` that a filter asks for, if it asks nothing else."""
+        if type(filter) is not dict or len(filter) != 1:
+            return None
+        if not is_planner_on() or self._session() is not None:
+            return None
+        return encode_plain(filter.get("_id"))
+
+    def _run(self, write: SingleWrite, counter: count[int]) -> None:
+        operations = self._operations
+        started = perf_counter()
+        failed = True
+        try:
+            if self._client.is_closed:
+                self._client.require_open()
+            run_single(self._engine, self._durability, write)
+            failed = False
+        finally:
+            if failed or perf_counter() - started >= operations.slow_seconds:
+                operations.note(write.operation, self._full_name, started, failed)
+            else:
+                next(counter)
+            if self._catalog.has_expiring:
+                self._client.watch_expiry()
+
+
+def _is_of_operators(update: dict[Any, Any]) -> bool:
+    """Tell whether this is a document of update operators, by its first name."""
+    for name in update:
+        return isinstance(name, str) and name.startswith("$")
+    return False

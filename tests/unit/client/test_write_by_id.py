@@ -1,0 +1,244 @@
+"""Writes of one document by `_id` take a short way; what they do is what the long way does."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any
+
+import bson
+import pytest
+from bson.objectid import ObjectId
+from bson.raw_bson import RawBSONDocument
+from bson.son import SON
+from pymongo.errors import DuplicateKeyError, InvalidOperation, WriteError
+from pymongo.write_concern import WriteConcern
+
+import cbdd
+
+OID = ObjectId("65a1b2c3d4e5f60718293a4b")
+STORED: list[dict[str, Any]] = [
+    {"_id": 1, "n": 1, "at": "a"},
+    {"_id": "two", "n": 2, "at": "b"},
+    {"_id": OID, "n": 3, "at": "c"},
+    {"_id": 4.5, "n": "text", "at": "d"},
+    {"_id": None, "n": 5, "at": "e"},
+]
+
+
+class Text(str):
+    """A string of another class."""
+
+
+FILTERS: list[Any] = [
+    {"_id": 1},
+    {"_id": "two"},
+    {"_id": OID},
+    {"_id": 4.5},
+    {"_id": None},
+    {"_id": 77},
+    {"_id": True},
+    {"_id": 2**63},
+    {"_id": {"$gt": 0}},
+    {"_id": 1, "n": 1},
+    {"_id": 1, "n": 2},
+    {"n": 2},
+    {},
+    {1: 1},
+    SON([("_id", 1)]),
+    OrderedDict([("_id", "two")]),
+    RawBSONDocument(bson.encode({"_id": 1})),
+    None,
+    "two",
+    [("_id", 1)],
+]
+UPDATES: list[Any] = [
+    {"$inc": {"n": 1}},
+    {"$set": {"at": "b"}},
+    {"$set": {"_id": 9}},
+    {"$set": {"at": 1}, "n": 1},
+    {"n": 1},
+    {"n": 1, "$set": {"at": 1}},
+    {"$none": {"n": 1}},
+    {Text("$set"): {"at": "z"}},
+    {1: 2},
+    {"$set": {"x": object()}},
+    {"$set": {"x": 2**64}},
+    {},
+    SON([("$inc", {"n": 1})]),
+    RawBSONDocument(bson.encode({"$inc": {"n": 1}})),
+    RawBSONDocument(bson.encode({"n": 1})),
+    [],
+    [{"$set": {"n": 1}}],
+    None,
+    "text",
+]
+REPLACEMENTS: list[Any] = [*UPDATES, {"_id": 1, "n": 7}, {"_id": 2, "n": 7}, {"at": "b"}]
+
+
+def outcome(do: Any, *args: Any, **options: Any) -> Any:
+    """Return what a statement returns, or raises, in a form to be compared."""
+    try:
+        result = do(*args, **options)
+    except Exception as error:
+        return type(error), str(error).replace("longer", "things"), getattr(error, "code", None)
+    return type(result), {
+        name: getattr(result, name)
+        for name in ("acknowledged", "raw_result", "inserted_id")
+        if hasattr(result, name)
+    }
+
+
+def both(shop: Any, method: str, *args: Any) -> None:
+    """Do it the short way and the long way, which an option makes, in equal collections."""
+    for name in ("things", "longer"):
+        shop.drop_collection(name)
+        shop[name].create_index("at", unique=True)
+        shop[name].insert_many([dict(each) for each in STORED])
+    short = outcome(getattr(shop.things, method), *args)
+    assert short == outcome(getattr(shop.longer, method), *args, let={}), args
+    assert list(shop.things.find()) == list(shop.longer.find()), args
+
+
+@pytest.mark.parametrize("method", ["update_one", "update_many"])
+@pytest.mark.parametrize("at", range(len(FILTERS)))
+def test_updates_do_what_the_long_way_does(shop: Any, method: str, at: int) -> None:
+    for update in UPDATES:
+        both(shop, method, FILTERS[at], update)
+
+
+@pytest.mark.parametrize("at", range(len(FILTERS)))
+def test_replacements_do_what_the_long_way_does(shop: Any, at: int) -> None:
+    for replacement in REPLACEMENTS:
+        both(shop, "replace_one", FILTERS[at], replacement)
+
+
+@pytest.mark.parametrize("method", ["delete_one", "delete_many"])
+@pytest.mark.parametrize("at", range(len(FILTERS)))
+def test_deletes_do_what_the_long_way_does(shop: Any, method: str, at: int) -> None:
+    both(shop, method, FILTERS[at])
+
+
+INSERTS: list[Any] = [
+    {"_id": 9, "at": 1},
+    {"_id": 1, "at": 1},
+    {"_id": 9, "at": "a"},
+    {"_id": [1], "at": 1},
+    {"_id": {"$a": 1}, "at": 1},
+    {"_id": 9, "at": object()},
+    {"_id": 9, "at": 2**64},
+    {1: 2, "_id": 9},
+    {"_id": 9, "a": "x" * (17 << 20)},
+    {"_id": 9, "$a": 1},
+    SON([("at", 1), ("_id", 9)]),
+    RawBSONDocument(bson.encode({"_id": 9, "at": 1})),
+    RawBSONDocument(bson.encode({"_id": 1, "at": 1})),
+    [],
+    None,
+]
+
+
+@pytest.mark.parametrize("at", range(len(INSERTS)))
+def test_inserts_do_what_a_bulk_of_one_does(shop: Any, at: int) -> None:
+    shop.things.create_index("at", unique=True)
+    shop.things.insert_many([dict(each) for each in STORED])
+    shop.longer.create_index("at", unique=True)
+    shop.longer.insert_many([dict(each) for each in STORED])
+    given = INSERTS[at]
+    short = outcome(shop.things.insert_one, given)
+    with shop.client.start_session() as session:
+        assert short == outcome(shop.longer.insert_one, given, session=session)
+    assert list(shop.things.find()) == list(shop.longer.find())
+
+
+@pytest.mark.parametrize("kind", [dict, SON, OrderedDict])
+def test_a_document_without_an_id_gets_one(shop: Any, kind: Any) -> None:
+    document = kind(n=1)
+    result = shop.things.insert_one(document)
+    assert isinstance(result.inserted_id, ObjectId)
+    assert document["_id"] == result.inserted_id
+    assert shop.things.find_one() == {"n": 1, "_id": result.inserted_id}
+
+
+def test_what_is_refused_names_the_key(shop: Any) -> None:
+    shop.things.insert_one({"_id": 1})
+    with pytest.raises(DuplicateKeyError) as refused:
+        shop.things.insert_one({"_id": 1})
+    assert refused.value.details is not None
+    assert refused.value.details["keyValue"] == {"_id": 1}
+    assert refused.value.details["index"] == 0
+
+
+def test_unacknowledged_writes_are_refused_in_silence(shop: Any) -> None:
+    shop.things.insert_one({"_id": 1, "n": "text"})
+    silent = shop.things.with_options(write_concern=WriteConcern(w=0))
+    document = {"_id": 1}
+    inserted = silent.insert_one(document)
+    assert (inserted.inserted_id, inserted.acknowledged) == (1, False)
+    raw = silent.insert_one(RawBSONDocument(bson.encode({"_id": 1})))
+    assert (raw.inserted_id, raw.acknowledged) == (None, False)
+    for method in ("update_one", "update_many"):
+        assert not getattr(silent, method)({"_id": 1}, {"$inc": {"n": 1}}).acknowledged
+    assert not silent.update_one({"_id": 1}, SON([("$inc", {"n": 1})])).acknowledged
+    assert not silent.replace_one({"_id": 1}, {"_id": 2}).acknowledged
+    assert list(shop.things.find()) == [{"_id": 1, "n": "text"}]
+    assert not silent.update_one({"_id": 1}, {"$set": {"n": 1}}).acknowledged
+    assert not silent.delete_one({"_id": 1}).acknowledged
+    assert shop.things.count_documents({}) == 0
+
+
+def test_a_bound_session_is_heeded(shop: Any) -> None:
+    shop.things.insert_many([{"_id": 1, "n": 1}, {"_id": 2, "n": 2}])
+    with shop.client.start_session() as session, session.bind():
+        session.start_transaction()
+        shop.things.insert_one({"_id": 3})
+        shop.things.update_one({"_id": 1}, {"$inc": {"n": 1}})
+        shop.things.replace_one({"_id": 1}, {"n": 7})
+        shop.things.delete_one({"_id": 2})
+        assert shop.things.find_one({"_id": 1}) == {"_id": 1, "n": 7}
+        session.abort_transaction()
+    assert list(shop.things.find()) == [{"_id": 1, "n": 1}, {"_id": 2, "n": 2}]
+
+
+STATEMENTS: list[tuple[str, str, list[Any]]] = [
+    ("insert", "insert_one", [{"_id": 9}]),
+    ("update", "update_one", [{"_id": 1}, {"$inc": {"n": 1}}]),
+    ("update", "replace_one", [{"_id": 1}, {"n": 1}]),
+    ("delete", "delete_one", [{"_id": 1}]),
+]
+
+
+@pytest.mark.parametrize(("operation", "method", "args"), STATEMENTS, ids=lambda each: str(each))
+def test_it_is_counted(shop: Any, operation: str, method: str, args: list[Any]) -> None:
+    log = shop.client._store.operations
+    before: Any = log.counters()
+    getattr(shop.things, method)(*args)
+    after: Any = log.counters()
+    assert after["operations"].get(operation, 0) == before["operations"].get(operation, 0) + 1
+    assert after["failures"] == before["failures"]
+
+
+def test_refusals_are_counted_as_failures(shop: Any) -> None:
+    shop.things.insert_one({"_id": 1, "n": "text"})
+    with pytest.raises(DuplicateKeyError):
+        shop.things.insert_one({"_id": 1})
+    with pytest.raises(WriteError):
+        shop.things.update_one({"_id": 1}, {"$inc": {"n": 1}})
+    assert shop.client._store.operations.counters()["failures"] == {"insert": 1, "update": 1}
+
+
+@pytest.mark.parametrize(("operation", "method", "args"), STATEMENTS, ids=lambda each: str(each))
+def test_a_closed_client_refuses(shop: Any, operation: str, method: str, args: list[Any]) -> None:
+    things = shop.things
+    getattr(things, method)(*args)
+    shop.client.close()
+    with pytest.raises(InvalidOperation):
+        getattr(things, method)(*args)
+
+
+def test_it_is_slow_where_all_is(tmp_path: Any, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "cbdd.slow")
+    with cbdd.connect(str(tmp_path / "slow.cbdd"), slow_operation_seconds=0) as client:
+        for _operation, method, args in STATEMENTS:
+            getattr(client["shop"]["things"], method)(*args)
+    said = [record.getMessage().partition(":")[0] for record in caplog.records]
+    assert said == [f"slow {operation} on shop.things" for operation, *_rest in STATEMENTS]
