@@ -45,9 +45,10 @@ from cbdd.storage.meta import (
     SLOT_OFFSETS,
     Meta,
 )
-from cbdd.storage.node import IN_RUN, Limits, Node, encode_node
+from cbdd.storage.node import Limits, Node, encode_node
 from cbdd.storage.page import (
     HEADER_BYTES,
+    IN_RUN,
     LEAF,
     MAX_PAGE_SIZE,
     MIN_PAGE_SIZE,

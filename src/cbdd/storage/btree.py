@@ -34,14 +34,13 @@ from mypy_extensions import mypyc_attr
 from cbdd.errors import CorruptDataError
 from cbdd.storage.node import (
     BRANCH_SLOT_BYTES,
-    LEAF_SLOT_BYTES,
     Limits,
     Node,
     NodeSource,
     fits,
     measured,
 )
-from cbdd.storage.page import Run, reference_page, run_page_count
+from cbdd.storage.page import LEAF_SLOT_BYTES, Run, reference_page, run_page_count
 from cbdd.storage.search import BISECT_LEFT, search_edge, search_place, search_right
 from cbdd.storage.splitting import (
     end_within,
@@ -50,7 +49,7 @@ from cbdd.storage.splitting import (
     move_to,
     shortest_separator,
 )
-from cbdd.storage.tree import Tree, resolve, tree_get, tree_slot
+from cbdd.storage.tree import Tree, borrow, resolve, tree_get, tree_slot
 
 NOT_IN_PLACE: Final = 1 << 62  # no owner is that high
 
@@ -166,7 +165,7 @@ class TreeWriter:
             root = self._new_node(0)
             self._root = root
         else:
-            root = self._own(resolve(self._root, self._source))
+            root = self._own(borrow(self._root, self._source))
             self._root = root
         before = self._count
         pieces = self._put(root, key, value, True, only_new)
@@ -292,7 +291,7 @@ class TreeWriter:
         if node.level == 0:
             return self._put_leaf(node, key, value, at_edge, only_new)
         i = search_edge(node, key)
-        child = self._own(resolve(node.children[i], self._source))
+        child = self._own(borrow(node.children[i], self._source))
         node.children[i] = child
         before = self._count
         pieces = self._put(child, key, value, at_edge and i == len(node.keys), only_new)
@@ -362,7 +361,7 @@ class TreeWriter:
         self._tail = []
         if self._root is None:
             return at
-        node = self._own(resolve(self._root, self._source))
+        node = self._own(borrow(self._root, self._source))
         self._root = node
         path: list[Node] = []
         places: list[int] = []
@@ -371,7 +370,7 @@ class TreeWriter:
             i = search_edge(node, keys[at])
             if i < len(node.keys):
                 bound = node.keys[i]
-            child = self._own(resolve(node.children[i], self._source))
+            child = self._own(borrow(node.children[i], self._source))
             node.children[i] = child
             path.append(node)
             places.append(i)
@@ -571,7 +570,7 @@ class TreeWriter:
             self._count -= 1
             return True
         i = search_right(node, key)
-        child = self._own(resolve(node.children[i], self._source))
+        child = self._own(borrow(node.children[i], self._source))
         node.children[i] = child
         if not self._delete(child, key):
             return False

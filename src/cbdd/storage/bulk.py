@@ -20,8 +20,9 @@ from cbdd.errors import UsageError
 from cbdd.storage.directory import encode_entry, set_directory, tree_key
 from cbdd.storage.io import Io, write_all
 from cbdd.storage.meta import HEADER_REGION_BYTES, META_BLOCK_BYTES, SLOT_OFFSETS, Meta
-from cbdd.storage.node import BRANCH_SLOT_BYTES, LEAF_SLOT_BYTES, Limits, Node, encode_node
+from cbdd.storage.node import BRANCH_SLOT_BYTES, Limits, Node, encode_node
 from cbdd.storage.page import (
+    LEAF_SLOT_BYTES,
     OVERFLOW,
     Run,
     checksum_of,

@@ -4,6 +4,9 @@ A node is a plain object with lists: a leaf has keys and values, a branch has se
 children and the number of entries below each child. ``keys`` of a branch has one element fewer than
 ``children``; child ``i`` holds the keys ``k`` with ``keys[i-1] <= k < keys[i]``.
 
+A leaf may be *packed*: its page in place of its lists, which are empty. Only who asks a source to
+`look` gets such a leaf; from `load`, and from everything else, come lists.
+
 A child is a `Node` while it is not on disk, else the 16-byte reference of its page. A value is
 ``bytes`` or the `Run` that holds it. An owner token names the write transaction that may change
 the node in place; a published node never changes, but for a checkpoint that replaces a child or a
@@ -35,11 +38,14 @@ from mypy_extensions import i64, mypyc_attr
 
 from cbdd.errors import CorruptDataError
 from cbdd.storage.heads import Heads, common_prefix_length, first_of_consecutive, heads_of
+from cbdd.storage.packed_leaf import PackedLeaf
 from cbdd.storage.page import (
     BRANCH,
     HEADER,
     HEADER_BYTES,
+    IN_RUN,
     LEAF,
+    LEAF_SLOT_BYTES,
     REFERENCE,
     RUN_REFERENCE_BYTES,
     Run,
@@ -50,8 +56,6 @@ from cbdd.storage.page import (
 HALF_PAGE_FORMAT: Final = 2
 """The format from which on values of up to half a page are in leaves, before it a quarter."""
 KEY_ROOM_BYTES: Final = 64
-IN_RUN: Final = 0xFFFF
-LEAF_SLOT_BYTES: Final = 4
 BRANCH_SLOT_BYTES: Final = 26
 COUNT: Final = struct.Struct("<Q")
 # CPython's cost of one bytes object, its place in a list and its head, for the cache budget.
@@ -120,6 +124,7 @@ class Node:
         self.heads: Heads | None = None
         self.searches: i64 = 0  # without heads, since the keys last changed
         self.consecutive_from: i64 = -1
+        self.packed: PackedLeaf | None = None
 
     def keys_changed(self) -> None:
         """Forget what was noted of the keys. Whoever changes them calls this, or `key_appended`."""
@@ -174,6 +179,8 @@ class Node:
 
     def memory_bytes(self) -> int:
         """What the node costs in memory, near enough for a budget."""
+        if self.packed is not None:
+            return self.packed.memory_bytes() + NODE_OVERHEAD_BYTES
         if self.level == 0:
             return self.used + ENTRY_OVERHEAD_BYTES * len(self.keys) + NODE_OVERHEAD_BYTES
         return self.used + BRANCH_ENTRY_OVERHEAD_BYTES * len(self.children) + NODE_OVERHEAD_BYTES
@@ -284,9 +291,48 @@ class NodeSource:
         """The node of a page reference, verified."""
         raise AssertionError("abstract")
 
+    def look(self, ref: bytes) -> Node:
+        """As `load`, for who can look at a packed leaf."""
+        return self.load(ref)
+
+    def borrow(self, ref: bytes) -> Node:
+        """As `load`, for who copies the node at once: it need not be kept."""
+        return self.load(ref)
+
+    def note_look(self, node: Node) -> bool:
+        """A packed leaf is looked at; returns whether it has got lists now."""
+        return False
+
     def read_run(self, run: Run) -> bytes:
         """Bytes of a run, verified."""
         raise AssertionError("abstract")
+
+
+def packed_node(packed: PackedLeaf) -> Node:
+    """The leaf of a page, without lists."""
+    node = Node(0, 0)
+    node.packed = packed
+    return node
+
+
+def unpack(node: Node, reader: NodeSource, limits: Limits) -> bool:
+    """Give a leaf its lists; returns whether it had none.
+
+    Others may be looking at it: they see it as it was, or as it is.
+    """
+    packed = node.packed
+    if packed is None:
+        return False
+    made = decode_node(packed.data, packed.page_number(), reader, limits)
+    node.keys = made.keys
+    node.values = made.values
+    node.used = made.used
+    node.searches = 0
+    node.make_heads()
+    if node.packed is None:
+        return False  # another thread was faster
+    node.packed = None
+    return True
 
 
 def decode_node(data: bytes, page: int, reader: NodeSource, limits: Limits) -> Node:

@@ -45,6 +45,10 @@ REFERENCE: Final = struct.Struct("<QQ")
 RUN_REFERENCE: Final = struct.Struct("<QQQ")
 RUN_REFERENCE_BYTES: Final = 24
 RESERVED: Final = bytes(28)
+LEAF_SLOT_BYTES: Final = 4
+"""Of an entry in a leaf: the lengths of its key and its value."""
+IN_RUN: Final = 0xFFFF
+"""In place of a length: the bytes are in a run."""
 
 DAMAGED_PAGE_STEP: Final = (
     "run `cbdd doctor` to see what it touches and what to do; other collections stay readable"

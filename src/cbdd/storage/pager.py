@@ -21,7 +21,16 @@ from typing import Final
 from cbdd.errors import CorruptDataError
 from cbdd.storage.events import EventLog
 from cbdd.storage.io import Io, read_exact, translated
-from cbdd.storage.node import HALF_PAGE_FORMAT, Limits, Node, NodeSource, decode_node
+from cbdd.storage.node import (
+    HALF_PAGE_FORMAT,
+    Limits,
+    Node,
+    NodeSource,
+    decode_node,
+    packed_node,
+    unpack,
+)
+from cbdd.storage.packed_leaf import ENTRIES_OF_A_LOOK, LOOKS_BEFORE, pack_leaf
 from cbdd.storage.page import (
     CHECKSUM_BYTES,
     DAMAGED_PAGE_STEP,
@@ -81,6 +90,8 @@ class Pager(NodeSource):
         node = self._nodes.get(ref)
         if node is not None:
             node.is_hot = True
+            if node.packed is not None:
+                self._unpack(node)
             return node
         node = self._read_node(ref)
         node.make_heads()
@@ -88,13 +99,63 @@ class Pager(NodeSource):
         self.adopt(ref, node)
         return node
 
+    def look(self, ref: bytes) -> Node:
+        """The node of a page reference, which may be a packed leaf.
+
+        :raises CorruptDataError: the page is not the one the reference names.
+        """
+        node = self._nodes.get(ref)
+        if node is not None:
+            node.is_hot = True
+            return node
+        data = self.read_page(ref)
+        packed = pack_leaf(data)
+        if packed is None:
+            node = self._decode(ref, data)
+            node.make_heads()
+        else:
+            node = packed_node(packed)
+            node.ref = ref
+        self.pages_read += 1
+        self.adopt(ref, node)
+        return node
+
+    def borrow(self, ref: bytes) -> Node:
+        """As in `NodeSource`: leaves are not kept, whose next version is about to be made.
+
+        :raises CorruptDataError: the page is not the one the reference names.
+        """
+        node = self._nodes.get(ref)
+        if node is not None and node.packed is None:
+            return node
+        if node is None:
+            self.pages_read += 1
+            node = self._read_node(ref)
+            if node.level > 0:
+                self.adopt(ref, node)
+            return node
+        packed = node.packed
+        return node if packed is None else self._decode(ref, packed.data)
+
+    def note_look(self, node: Node) -> bool:
+        """As in `NodeSource`."""
+        packed = node.packed
+        if packed is None:
+            return True
+        node.searches += 1
+        if node.searches < LOOKS_BEFORE + packed.count // ENTRIES_OF_A_LOOK:
+            return False
+        self._unpack(node)
+        return True
+
     def load_fresh(self, ref: bytes) -> Node:
         """The node of a page reference, read from disk even if it is cached, and not kept."""
         return self._read_node(ref)
 
     def cached(self, ref: bytes) -> Node | None:
-        """The node of a page reference if it is in memory."""
-        return self._nodes.get(ref)
+        """The node of a page reference if it is in memory, with its lists."""
+        node = self._nodes.get(ref)
+        return None if node is None or node.packed is not None else node
 
     def adopt(self, ref: bytes, node: Node) -> None:
         """Put a node that is on disk under the cache's control."""
@@ -146,9 +207,19 @@ class Pager(NodeSource):
             self._clock = deque()
             self._clean_bytes = 0
 
+    def _unpack(self, node: Node) -> None:
+        before = node.memory_bytes()
+        if not unpack(node, self, self.limits) or node.ref not in self._nodes:
+            return
+        self._clean_bytes += node.memory_bytes() - before
+        if self._clean_bytes + self.dirty_bytes > self._budget:
+            self._evict()
+
     def _read_node(self, ref: bytes) -> Node:
+        return self._decode(ref, self.read_page(ref))
+
+    def _decode(self, ref: bytes, data: bytes) -> Node:
         page = reference_page(ref)
-        data = self._read(page, self.page_size, int.from_bytes(ref[8:], "little"))
         try:
             node = decode_node(data, page, self, self.limits)
         except CorruptDataError as error:

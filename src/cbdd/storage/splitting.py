@@ -6,7 +6,8 @@ Nothing here knows of versions: the nodes are owned by whoever calls. See `btree
 from __future__ import annotations
 
 from cbdd.storage.heads import common_prefix_length
-from cbdd.storage.node import BRANCH_SLOT_BYTES, LEAF_SLOT_BYTES, Limits, Node
+from cbdd.storage.node import BRANCH_SLOT_BYTES, Limits, Node
+from cbdd.storage.page import LEAF_SLOT_BYTES
 
 
 def shortest_separator(left: bytes, right: bytes) -> bytes:

@@ -31,6 +31,22 @@ def resolve(child: object, source: NodeSource) -> Node:
     return source.load(child)
 
 
+def look_at(child: object, source: NodeSource) -> Node:
+    """The node behind a child or root, which may be a packed leaf."""
+    if isinstance(child, Node):
+        return child
+    assert isinstance(child, bytes)
+    return source.look(child)
+
+
+def borrow(child: object, source: NodeSource) -> Node:
+    """The node behind a child or root, for who makes a copy of it at once."""
+    if isinstance(child, Node):
+        return child
+    assert isinstance(child, bytes)
+    return source.borrow(child)
+
+
 def value_of(value: object, source: NodeSource) -> bytes:
     """The bytes of a leaf's value, fetched when they are kept in a run."""
     if isinstance(value, bytes):
@@ -49,9 +65,13 @@ def tree_slot(tree: Tree, key: bytes, source: NodeSource) -> object | None:
     """The value of a key as its leaf has it, `bytes` or `Run`, or None."""
     if tree.root is None:
         return None
-    node = resolve(tree.root, source)
+    node = look_at(tree.root, source)
     while node.level > 0:
-        node = resolve(node.children[search_right(node, key)], source)
+        node = look_at(node.children[search_right(node, key)], source)
+    packed = node.packed
+    if packed is not None and not source.note_look(node):
+        place = packed.find(key)
+        return packed.slot(place) if place >= 0 else None
     i = search_place(node, key)
     return node.values[i] if i >= 0 else None
 
@@ -60,9 +80,12 @@ def tree_lacks(tree: Tree, key: bytes, source: NodeSource) -> bool:
     """Whether a key that is likely to be new, and greater than all others, is not there."""
     if tree.root is None:
         return True
-    node = resolve(tree.root, source)
+    node = look_at(tree.root, source)
     while node.level > 0:
-        node = resolve(node.children[search_edge(node, key)], source)
+        node = look_at(node.children[search_edge(node, key)], source)
+    packed = node.packed
+    if packed is not None and not source.note_look(node):
+        return packed.find(key) < 0
     return search_place(node, key) < 0
 
 
@@ -80,11 +103,15 @@ def tree_rank(tree: Tree, key: bytes, source: NodeSource) -> int:
     """Number of entries with a smaller key."""
     if tree.root is None:
         return 0
-    node = resolve(tree.root, source)
+    node = look_at(tree.root, source)
     rank = 0
     while node.level > 0:
         i = search_right(node, key)
         for j in range(i):
             rank += node.counts[j]
-        node = resolve(node.children[i], source)
+        node = look_at(node.children[i], source)
+    packed = node.packed
+    if packed is not None and not source.note_look(node):
+        place: int = packed.first_from(key)
+        return rank + place
     return rank + search_left(node, key)
