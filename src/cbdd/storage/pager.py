@@ -108,14 +108,9 @@ class Pager(NodeSource):
         if node is not None:
             node.is_hot = True
             return node
-        data = self.read_page(ref)
-        packed = pack_leaf(data)
-        if packed is None:
-            node = self._decode(ref, data)
+        node = self.look_fresh(ref)
+        if node.packed is None:
             node.make_heads()
-        else:
-            node = packed_node(packed)
-            node.ref = ref
         self.pages_read += 1
         self.adopt(ref, node)
         return node
@@ -152,10 +147,19 @@ class Pager(NodeSource):
         """The node of a page reference, read from disk even if it is cached, and not kept."""
         return self._read_node(ref)
 
+    def look_fresh(self, ref: bytes) -> Node:
+        """As `load_fresh`, for who can look at a packed leaf."""
+        data = self.read_page(ref)
+        packed = pack_leaf(data)
+        if packed is None:
+            return self._decode(ref, data)
+        node = packed_node(packed)
+        node.ref = ref
+        return node
+
     def cached(self, ref: bytes) -> Node | None:
-        """The node of a page reference if it is in memory, with its lists."""
-        node = self._nodes.get(ref)
-        return None if node is None or node.packed is not None else node
+        """The node of a page reference if it is in memory. It may be a packed leaf."""
+        return self._nodes.get(ref)
 
     def adopt(self, ref: bytes, node: Node) -> None:
         """Put a node that is on disk under the cache's control."""
@@ -291,7 +295,14 @@ class OnePass(NodeSource):
     def load(self, ref: bytes) -> Node:
         """The node of a page reference, verified."""
         node = self._pager.cached(ref)
-        return self._pager.load_fresh(ref) if node is None else node
+        if node is None or node.packed is not None:
+            return self._pager.load_fresh(ref)
+        return node
+
+    def look(self, ref: bytes) -> Node:
+        """The node of a page reference, verified; it may be a packed leaf."""
+        node = self._pager.cached(ref)
+        return self._pager.look_fresh(ref) if node is None else node
 
     def read_run(self, run: Run) -> bytes:
         """Bytes of a run, verified."""

@@ -163,10 +163,10 @@ def test_who_needs_lists_gets_them(pager: Pager) -> None:
     assert not tree_lacks(tree, b"00300", pager)
     (leaf,) = packed_leaves(pager)
     ref = next(ref for ref, node in pager._nodes.items() if node.packed is leaf)
-    assert pager.cached(ref) is None
     keys = [leaf.key(i) for i in range(leaf.count)]
     assert OnePass(pager).load(ref).keys == keys
     assert pager.look(ref).packed is leaf
+    assert OnePass(pager).look(ref).packed is leaf
     borrowed = pager.borrow(ref)
     assert (borrowed.keys, borrowed.ref) == (keys, ref)
     assert packed_leaves(pager) == [leaf]
@@ -174,6 +174,18 @@ def test_who_needs_lists_gets_them(pager: Pager) -> None:
     assert (node.keys, node.packed) == (keys, None)
     assert pager.look(ref) is pager.cached(ref) is pager.borrow(ref) is node
     assert pager.cached_bytes == memory(pager)
+
+
+def test_who_reads_once_keeps_nothing(pager: Pager) -> None:
+    tree = written(pager, ENTRIES)
+    cursor = Cursor(tree, OnePass(pager))
+    is_there = cursor.first()
+    found = {}
+    while is_there:
+        found[cursor.key] = cursor.value
+        is_there = cursor.step()
+    assert found == ENTRIES
+    assert pager._nodes == {}
 
 
 def test_a_leaf_that_is_to_be_changed_is_not_kept(pager: Pager) -> None:
