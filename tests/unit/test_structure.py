@@ -121,3 +121,29 @@ def test_links_in_documents_lead_somewhere(path: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", path.read_text()):
         if "://" not in target:
             assert (path.parent / target).exists(), target
+
+
+def _is_of_i64(node: ast.expr | None) -> bool:
+    return isinstance(node, ast.Name) and node.id == "i64"
+
+
+def _is_of_constants(choice: ast.IfExp) -> bool:
+    return all(
+        isinstance(each, ast.Name) and each.id.isupper() for each in (choice.body, choice.orelse)
+    )
+
+
+def test_no_choice_between_native_integers_is_an_expression() -> None:
+    """Compiled, it makes objects of both, and nobody looks whether there was memory for them."""
+    found = []
+    for path in sorted(SOURCE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            choices: list[ast.expr | None] = []
+            if isinstance(node, ast.FunctionDef) and _is_of_i64(node.returns):
+                choices = [each.value for each in ast.walk(node) if isinstance(each, ast.Return)]
+            elif isinstance(node, ast.AnnAssign) and _is_of_i64(node.annotation):
+                choices = [node.value]
+            for each in choices:
+                if isinstance(each, ast.IfExp) and not _is_of_constants(each):
+                    found.append(f"{path}:{each.lineno}")
+    assert found == []

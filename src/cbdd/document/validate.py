@@ -90,7 +90,7 @@ def _check_document(data: bytes, start: i64, limit: i64, depth: i64) -> i64:
         raise InvalidDocument(f"cannot store a document with more than {MAX_DEPTH} levels")
     if start + 5 > limit:
         raise InvalidBSON(f"document at offset {start} runs past the end")
-    length: int = read_i32_le(data, start)
+    length = i64(read_i32_le(data, start))
     end: i64 = start + length
     if length < 5 or end > limit:
         raise InvalidBSON(f"document at offset {start} has the impossible length {length}")
@@ -115,7 +115,9 @@ def _check_document(data: bytes, start: i64, limit: i64, depth: i64) -> i64:
             _check_value(data, bson_type, value, element, depth)
     if data[last] != 0:
         raise InvalidBSON(f"document at offset {start} is not terminated")
-    return -end if is_stored_form else end
+    if is_stored_form:
+        return -end
+    return end
 
 
 def _end_of_plain(data: bytes, bson_type: i64, start: i64, last: i64) -> i64:
@@ -124,11 +126,13 @@ def _end_of_plain(data: bytes, bson_type: i64, start: i64, last: i64) -> i64:
     if bson_type == TYPE_STRING:
         if start + 4 > last:
             return _NOT_PLAIN
-        length: int = read_i32_le(data, start)
+        length = i64(read_i32_le(data, start))
         end = start + 4 + length
         if length < 1 or end > last or data[end - 1] != 0:
             return _NOT_PLAIN
-        return end if _is_ascii(data, start + 4, end) else _NOT_PLAIN
+        if _is_ascii(data, start + 4, end):
+            return end
+        return _NOT_PLAIN
     if bson_type == TYPE_INT32:
         end = start + 4
     elif bson_type == TYPE_DOUBLE or bson_type == TYPE_INT64 or bson_type == TYPE_DATE:
@@ -137,7 +141,9 @@ def _end_of_plain(data: bytes, bson_type: i64, start: i64, last: i64) -> i64:
         end = start + 12
     else:
         return _NOT_PLAIN
-    return end if end <= last else _NOT_PLAIN
+    if end <= last:
+        return end
+    return _NOT_PLAIN
 
 
 def _is_plain_id(data: bytes, bson_type: i64) -> bool:

@@ -564,9 +564,9 @@ class TreeWriter:
             self._forget_value(key, old)
             self.replaced = old
             node.used -= LEAF_SLOT_BYTES + limits.key_bytes(key) + limits.value_bytes(old)
-            del node.keys[i]
+            node.keys.pop(i)
             node.keys_changed()
-            del node.values[i]
+            node.values.pop(i)
             self._count -= 1
             return True
         i = search_right(node, key)

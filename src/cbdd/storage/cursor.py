@@ -182,4 +182,7 @@ class Cursor:
             packed = None
         self._leaf = leaf
         self._packed = packed
-        self._count = len(leaf.keys) if packed is None else packed.count
+        if packed is None:
+            self._count = len(leaf.keys)
+        else:
+            self._count = packed.count

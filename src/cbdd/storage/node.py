@@ -137,7 +137,9 @@ class Node:
         self.heads = None
         self.searches = 0
         before = len(self.keys) - 1
-        number = read_i64_be(key, 0) if len(key) == 8 else -1
+        number: i64 = -1
+        if len(key) == 8:
+            number = read_i64_be(key, 0)
         if number < 0:  # nor are those over 2**63
             self.consecutive_from = -1
         elif before == 0:

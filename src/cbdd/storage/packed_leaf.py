@@ -79,7 +79,9 @@ class PackedLeaf:
         skip: i64 = len(self.prefix)
         if skip:
             if not key.startswith(self.prefix):
-                return 0 if key < self.prefix else self.count
+                if key < self.prefix:
+                    return 0
+                return self.count
             key = key[skip:]
         low: i64 = 0
         high = self.count
@@ -94,7 +96,9 @@ class PackedLeaf:
     def find(self, key: bytes) -> i64:
         """Index of the entry with a key, or -1."""
         at = self.first_from(key)
-        return at if at < self.count and self.key(at) == key else -1
+        if at < self.count and self.key(at) == key:
+            return at
+        return -1
 
     def _rest(self, at: i64) -> bytes:
         start = i64(read_i32_le(self._places, 4 * at))
@@ -123,11 +127,14 @@ def pack_leaf(data: bytes) -> PackedLeaf | None:
     slot: i64 = HEADER_BYTES
     while slot < start:
         write_i32_le(places, i32(at))
-        key_length = _length(data, slot)
-        value_length = _length(data, slot + 2)
+        lengths = i64(read_i32_le(data, slot))
+        key_length = lengths & 0xFFFF
+        value_length = (lengths >> 16) & 0xFFFF
         if key_length == IN_RUN:
             return None
-        at += key_length + (RUN_REFERENCE_BYTES if value_length == IN_RUN else value_length)
+        if value_length == IN_RUN:
+            value_length = RUN_REFERENCE_BYTES
+        at += key_length + value_length
         if at > end:
             return None
         slot += LEAF_SLOT_BYTES

@@ -64,7 +64,9 @@ def search_place(node: Node, key: bytes) -> i64:
         at = _distance(node, key)
         if at < 0:
             return -1
-        return at if at < count else -1 - count
+        if at < count:
+            return at
+        return -1 - count
     heads = node.heads
     if heads is None:
         if count == 0 or key > keys[count - 1]:
@@ -72,9 +74,13 @@ def search_place(node: Node, key: bytes) -> i64:
         heads = _earned(node)
     if heads is None:
         low: i64 = BISECT_LEFT(keys, key, 0, count)
-        return low if keys[low] == key else -1 - low
+        if keys[low] == key:
+            return low
+        return -1 - low
     if heads.prefix and not key.startswith(heads.prefix):
-        return -1 if key < heads.prefix else -1 - count
+        if key < heads.prefix:
+            return -1
+        return -1 - count
     head = head_of(key, len(heads.prefix))
     low = _first_from(heads, head)
     if low == count or read_i64_le(heads.packed, 8 * low) != head:
@@ -82,7 +88,9 @@ def search_place(node: Node, key: bytes) -> i64:
     if head & GOES_ON != GOES_ON or keys[low] == key:
         return low
     low = BISECT_LEFT(keys, key, low, _first_from(heads, head + 1))
-    return low if low < count and keys[low] == key else -1 - low
+    if low < count and keys[low] == key:
+        return low
+    return -1 - low
 
 
 def _distance(node: Node, key: bytes) -> i64:
