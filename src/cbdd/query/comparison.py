@@ -162,7 +162,9 @@ class Ordered(Comparison):
         self.accepts_equal = operator == LTE or operator == GTE
         self.accepts_greater = operator == GT or operator == GTE
         self.bracket = type_bracket(value.bson_type)
-        self.date: i64 = read_i64_le(value.data, 0) if value.bson_type == TYPE_DATE else 0
+        self.date: i64 = 0
+        if value.bson_type == TYPE_DATE:
+            self.date = read_i64_le(value.data, 0)
         self.content = value.data[4:-1] if value.bson_type == TYPE_STRING else value.data
 
     def matches_value(self, data: bytes, bson_type: int, start: int, end: int) -> bool:
