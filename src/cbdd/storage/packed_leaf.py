@@ -29,7 +29,7 @@ from cbdd.storage.page import (
     decode_run,
 )
 
-OBJECT_BYTES: Final = 720
+OBJECT_BYTES: Final = 256
 """What the objects of a packed leaf take beside its page and the places, near enough."""
 LOOKS_BEFORE: Final = 16
 ENTRIES_OF_A_LOOK: Final = 4

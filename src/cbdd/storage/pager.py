@@ -213,8 +213,10 @@ class Pager(NodeSource):
 
     def _unpack(self, node: Node) -> None:
         before = node.memory_bytes()
-        if not unpack(node, self, self.limits) or node.ref not in self._nodes:
+        if not unpack(node, self, self.limits) or node.ref is None:
             return
+        if self._nodes.get(node.ref) is not node:
+            return  # let go of already, or read twice
         self._clean_bytes += node.memory_bytes() - before
         if self._clean_bytes + self.dirty_bytes > self._budget:
             self._evict()

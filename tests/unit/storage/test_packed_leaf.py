@@ -176,6 +176,19 @@ def test_who_needs_lists_gets_them(pager: Pager) -> None:
     assert pager.cached_bytes == memory(pager)
 
 
+def test_one_that_was_let_go_is_not_counted(pager: Pager) -> None:
+    tree = written(pager, ENTRIES)
+    tree_get(tree, b"00300", pager)
+    node = next(node for node in pager._nodes.values() if node.packed is not None)
+    pager.forget_all()
+    tree_get(tree, b"00300", pager)  # read again: another object under the same reference
+    while not pager.note_look(node):
+        pass
+    assert node.keys
+    assert len(packed_leaves(pager)) == 1
+    assert pager.cached_bytes == memory(pager)
+
+
 def test_who_reads_once_keeps_nothing(pager: Pager) -> None:
     tree = written(pager, ENTRIES)
     cursor = Cursor(tree, OnePass(pager))
