@@ -33,7 +33,7 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from librt.strings import read_i64_be
+from librt.strings import read_i16_le, read_i32_le, read_i64_be
 from mypy_extensions import i64, mypyc_attr
 
 from cbdd.errors import CorruptDataError
@@ -352,15 +352,14 @@ def decode_node(data: bytes, page: int, reader: NodeSource, limits: Limits) -> N
         raise malformed(page, f"kind {kind}, level {level}, {used} bytes used")
     if position + skip > end or entries < 1:
         raise malformed(page, f"{entries} entries do not fit")
-    lengths = struct.unpack_from(f"<{slots}H", data, HEADER_BYTES)
     prefix = data[position : position + skip]
     position += skip
     node = Node(level, 0)
     try:
         if kind == LEAF:
-            position = _decode_leaf(node, data, position, entries, lengths, prefix, reader)
+            position = _decode_leaf(node, data, position, entries, prefix, reader)
         else:
-            position = _decode_branch(node, data, position, entries, lengths, prefix, reader)
+            position = _decode_branch(node, data, position, entries, prefix, reader)
     except struct.error as error:  # a reference beyond the end of the page
         raise malformed(page, str(error)) from error
     if position != end:
@@ -372,16 +371,19 @@ def decode_node(data: bytes, page: int, reader: NodeSource, limits: Limits) -> N
 def _decode_leaf(
     node: Node,
     data: bytes,
-    position: int,
-    entries: int,
-    lengths: tuple[int, ...],
+    position: i64,
+    entries: i64,
     prefix: bytes,
     reader: NodeSource,
-) -> int:
+) -> i64:
     keys = node.keys
     values = node.values
-    for i in range(entries):
-        length = lengths[2 * i]
+    slot: i64 = HEADER_BYTES
+    behind: i64 = HEADER_BYTES + LEAF_SLOT_BYTES * entries
+    while slot < behind:
+        lengths = i64(read_i32_le(data, slot))
+        slot += LEAF_SLOT_BYTES
+        length = lengths & 0xFFFF
         if length == IN_RUN:
             keys.append(_key_from_run(node, data, position, reader))
             position += RUN_REFERENCE_BYTES
@@ -389,7 +391,7 @@ def _decode_leaf(
             key = data[position : position + length]
             keys.append(prefix + key if prefix else key)
             position += length
-        length = lengths[2 * i + 1]
+        length = (lengths >> 16) & 0xFFFF
         if length == IN_RUN:
             values.append(decode_run(data, position))
             position += RUN_REFERENCE_BYTES
@@ -402,14 +404,14 @@ def _decode_leaf(
 def _decode_branch(
     node: Node,
     data: bytes,
-    position: int,
-    entries: int,
-    lengths: tuple[int, ...],
+    position: i64,
+    entries: i64,
     prefix: bytes,
     reader: NodeSource,
-) -> int:
-    for i in range(entries):
-        length = lengths[i]
+) -> i64:
+    i: i64 = 0
+    while i < entries:
+        length = i64(read_i16_le(data, HEADER_BYTES + 2 * i)) & 0xFFFF
         if i:
             if length == IN_RUN:
                 node.keys.append(_key_from_run(node, data, position, reader))
@@ -421,10 +423,11 @@ def _decode_branch(
         position += REFERENCE.size
         node.counts.append(int.from_bytes(data[position : position + 8], "little"))
         position += 8
+        i += 1
     return position
 
 
-def _key_from_run(node: Node, data: bytes, position: int, reader: NodeSource) -> bytes:
+def _key_from_run(node: Node, data: bytes, position: i64, reader: NodeSource) -> bytes:
     run = decode_run(data, position)
     if node.key_runs is None:
         node.key_runs = []
