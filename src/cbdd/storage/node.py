@@ -33,8 +33,15 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from librt.strings import read_i16_le, read_i32_le, read_i64_be
-from mypy_extensions import i64, mypyc_attr
+from librt.strings import (
+    BytesWriter,
+    read_i16_le,
+    read_i32_le,
+    read_i64_be,
+    write_i16_le,
+    write_i64_le,
+)
+from mypy_extensions import i16, i64, mypyc_attr
 
 from cbdd.errors import CorruptDataError
 from cbdd.storage.heads import Heads, common_prefix_length, first_of_consecutive, heads_of
@@ -57,7 +64,6 @@ HALF_PAGE_FORMAT: Final = 2
 """The format from which on values of up to half a page are in leaves, before it a quarter."""
 KEY_ROOM_BYTES: Final = 64
 BRANCH_SLOT_BYTES: Final = 26
-COUNT: Final = struct.Struct("<Q")
 # CPython's cost of one bytes object, its place in a list and its head, for the cache budget.
 ENTRY_OVERHEAD_BYTES: Final = 104
 BRANCH_ENTRY_OVERHEAD_BYTES: Final = 168
@@ -245,37 +251,95 @@ def encode_node(
     :param key_runs: runs of the keys longer than ``limits.max_key``, in key order.
     """
     prefix = stored_prefix(node, limits)
-    skip = len(prefix)
-    lengths: list[int] = []
-    parts: list[bytes] = [b"", prefix]
-    next_run = 0
-    is_leaf = node.level == 0
-    if not is_leaf:
-        lengths.append(0)
-        parts.append(refs[0])
-        parts.append(COUNT.pack(node.counts[0]))
-    for i in range(len(node.keys)):
-        key = node.keys[i]
-        if len(key) > limits.max_key:
-            lengths.append(IN_RUN)
-            parts.append(key_runs[next_run].encode())
-            next_run += 1
-        else:
-            lengths.append(len(key) - skip)
-            parts.append(key[skip:])
-        if is_leaf:
-            lengths.append(IN_RUN if is_large(node.values[i], limits) else len(refs[i]))
-            parts.append(refs[i])
-        else:
-            parts.append(refs[i + 1])
-            parts.append(COUNT.pack(node.counts[i + 1]))
-    parts[0] = struct.pack(f"<{len(lengths)}H", *lengths)
-    body = b"".join(parts)
-    entries = len(node.keys) if is_leaf else len(node.children)
-    kind = LEAF if is_leaf else BRANCH
+    body = BytesWriter()
+    if node.level == 0:
+        kind, entries = LEAF, len(node.keys)
+        _append_leaf(body, node, limits, refs, key_runs, prefix)
+    else:
+        kind, entries = BRANCH, len(node.children)
+        _append_branch(body, node, limits, refs, key_runs, prefix)
     return seal_page(
-        kind, entries, page, generation, tree, node.level, skip, body, limits.page_size
+        kind,
+        entries,
+        page,
+        generation,
+        tree,
+        node.level,
+        len(prefix),
+        body.getvalue(),
+        limits.page_size,
     )
+
+
+def _append_leaf(
+    body: BytesWriter,
+    node: Node,
+    limits: Limits,
+    refs: list[bytes],
+    key_runs: list[Run],
+    prefix: bytes,
+) -> None:
+    skip: i64 = len(prefix)
+    for at, key in enumerate(node.keys):
+        _append_key_length(body, key, limits, skip)
+        if is_large(node.values[at], limits):
+            _append_length(body, IN_RUN)
+        else:
+            _append_length(body, len(refs[at]))
+    body.write(prefix)
+    run: i64 = 0
+    for at, key in enumerate(node.keys):
+        run = _append_key(body, key, limits, skip, key_runs, run)
+        body.write(refs[at])
+
+
+def _append_branch(
+    body: BytesWriter,
+    node: Node,
+    limits: Limits,
+    refs: list[bytes],
+    key_runs: list[Run],
+    prefix: bytes,
+) -> None:
+    skip: i64 = len(prefix)
+    _append_length(body, 0)
+    for key in node.keys:
+        _append_key_length(body, key, limits, skip)
+    body.write(prefix)
+    body.write(refs[0])
+    write_i64_le(body, node.counts[0])
+    run: i64 = 0
+    for at, key in enumerate(node.keys):
+        run = _append_key(body, key, limits, skip, key_runs, run)
+        body.write(refs[at + 1])
+        write_i64_le(body, node.counts[at + 1])
+
+
+def _append_length(body: BytesWriter, length: i64) -> None:
+    if length > 0x7FFF:  # it is written as one with a sign
+        length -= 0x1_0000
+    write_i16_le(body, i16(length))
+
+
+def _append_key_length(body: BytesWriter, key: bytes, limits: Limits, skip: i64) -> None:
+    if len(key) > limits.max_key:
+        _append_length(body, IN_RUN)
+    else:
+        _append_length(body, len(key) - skip)
+
+
+def _append_key(
+    body: BytesWriter, key: bytes, limits: Limits, skip: i64, key_runs: list[Run], run: i64
+) -> i64:
+    """Write what is stored of a key; returns how many keys were in runs so far."""
+    if len(key) > limits.max_key:
+        body.write(key_runs[run].encode())
+        return run + 1
+    if skip:
+        body.write(key[skip:])
+    else:
+        body.write(key)
+    return run
 
 
 def is_large(value: object, limits: Limits) -> bool:
