@@ -130,7 +130,9 @@ class CollectionWrites(CollectionCore[DocumentT]):
         is_stored_form = validate_document(encoded)
         if is_plain and is_unbound():
             shortcuts = self._shortcuts or self._find_shortcuts()
-            return shortcuts.insert_encoded(encoded, is_stored_form, inserted_id)
+            done = shortcuts.insert_encoded(encoded, is_stored_form, inserted_id)
+            if done is not None:
+                return done
         statement = InsertStatement(encoded)
         self._run(session, "insert", statement.run, bypass_document_validation)
         return InsertOneResult(inserted_id, self._is_acknowledged(session))

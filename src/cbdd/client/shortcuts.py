@@ -7,6 +7,7 @@ itself costs several times as much for each attribute, because it answers to any
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
 from bson.codec_options import CodecOptions
@@ -46,17 +47,19 @@ class Shortcuts:
         """
         store = client._store
         self._is_acknowledged = write_concern.acknowledged
-        self._writer = PointWriter(
-            store,
-            store.operations,
-            store.engine,
-            store.catalog,
-            durability_of(write_concern) or store.durability,
-            database,
-            name,
-            codec_options,
-            bound_session,
-        )
+        self._writer: PointWriter | None = None
+        with suppress(OperationFailure):  # which the long way raises, if it comes to that
+            self._writer = PointWriter(
+                store,
+                store.operations,
+                store.engine,
+                store.catalog,
+                durability_of(write_concern) or store.durability,
+                database,
+                name,
+                codec_options,
+                bound_session,
+            )
         reader = PointReader(
             store,
             store.operations,
@@ -74,8 +77,11 @@ class Shortcuts:
 
     def insert(self, document: Any) -> InsertOneResult | None:
         """Insert a dictionary."""
+        writer = self._writer
+        if writer is None:
+            return None
         try:
-            identity = self._writer.insert(document)
+            identity = writer.insert(document)
         except OperationFailure as error:
             self._refuse(error)
             identity = document["_id"]
@@ -83,21 +89,27 @@ class Shortcuts:
 
     def insert_encoded(
         self, document: bytes, is_stored_form: bool, identity: Any
-    ) -> InsertOneResult:
+    ) -> InsertOneResult | None:
         """Insert an encoded document, where no session is bound.
 
         :param is_stored_form: what `validate_document` said.
         """
+        writer = self._writer
+        if writer is None:
+            return None
         try:
-            self._writer.insert_encoded(document, is_stored_form)
+            writer.insert_encoded(document, is_stored_form)
         except OperationFailure as error:
             self._refuse(error)
         return InsertOneResult(identity, self._is_acknowledged)
 
     def update(self, filter: Any, update: Any, is_replacement: bool) -> UpdateResult | None:
         """Update or replace the document of an `_id`."""
+        writer = self._writer
+        if writer is None:
+            return None
         try:
-            write = self._writer.update(filter, update, is_replacement)
+            write = writer.update(filter, update, is_replacement)
         except OperationFailure as error:
             return self._refuse_update(error)
         return None if write is LONG_WAY else self._updated(cast("SingleWrite", write))
@@ -106,16 +118,22 @@ class Shortcuts:
         self, filter: Any, update: bytes, is_replacement: bool
     ) -> UpdateResult | None:
         """Update or replace the document of an `_id`, with an update that was judged."""
+        writer = self._writer
+        if writer is None:
+            return None
         try:
-            write = self._writer.update_encoded(filter, update, is_replacement)
+            write = writer.update_encoded(filter, update, is_replacement)
         except OperationFailure as error:
             return self._refuse_update(error)
         return None if write is LONG_WAY else self._updated(cast("SingleWrite", write))
 
     def delete(self, filter: Any) -> DeleteResult | None:
         """Delete the document of an `_id`."""
+        writer = self._writer
+        if writer is None:
+            return None
         try:
-            write = self._writer.delete(filter)
+            write = writer.delete(filter)
         except OperationFailure as error:
             self._refuse(error)
             return DeleteResult({"n": 0, "ok": 1.0}, False)

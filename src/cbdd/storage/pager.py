@@ -165,9 +165,10 @@ class Pager(NodeSource):
         """Put a node that is on disk under the cache's control."""
         if ref in self._nodes:
             return
+        size = node.memory_bytes()  # before: what is read and set in one step is not lost
         self._nodes[ref] = node
         self._clock.append(ref)
-        self._clean_bytes += node.memory_bytes()
+        self._clean_bytes += size
         if self._clean_bytes + self.dirty_bytes > self._budget:
             self._evict()
 
@@ -217,7 +218,8 @@ class Pager(NodeSource):
             return
         if self._nodes.get(node.ref) is not node:
             return  # let go of already, or read twice
-        self._clean_bytes += node.memory_bytes() - before
+        grown = node.memory_bytes() - before
+        self._clean_bytes += grown
         if self._clean_bytes + self.dirty_bytes > self._budget:
             self._evict()
 
@@ -281,8 +283,9 @@ class Pager(NodeSource):
                     node.is_hot = False
                     self._clock.append(ref)
                     continue
+                size = node.memory_bytes()
                 del self._nodes[ref]
-                self._clean_bytes -= node.memory_bytes()
+                self._clean_bytes -= size
         finally:
             self.evicting.release()
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import bson
 import pytest
+from bson.errors import InvalidDocument
 from bson.objectid import ObjectId
 from bson.raw_bson import RawBSONDocument
 from bson.son import SON
-from pymongo.errors import DuplicateKeyError, InvalidOperation, WriteError
+from pymongo.errors import DuplicateKeyError, InvalidOperation, OperationFailure, WriteError
 from pymongo.write_concern import WriteConcern
 
 import cbdd
@@ -199,6 +200,47 @@ def test_a_bound_session_is_heeded(shop: Any) -> None:
     assert list(shop.things.find()) == [{"_id": 1, "n": 1}, {"_id": 2, "n": 2}]
 
 
+WRONG: list[tuple[str, list[Any], type[Exception]]] = [
+    ("insert_one", [[1]], TypeError),
+    ("insert_one", [{"_id": object()}], InvalidDocument),
+    ("update_one", [[], {"$set": {"n": 1}}], TypeError),
+    ("update_one", [{"_id": 1}, {}], ValueError),
+    ("replace_one", [{"_id": 1}, {"$set": {"n": 1}}], ValueError),
+    ("delete_one", [3], TypeError),
+    ("insert_one", [{"_id": 1}], OperationFailure),
+    ("insert_one", [SON([("_id", 1)])], OperationFailure),
+    ("update_one", [{"_id": 1}, {"$set": {"n": 1}}], OperationFailure),
+    ("update_many", [{"_id": 1}, {"$set": {"n": 1}}], OperationFailure),
+    ("replace_one", [{"_id": 1}, {"n": 1}], OperationFailure),
+    ("delete_one", [{"_id": 1}], OperationFailure),
+    ("delete_many", [{"_id": 1}], OperationFailure),
+]
+
+
+@pytest.mark.parametrize(("method", "args", "error"), WRONG)
+def test_a_write_concern_that_cannot_be_had_is_refused_last(
+    shop: Any, method: str, args: list[Any], error: type[Exception]
+) -> None:
+    things = shop.things.with_options(write_concern=WriteConcern(w=2))
+    with pytest.raises(error):
+        getattr(things, method)(*args)
+
+
+def test_a_transaction_has_its_own_write_concern(shop: Any) -> None:
+    things = shop.things.with_options(write_concern=WriteConcern(w=2))
+    with shop.client.start_session() as session, session.bind(), session.start_transaction():
+        things.insert_many([{"_id": 1, "n": 1}, {"_id": 2, "n": 1}])
+        things.insert_one({"_id": 3})
+        things.insert_one(SON([("_id", 4)]))
+        things.update_one({"_id": 1}, {"$inc": {"n": 1}})
+        things.update_many({"_id": 1}, {"$inc": {"n": 1}})
+        things.replace_one({"_id": 2}, {"n": 7})
+        things.delete_one({"_id": 3})
+        things.delete_many({"_id": 4})
+    assert list(shop.things.find()) == [{"_id": 1, "n": 3}, {"_id": 2, "n": 7}]
+    assert things.find_one({"_id": 2}) == {"_id": 2, "n": 7}
+
+
 STATEMENTS: list[tuple[str, str, list[Any]]] = [
     ("insert", "insert_one", [{"_id": 9}]),
     ("update", "update_one", [{"_id": 1}, {"$inc": {"n": 1}}]),
@@ -207,7 +249,7 @@ STATEMENTS: list[tuple[str, str, list[Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("operation", "method", "args"), STATEMENTS, ids=lambda each: str(each))
+@pytest.mark.parametrize(("operation", "method", "args"), STATEMENTS)
 def test_it_is_counted(shop: Any, operation: str, method: str, args: list[Any]) -> None:
     log = shop.client._store.operations
     before: Any = log.counters()
@@ -226,7 +268,7 @@ def test_refusals_are_counted_as_failures(shop: Any) -> None:
     assert shop.client._store.operations.counters()["failures"] == {"insert": 1, "update": 1}
 
 
-@pytest.mark.parametrize(("operation", "method", "args"), STATEMENTS, ids=lambda each: str(each))
+@pytest.mark.parametrize(("operation", "method", "args"), STATEMENTS)
 def test_a_closed_client_refuses(shop: Any, operation: str, method: str, args: list[Any]) -> None:
     things = shop.things
     getattr(things, method)(*args)
