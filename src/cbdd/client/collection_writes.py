@@ -66,7 +66,6 @@ T = TypeVar("T")
 
 
 FIRST_PIECE = 256
-_NO_OPTIONS = (None, None, None, None, None)
 
 
 def _delete_in_pieces(delete: Callable[[int], int]) -> int:
@@ -532,7 +531,7 @@ class CollectionWrites(CollectionCore[DocumentT]):
             check_mapping("sort", sort)
         update_bytes = encode_update(update, self.codec_options)
         options = (session, hint, sort, let, array_filters)
-        if options == _NO_OPTIONS and not upsert and not bypass and type(update_bytes) is bytes:
+        if options == (None,) * 5 and not upsert and not bypass and type(update_bytes) is bytes:
             shortcuts = self._shortcuts or self._find_shortcuts()
             done = shortcuts.update_encoded(filter, update_bytes, is_replacement)
             if done is not None:
@@ -581,7 +580,7 @@ class CollectionWrites(CollectionCore[DocumentT]):
     ) -> DeleteResult:
         check_mapping("filter", filter)
         check_let(let)
-        if (session, hint, let) == _NO_OPTIONS[:3]:
+        if (session, hint, let) == (None, None, None):
             done = (self._shortcuts or self._find_shortcuts()).delete(filter)
             if done is not None:
                 return done

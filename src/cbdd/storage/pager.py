@@ -87,16 +87,9 @@ class Pager(NodeSource):
 
         :raises CorruptDataError: the page is not the one the reference names.
         """
-        node = self._nodes.get(ref)
-        if node is not None:
-            node.is_hot = True
-            if node.packed is not None:
-                self._unpack(node)
-            return node
-        node = self._read_node(ref)
-        node.make_heads()
-        self.pages_read += 1
-        self.adopt(ref, node)
+        node = self.look(ref)
+        if node.packed is not None:
+            self._unpack(node)
         return node
 
     def look(self, ref: bytes) -> Node:
@@ -121,14 +114,15 @@ class Pager(NodeSource):
         :raises CorruptDataError: the page is not the one the reference names.
         """
         node = self._nodes.get(ref)
-        if node is not None and node.packed is None:
-            return node
         if node is None:
-            self.pages_read += 1
             node = self._read_node(ref)
+            self.pages_read += 1
             if node.level > 0:
+                node.make_heads()
                 self.adopt(ref, node)
             return node
+        if node.level > 0:
+            node.is_hot = True
         packed = node.packed
         return node if packed is None else self._decode(ref, packed.data)
 

@@ -211,6 +211,18 @@ def test_a_leaf_that_is_to_be_changed_is_not_kept(pager: Pager) -> None:
     assert pager.cached_bytes == memory(pager)
 
 
+def test_branches_on_the_way_to_a_change_are_kept_like_others(pager: Pager) -> None:
+    tree = written(pager, {key: value * 8 for key, value in ENTRIES.items()})
+    assert isinstance(tree.root, bytes)
+    branch = pager.borrow(tree.root)
+    assert (branch.level, branch.is_hot) == (1, False)
+    assert branch.heads is not None
+    assert pager.borrow(tree.root) is branch
+    assert branch.is_hot
+    assert pager.pages_read == 1
+    assert pager.cached_bytes == memory(pager)
+
+
 def test_small_packed_leaves_keep_to_the_budget(pager: Pager) -> None:
     tree = written(pager, {b"%06d" % i: b"v" * 60 for i in range(30_000)})
     source = random.Random(1)
