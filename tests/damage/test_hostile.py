@@ -24,7 +24,7 @@ from cbdd.storage.free_pages import collect_pages, read_freelist
 from cbdd.storage.freelist import FreeRun, malformed_runs, unreached_runs
 from cbdd.storage.meta import write_meta
 from cbdd.storage.node import Limits, NodeSource, decode_node
-from cbdd.storage.page import FREELIST, LEAF, Run, checksum_of, seal_page, with_checksum
+from cbdd.storage.page import FREELIST, LEAF, Run, seal_page, with_checksum
 from cbdd.storage.wal import LogReader, Position, SegmentSet, list_segments
 from cbdd.testing import FaultyIo, MemoryDisk, MemoryIo
 from cbdd.testing.workload import PATH, contents_of, forget, open_engine
@@ -189,8 +189,8 @@ def replace_freelist(world: World, runs: list[tuple[int, int, int]]) -> None:
     image = seal_page(
         FREELIST, count, meta.freelist_page, meta.generation, 0, 0, 0, data, count * meta.page_size
     )
-    checksum = checksum_of(image, world.seed)
-    io.pwrite(fd, with_checksum(image, checksum), meta.freelist_page * meta.page_size)
+    image, checksum = with_checksum(image, world.seed)
+    io.pwrite(fd, image, meta.freelist_page * meta.page_size)
     changed = meta.copy()
     changed.freelist_checksum = checksum
     write_meta(io, fd, changed)

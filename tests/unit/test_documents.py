@@ -53,7 +53,6 @@ from cbdd.storage.page import (
     MAX_PAGE_SIZE,
     MIN_PAGE_SIZE,
     Run,
-    checksum_of,
     reference,
     seal_page,
     with_checksum,
@@ -171,7 +170,7 @@ def test_file_as_a_whole() -> None:
 def test_page_header() -> None:
     image = seal_page(LEAF, 2, 3, 4, 5, 6, 7, b"body", 4096)
     seed = 99
-    page = with_checksum(image, checksum_of(image, seed))
+    page, _ = with_checksum(image, seed)
     expected = {
         "checksum of everything after it, seeded with the first 8 bytes of the UUID": [
             digest(page[8:], seed)
@@ -199,7 +198,7 @@ def test_nodes() -> None:
     leaf.keys = [b"key-a", b"key-bb"]
     leaf.values = [b"one", bytes(2000)]
     run = Run(70, 2000, 71)
-    image = encode_node(leaf, 9, 1, 2, limits, [b"one", run.encode()], [])
+    image = encode_node(leaf, 9, 1, 2, limits, [run.encode()], [])
     assert "n x (key length u16, value length u16)" in text
     body = u16(1) + u16(3) + u16(2) + u16(65535) + b"key-" + b"aone" + b"bb" + u64(70, 2000, 71)
     assert image[HEADER_BYTES:].rstrip(b"\0") == body.rstrip(b"\0")

@@ -25,7 +25,6 @@ from cbdd.storage.page import (
     LEAF_SLOT_BYTES,
     OVERFLOW,
     Run,
-    checksum_of,
     reference,
     run_page_count,
     seal_page,
@@ -104,8 +103,8 @@ class BulkFile:
                 key_runs.append(self.write_run(key, tree))
         page = self._next_page
         image = encode_node(node, page, self.generation, tree, self.limits, refs, key_runs)
-        checksum = checksum_of(image, self._seed)
-        self._put(with_checksum(image, checksum), 1)
+        image, checksum = with_checksum(image, self._seed)
+        self._put(image, 1)
         return reference(page, checksum)
 
     def write_run(self, data: bytes, tree: int) -> Run:
@@ -114,8 +113,8 @@ class BulkFile:
         size = self.limits.page_size
         count = run_page_count(len(data), size)
         image = seal_page(OVERFLOW, count, first, self.generation, tree, 0, 0, data, count * size)
-        checksum = checksum_of(image, self._seed)
-        self._put(with_checksum(image, checksum), count)
+        image, checksum = with_checksum(image, self._seed)
+        self._put(image, count)
         return Run(first, len(data), checksum)
 
     def _put(self, image: bytes, count: int) -> None:
@@ -181,8 +180,6 @@ class BulkTree:
             run = self._file.write_run(value, self._number)
             stored = run
             self._refs.append(run.encode())
-        else:
-            self._refs.append(value)
         leaf.keys.append(key)
         leaf.values.append(stored)
         leaf.used += size

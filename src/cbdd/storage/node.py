@@ -246,8 +246,8 @@ def encode_node(
 ) -> bytes:
     """The page of a node, its checksum still zero.
 
-    :param refs: for a leaf, the bytes to store for each value; for a branch, the reference of
-        each child.
+    :param refs: for a leaf, the reference of each run that a value is in, in key order; for a
+        branch, the reference of each child.
     :param key_runs: runs of the keys longer than ``limits.max_key``, in key order.
     """
     prefix = stored_prefix(node, limits)
@@ -280,17 +280,25 @@ def _append_leaf(
     prefix: bytes,
 ) -> None:
     skip: i64 = len(prefix)
+    most: i64 = limits.max_value
     for at, key in enumerate(node.keys):
         _append_key_length(body, key, limits, skip)
-        if is_large(node.values[at], limits):
-            _append_length(body, IN_RUN)
+        value = node.values[at]
+        if isinstance(value, bytes) and len(value) <= most:
+            _append_length(body, len(value))
         else:
-            _append_length(body, len(refs[at]))
+            _append_length(body, IN_RUN)
     body.write(prefix)
     run: i64 = 0
+    value_run: i64 = 0
     for at, key in enumerate(node.keys):
         run = _append_key(body, key, limits, skip, key_runs, run)
-        body.write(refs[at])
+        value = node.values[at]
+        if isinstance(value, bytes) and len(value) <= most:
+            body.write(value)
+        else:
+            body.write(refs[value_run])
+            value_run += 1
 
 
 def _append_branch(

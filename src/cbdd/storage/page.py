@@ -116,9 +116,11 @@ def checksum_of(data: bytes, seed: int) -> int:
     return xxhash.xxh3_64_intdigest(data[8:], seed)
 
 
-def with_checksum(data: bytes, checksum: int) -> bytes:
-    """The page with its checksum field set."""
-    return checksum.to_bytes(8, "little") + data[8:]
+def with_checksum(data: bytes, seed: int) -> tuple[bytes, int]:
+    """The page or run with its checksum field set, and the checksum."""
+    rest = data[8:]
+    checksum: int = xxhash.xxh3_64_intdigest(rest, seed)
+    return checksum.to_bytes(8, "little") + rest, checksum
 
 
 def verify(data: bytes, page: int, expected: int, length: int, seed: int, page_size: int) -> None:

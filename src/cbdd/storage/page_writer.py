@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 from cbdd.storage.freelist import Allocator
 from cbdd.storage.io import Io, write_all
 from cbdd.storage.node import Node, encode_node, is_large
@@ -16,7 +18,6 @@ from cbdd.storage.page import (
     HEADER_BYTES,
     OVERFLOW,
     Run,
-    checksum_of,
     reference,
     run_page_count,
     seal_page,
@@ -36,15 +37,22 @@ MOST_ENTRIES_IN_A_ROW: Final = 8192
 """For others that take long, too: a few milliseconds."""
 
 
+# What hardly any node has, shared and never changed: a checkpoint makes one record for each node,
+# and lists in all of them would have the collector go through everything the program has.
+_NO_RUNS: Final[list[Run]] = []
+_NO_REFS: Final[list[bytes]] = []
+
+
+@mypyc_attr(acyclic=True)
 class WrittenNode:
     """A node that is on disk once the checkpoint has succeeded."""
 
-    def __init__(self, node: Node, ref: bytes, key_runs: list[Run]) -> None:
+    def __init__(self, node: Node) -> None:
         self.node = node
-        self.ref = ref
-        self.key_runs = key_runs
-        self.value_indexes: list[int] = []
-        self.value_runs: list[Run] = []
+        self.ref = b""
+        self.key_runs = _NO_RUNS
+        self.value_runs = _NO_RUNS
+        """Those of the values that were in memory and are in runs now."""
 
 
 class PageWriter:
@@ -83,8 +91,8 @@ class PageWriter:
         count = run_page_count(len(data), size)
         self._entries_left -= count * ENTRIES_OF_A_PAGE
         image = seal_page(kind, count, first, self._generation, tree_id, 0, 0, data, count * size)
-        checksum = checksum_of(image, self._pager.seed)
-        self._put(first, with_checksum(image, checksum), count)
+        image, checksum = with_checksum(image, self._pager.seed)
+        self._put(first, image, count)
         return Run(first, len(data), checksum)
 
     def flush(self) -> None:
@@ -118,8 +126,8 @@ class PageWriter:
             node = written.node
             if id(node) in gone:
                 continue
-            for i in range(len(written.value_indexes)):
-                node.values[written.value_indexes[i]] = written.value_runs[i]
+            if written.value_runs:
+                self._settle_values(node, written.value_runs)
             node.key_runs = written.key_runs or None
             node.ref = written.ref
         for written in self.written:
@@ -138,26 +146,20 @@ class PageWriter:
         known = self._by_node.get(id(node))
         if known is not None:
             return known.ref
-        record = WrittenNode(node, b"", [])
-        refs: list[bytes] = []
-        if node.level > 0:
-            for child in node.children:
-                if isinstance(child, Node):
-                    refs.append(self._write_node(child, tree_id))
-                else:
-                    assert isinstance(child, bytes)
-                    refs.append(child)
-        else:
-            self._write_values(node, tree_id, refs, record)
-        for key in node.keys:
-            if len(key) > self._limits.max_key:
-                record.key_runs.append(self.write_run(key, OVERFLOW, tree_id))
+        record = WrittenNode(node)
+        refs = self._write_below(node, tree_id, record)
+        if node.has_long_key:
+            record.key_runs = [
+                self.write_run(key, OVERFLOW, tree_id)
+                for key in node.keys
+                if len(key) > self._limits.max_key
+            ]
         page = self._allocator.page()
         image = encode_node(
             node, page, self._generation, tree_id, self._limits, refs, record.key_runs
         )
-        checksum = checksum_of(image, self._pager.seed)
-        self._put(page, with_checksum(image, checksum), 1)
+        image, checksum = with_checksum(image, self._pager.seed)
+        self._put(page, image, 1)
         record.ref = reference(page, checksum)
         node.make_heads()
         self._by_node[id(node)] = record
@@ -169,22 +171,44 @@ class PageWriter:
             self._entries_left = max(earned, ENTRIES_IN_A_ROW)
         return record.ref
 
-    def _write_values(
-        self, node: Node, tree_id: int, refs: list[bytes], record: WrittenNode
-    ) -> None:
-        for i in range(len(node.values)):
-            value = node.values[i]
+    def _write_below(self, node: Node, tree_id: int, record: WrittenNode) -> list[bytes]:
+        """Write what a node refers to; returns the references, as `encode_node` takes them."""
+        if node.level == 0:
+            for value in node.values:
+                if is_large(value, self._limits):
+                    return self._write_values(node, tree_id, record)
+            return _NO_REFS
+        refs: list[bytes] = []
+        for child in node.children:
+            if isinstance(child, Node):
+                refs.append(self._write_node(child, tree_id))
+            else:
+                assert isinstance(child, bytes)
+                refs.append(child)
+        return refs
+
+    def _write_values(self, node: Node, tree_id: int, record: WrittenNode) -> list[bytes]:
+        refs: list[bytes] = []
+        runs: list[Run] = []
+        for value in node.values:
             if isinstance(value, Run):
                 refs.append(value.encode())
-                continue
-            assert isinstance(value, bytes)
-            if not is_large(value, self._limits):
-                refs.append(value)
-                continue
-            run = self.write_run(value, OVERFLOW, tree_id)
-            record.value_indexes.append(i)
-            record.value_runs.append(run)
-            refs.append(run.encode())
+            elif is_large(value, self._limits):
+                assert isinstance(value, bytes)
+                run = self.write_run(value, OVERFLOW, tree_id)
+                runs.append(run)
+                refs.append(run.encode())
+        record.value_runs = runs
+        return refs
+
+    def _settle_values(self, node: Node, runs: list[Run]) -> None:
+        """Put the runs in the place of the values they have."""
+        at = 0
+        for i in range(len(node.values)):
+            value = node.values[i]
+            if isinstance(value, bytes) and is_large(value, self._limits):
+                node.values[i] = runs[at]
+                at += 1
 
     def _put(self, page: int, image: bytes, count: int) -> None:
         self.pages_written += count

@@ -60,7 +60,7 @@ def page_of(node: Node, runs: Runs) -> bytes:
             refs.append(value.encode())
         elif isinstance(value, bytes) and node.level == 0 and len(value) > LIMITS.max_value:
             refs.append(runs.keep(value).encode())
-        else:
+        elif node.level > 0:
             assert isinstance(value, bytes)
             refs.append(value)
     return encode_node(node, 30, 2, 3, LIMITS, refs, key_runs)

@@ -18,7 +18,6 @@ from cbdd.storage.page import (
     LEAF,
     OVERFLOW,
     Run,
-    checksum_of,
     reference,
     reference_page,
     seal_page,
@@ -161,8 +160,8 @@ def test_damage_beneath_a_right_checksum_is_in_the_flight_recorder(
     events = EventLog(io, Clock(), str(path), True)
     pager = Pager(io, pager.fd, "/db/pages", SIZE, 5, 1 << 20, events)
     malformed = seal_page(LEAF, 60_000, 3, 1, TREE, 0, 0, b"", SIZE)
-    checksum = checksum_of(malformed, 5)
-    io.pwrite(pager.fd, with_checksum(malformed, checksum), 3 * SIZE)
+    malformed, checksum = with_checksum(malformed, 5)
+    io.pwrite(pager.fd, malformed, 3 * SIZE)
     for ref, code, page in (
         (reference(3, checksum), "PAGE_MALFORMED", 3),
         (reference(MAX_PAGE + 1, 0), "PAGE_OUT_OF_RANGE", MAX_PAGE + 1),
