@@ -13,7 +13,7 @@ from cbdd.catalog.namespace import catalog_key, check_collection_name
 from cbdd.catalog.refusal import NOT_IN_TRANSACTION, refusal
 from cbdd.client.session import ClientSession, session_for
 from cbdd.client.settings import ReadPreferenceMode, Settings, durability_of
-from cbdd.client.shortcuts import Shortcuts
+from cbdd.client.shortcuts import Reading, Shortcuts
 from cbdd.client.store import Store
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ class CollectionCore(Settings, Generic[DocumentT]):
         self._name = name
         self._catalog_key = catalog_key(database.name, name)
         self._shortcuts: Shortcuts | None = None
+        self._found_reading: Reading | None = None
 
     @property
     def database(self) -> Database[DocumentT]:
@@ -66,6 +67,16 @@ class CollectionCore(Settings, Generic[DocumentT]):
     @property
     def _store(self) -> Store:
         return self._database.client._store
+
+    def _reading(self) -> Reading:
+        """Return what queries need, found when it is first asked for."""
+        reading = self._found_reading
+        if reading is None:
+            reading = Reading(
+                self._database.client, self._catalog_key, self.full_name, self._codec_options
+            )
+            self._found_reading = reading
+        return reading
 
     def _find_shortcuts(self) -> Shortcuts:
         """Return the short way for single documents, made when it is first needed."""

@@ -15,13 +15,14 @@ import copy
 import sys
 from collections import deque
 from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar, overload
 
 import bson
 from bson.code import Code
+from bson.codec_options import CodecOptions
 from pymongo.cursor import CursorType
 from pymongo.errors import InvalidOperation, OperationFailure
 
@@ -40,7 +41,7 @@ from cbdd.client.arguments import (
     index_pairs,
     projection_of,
 )
-from cbdd.client.results import BufferedResults, EndedResults, Results, run_query
+from cbdd.client.results import BufferedResults, EndedResults, QueryResults, Results, run_query
 from cbdd.client.session import ClientSession, session_for
 from cbdd.client.tailing import tail_query
 from cbdd.client.unsupported import refuse_arguments, unsupported
@@ -49,6 +50,8 @@ from cbdd.query.key_range import parse_key_range
 
 if TYPE_CHECKING:
     from cbdd.client.collection import Collection
+    from cbdd.client.monitoring import CommandMonitor
+    from cbdd.client.shortcuts import Reading
 
 DocumentT = TypeVar("DocumentT", bound=Mapping[str, Any])
 
@@ -62,7 +65,6 @@ again and again."""
 _DEFAULT_AWAIT_SECONDS: Final = 1.0
 _TAILABLE: Final = CursorType.TAILABLE
 _EXHAUST: Final = CursorType.EXHAUST
-_NOBODY: Final[AbstractContextManager[dict[str, Any] | None]] = nullcontext(None)
 _QUERY_FLAGS: Final = 2 | 4 | 8 | 16 | 32 | 64 | 128
 
 
@@ -455,7 +457,9 @@ class Cursor(Generic[DocumentT]):
         return clone
 
     def _compile(self) -> Query:
-        options = self._collection.codec_options
+        return self._compiled(self._collection.codec_options)
+
+    def _compiled(self, options: CodecOptions[Any]) -> Query:
         query = Query.compile(
             self._filter,
             self._projection,
@@ -479,14 +483,15 @@ class Cursor(Generic[DocumentT]):
         if self._killed:
             return False
         operation = "query" if self._results is None else "getMore"
+        reading = self._collection._reading()
         started = perf_counter()
         failed = True
         try:
-            with self._told() as reply:
-                if self._results is None:
-                    self._start()
-                self._read_batch()
-                if reply is not None:
+            if reading.monitor is None:
+                self._read_batch(reading)
+            else:
+                with self._told(reading.monitor) as reply:
+                    self._read_batch(reading)
                     self._describe(reply, operation)
             failed = False
         except OperationFailure as error:
@@ -498,8 +503,7 @@ class Cursor(Generic[DocumentT]):
             self.close()
             raise
         finally:
-            client = self._collection.database.client
-            client._store.operations.note(operation, self._collection.full_name, started, failed)
+            reading.operations.note(operation, reading.full_name, started, failed)
         return bool(self._pieces)
 
     def _fetch(self) -> bool:
@@ -507,19 +511,17 @@ class Cursor(Generic[DocumentT]):
         if not self._pieces and not self._refresh():
             return bool(self._data)
         try:
-            self._data.extend(self._decode(self._pieces.popleft()))
+            options = self._collection._reading().codec_options
+            self._data.extend(self._decode(self._pieces.popleft(), options))
         except BaseException:
             self._pieces.clear()
             self.close()
             raise
         return True
 
-    def _told(self) -> AbstractContextManager[dict[str, Any] | None]:
-        """Tell the client's listeners, if there are any, of this batch."""
+    def _told(self, monitor: CommandMonitor) -> AbstractContextManager[dict[str, Any]]:
+        """Tell the client's listeners of this batch."""
         database = self._collection.database
-        monitor = database.client._monitor
-        if monitor is None:
-            return _NOBODY
         name = self._collection.name
         if self._results is not None:
             return monitor.observe({"getMore": self._id, "collection": name}, database.name)
@@ -536,31 +538,49 @@ class Cursor(Generic[DocumentT]):
 
     def _describe(self, reply: dict[str, Any], operation: str) -> None:
         batch = "firstBatch" if operation == "query" else "nextBatch"
+        options = self._collection.codec_options
         while self._pieces:
-            self._data.extend(self._decode(self._pieces.popleft()))
+            self._data.extend(self._decode(self._pieces.popleft(), options))
         reply["cursor"] = {
             "id": self._id or 0,
             "ns": self._collection.full_name,
             batch: list(self._data),
         }
 
-    def _start(self) -> None:
-        client = self._collection.database.client
-        session = session_for(client, self._session)
+    def _begin(self, reading: Reading, size: int) -> list[bytes]:
+        """Run the query; return the first documents, at most so many."""
+        session = session_for(reading.client, self._session)
+        if session is not None or self._flags & _TAILABLE or self._max_time_ms is not None:
+            results = self._start(reading, session)
+            return results.next_batch(size, 0)
+        first = reading.reader.begin(self._compiled(reading.codec_options), size)
+        if first.execution is None or first.txn is None:
+            self.close()
+        else:
+            self._results = QueryResults(
+                reading.store, None, first.txn, False, first.execution, None
+            )
+        self._id = id(self)
+        return first.documents
+
+    def _start(self, reading: Reading, session: ClientSession | None) -> Results:
         database, name = self._collection.database.name, self._collection.name
+        results: Results
         if self._flags & _TAILABLE:
             if self._limit < 0:
                 raise refusal(BAD_VALUE, "cannot use tailable option with the 'singleBatch' option")
             query = self._compile()
             wait = self._await_seconds()
-            self._results = tail_query(client._store, session, database, name, query, wait)
+            results = tail_query(reading.store, session, database, name, query, wait)
         else:
-            self._results = run_query(
-                client._store, session, database, name, self._compile(), self._max_time_ms
+            results = run_query(
+                reading.store, session, database, name, self._compile(), self._max_time_ms
             )
-        if session is not None and self._results.is_shared:
+        self._results = results
+        if session is not None and results.is_shared:
             session._watch(self)
         self._id = id(self)
+        return results
 
     def _await_seconds(self) -> float:
         """Return how long a tailable cursor waits for documents."""
@@ -569,18 +589,18 @@ class Cursor(Generic[DocumentT]):
         wait_ms = self._max_await_time_ms
         return _DEFAULT_AWAIT_SECONDS if wait_ms is None else wait_ms / 1000
 
-    def _read_batch(self) -> None:
-        results = self._results
-        assert results is not None
+    def _read_batch(self, reading: Reading) -> None:
         size = self._batch_size or (-self._limit if self._limit < 0 else 0)
-        if size:
-            documents = results.next_batch(size, 0)
+        if self._results is None:
+            documents = self._begin(reading, size or FIRST_BATCH_DOCUMENTS)
+        elif size:
+            documents = self._results.next_batch(size, 0)
         elif self._retrieved == 0:
-            documents = results.next_batch(FIRST_BATCH_DOCUMENTS, 0)
+            documents = self._results.next_batch(FIRST_BATCH_DOCUMENTS, 0)
         else:
-            documents = results.next_batch(BATCH_DOCUMENTS, BATCH_BYTES)
+            documents = self._results.next_batch(BATCH_DOCUMENTS, BATCH_BYTES)
         self._retrieved += len(documents)
-        if results.is_exhausted or self._limit < 0:
+        if self._results is None or self._results.is_exhausted or self._limit < 0:
             self._id = 0
             self.close()
         if documents:  # the first is taken to be as large as the others
@@ -588,10 +608,8 @@ class Cursor(Generic[DocumentT]):
             for start in range(0, len(documents), size):
                 self._pieces.append(documents[start : start + size])
 
-    def _decode(self, documents: list[bytes]) -> list[DocumentT]:
-        decoded: list[DocumentT] = bson.decode_all(
-            b"".join(documents), self._collection.codec_options
-        )
+    def _decode(self, documents: list[bytes], options: CodecOptions[Any]) -> list[DocumentT]:
+        decoded: list[DocumentT] = bson.decode_all(b"".join(documents), options)
         return decoded
 
     def _detach(self) -> None:
@@ -621,7 +639,7 @@ class RawBatchCursor(Cursor[Any]):
     _piece_documents = sys.maxsize
     _piece_bytes = sys.maxsize
 
-    def _decode(self, documents: list[bytes]) -> list[Any]:
+    def _decode(self, documents: list[bytes], options: CodecOptions[Any]) -> list[Any]:
         return [b"".join(documents)] if documents else []
 
     def __getitem__(self, index: int | slice) -> NoReturn:

@@ -1,7 +1,7 @@
-"""The short way for single documents: no session, no query to be compiled, no cursor.
+"""What the statements of a collection need, found once, and the short way for single documents.
 
-A collection keeps one `Shortcuts` of what its statements need, found once. Asking a collection
-itself costs several times as much for each attribute, because it answers to any name.
+Asking a collection itself costs several times as much for each attribute, because it answers to any
+name. The short way has no session, no query to be compiled and no cursor.
 """
 
 from __future__ import annotations
@@ -18,11 +18,45 @@ from pymongo.write_concern import WriteConcern
 from cbdd.client.session import bound_session
 from cbdd.client.settings import durability_of
 from cbdd.client.write_errors import write_error
+from cbdd.query.first_batch import QueryReader
 from cbdd.query.point import LONG_WAY, PointReader
 from cbdd.query.point_write import PointWriter, SingleWrite
 
 if TYPE_CHECKING:
     from cbdd.client.client import Client
+
+
+class Reading:
+    """What the queries of one collection need."""
+
+    __slots__ = (
+        "client",
+        "codec_options",
+        "full_name",
+        "monitor",
+        "operations",
+        "reader",
+        "store",
+    )
+
+    def __init__(
+        self,
+        client: Client[Any],
+        key: bytes,
+        full_name: str,
+        codec_options: CodecOptions[Any],
+    ) -> None:
+        """
+        :param key: the collection's, of `catalog_key`.
+        """
+        store = client._store
+        self.client = client
+        self.store = store
+        self.operations = store.operations
+        self.monitor = client._monitor
+        self.full_name = full_name
+        self.codec_options = codec_options
+        self.reader = QueryReader(store, store.engine, store.catalog, key)
 
 
 class Shortcuts:

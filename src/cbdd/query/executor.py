@@ -29,6 +29,7 @@ from cbdd.query.index_stages import Covered, Fetch, IdLookup, IndexScan, IndexUn
 from cbdd.query.key_range import KeyRange
 from cbdd.query.matcher import MatchExpression
 from cbdd.query.parser import parse_filter
+from cbdd.query.plain_filter import plain_filter
 from cbdd.query.planner import Hint, Plan, Planner, Wanted
 from cbdd.query.projection import Projection
 from cbdd.query.projection_parser import parse_projection
@@ -83,10 +84,15 @@ class Query:
         :param let: variables for expressions in filter and projection.
         :param is_upsert: whether a document is to be made of the filter when none matches.
         """
+        plain = plain_filter(filter)
+        if plain is not None and projection is None and let is None:
+            return Query(plain, None, compile_sort(sort), skip, abs(limit), hint)
         context = ExpressionContext(let, codec_options)
         if is_upsert:
             context.refused_in = FOR_UPSERT
-        condition = parse_filter(filter, codec_options, context)
+        condition = plain
+        if condition is None:
+            condition = parse_filter(filter, codec_options, context)
         shown = parse_projection(projection, codec_options, condition, context)
         context.require_sound()
         return Query(condition, shown, compile_sort(sort), skip, abs(limit), hint)

@@ -41,6 +41,23 @@ class IndexChoice:
         return self.composite.field_count > 0
 
 
+def promising_choices(
+    indexes: list[IndexDefinition], conjuncts: list[MatchExpression], sort: SortPattern | None
+) -> list[IndexChoice]:
+    """Return the ways to read any of the indexes, but for some without bounds and without order.
+
+    An index gives bounds only from its first field on, and the order of a sort that begins there.
+    """
+    first = [common_path(conjunct) for conjunct in conjuncts]
+    if sort is not None:
+        first.append(sort.fields[0][0])
+    choices: list[IndexChoice] = []
+    for definition in indexes:
+        if definition.is_wildcard or definition.fields[0][0] in first:
+            choices.extend(index_choices(definition, conjuncts, sort))
+    return choices
+
+
 def index_choices(
     definition: IndexDefinition, conjuncts: list[MatchExpression], sort: SortPattern | None
 ) -> list[IndexChoice]:

@@ -49,6 +49,11 @@ class FieldPath:
         self.expands_leaf = expands_leaf
 
 
+def is_plain_path(text: str) -> bool:
+    """Tell whether any name in BSON may be like this: ASCII without NUL that is no operator."""
+    return text != "" and text.isascii() and not text.startswith("$") and "\0" not in text
+
+
 def array_position(name: bytes) -> int:
     """Return the array position that `name` spells, or -1: decimal digits, no leading zero."""
     if not name.isdigit() or len(name) > _MAX_POSITION_DIGITS:

@@ -33,7 +33,7 @@ from cbdd.index.key_pattern import HASHED, HASHED_NAME
 from cbdd.query.bounds_of import conjuncts_of
 from cbdd.query.comparison import EQ, Comparison
 from cbdd.query.coverage import is_covering
-from cbdd.query.index_choice import IndexChoice, index_choices, read_index
+from cbdd.query.index_choice import IndexChoice, index_choices, promising_choices, read_index
 from cbdd.query.key_range import HINT_NEEDED, KeyRange
 from cbdd.query.matcher import MatchExpression, Or
 from cbdd.query.projection import Projection
@@ -149,11 +149,10 @@ class Planner:
             plan.id_key = id_key
             return plan
         choices: list[IndexChoice] = []
-        for definition in self.entry.indexes:
-            for choice in index_choices(definition, conjuncts, sort):
-                choice.is_covering = is_covering(choice, conjuncts, wanted.projection)
-                if choice.has_bounds() or choice.provides_sort:
-                    choices.append(choice)
+        for choice in promising_choices(self.entry.indexes, conjuncts, sort):
+            choice.is_covering = is_covering(choice, conjuncts, wanted.projection)
+            if choice.has_bounds() or choice.provides_sort:
+                choices.append(choice)
         union = self._union(conjuncts)
         if not choices and not union:
             return _collection_plan(filter, sort, False)
@@ -171,10 +170,9 @@ class Planner:
             return choice if is_exact else None
         if not _SWITCH.is_on:
             return None
-        for definition in self.entry.indexes:
-            for each in index_choices(definition, conjuncts, None):
-                if each.has_bounds() and each.is_exact:
-                    return each
+        for each in promising_choices(self.entry.indexes, conjuncts, None):
+            if each.has_bounds() and each.is_exact:
+                return each
         return None
 
     def _hinted(
@@ -243,13 +241,12 @@ class Planner:
     def _narrowest(self, conjuncts: list[MatchExpression]) -> IndexChoice | None:
         """Return the choice that reads the fewest keys for one clause of an $or."""
         best: IndexChoice | None = None
-        for definition in self.entry.indexes:
-            for choice in index_choices(definition, conjuncts, None):
-                if not choice.has_bounds():
-                    continue
-                choice.key_count = self._count_keys(choice)
-                if best is None or choice.key_count < best.key_count:
-                    best = choice
+        for choice in promising_choices(self.entry.indexes, conjuncts, None):
+            if not choice.has_bounds():
+                continue
+            choice.key_count = self._count_keys(choice)
+            if best is None or choice.key_count < best.key_count:
+                best = choice
         return best
 
     def _cheapest(

@@ -20,6 +20,7 @@ from cbdd.expression.describe import describe
 from cbdd.expression.value import Value, document_value, encode_document
 from cbdd.index.definition import IndexDefinition
 from cbdd.index.keys import extract_keys
+from cbdd.query.path import is_plain_path
 
 NATURAL: Final = "$natural"
 
@@ -58,9 +59,9 @@ def compile_sort(spec: SortSpec | None) -> SortPattern | None:
     """Compile a sort given as pairs, mapping or BSON; None when there is nothing to sort by."""
     if spec is None:
         return None
-    fields: list[tuple[str, int]] = []
-    for path, value in _read_pairs(spec):
-        fields.append((path, _read_direction(path, value)))
+    fields = _plain_fields(spec)
+    if not fields:
+        fields = [(path, _read_direction(path, value)) for path, value in _read_pairs(spec)]
     if not fields:
         return None
     if len(fields) > _MAX_FIELDS:
@@ -68,6 +69,21 @@ def compile_sort(spec: SortSpec | None) -> SortPattern | None:
     if len(fields) > 1 and NATURAL in [path for path, _ in fields]:
         raise refusal(BAD_VALUE, "Cannot include '$natural' in compound sort")
     return SortPattern(fields)
+
+
+def _plain_fields(spec: SortSpec) -> list[tuple[str, int]]:
+    """Read a dictionary of plain paths and directions, without making BSON of it; [] if other."""
+    fields: list[tuple[str, int]] = []
+    if type(spec) is not dict:
+        return fields
+    for path, direction in spec.items():
+        if type(path) is not str or type(direction) is not int or not is_plain_path(path):
+            return []
+        if direction != 1 and direction != -1:
+            return []
+        check_sort_path(path)
+        fields.append((path, direction))
+    return fields
 
 
 def _read_pairs(spec: SortSpec) -> list[tuple[str, Value]]:
