@@ -14,7 +14,7 @@ from cbdd.catalog.refusal import refusal
 from cbdd.client.arguments import IndexKeys, check_collation, check_mapping, hint_of
 from cbdd.client.core import CollectionCore
 from cbdd.client.cursor import Cursor, RawBatchCursor
-from cbdd.client.session import ClientSession
+from cbdd.client.session import ClientSession, session_for
 from cbdd.client.unsupported import refuse_arguments, unsupported
 from cbdd.query.executor import Query, count, distinct
 from cbdd.query.explain import explain
@@ -145,6 +145,10 @@ class CollectionReads(CollectionCore[DocumentT]):
         :param kwargs: ``skip``, ``limit``, ``hint``, ``maxTimeMS``, the simple ``collation``.
         """
         check_mapping("filter", filter)
+        if not kwargs:
+            reading = self._reading()
+            if session_for(reading.client, session) is None:
+                return reading.count(filter)
         query = Query.compile(
             filter,
             skip=_count_bound("skip", kwargs.pop("skip", None), 0, 5107200),

@@ -113,32 +113,47 @@ class Cursor(Generic[DocumentT]):
         self._results: Results | None = None
         self._killed = False
         self._collection = collection
-        check_mapping("filter", filter or {})
-        check_int("skip", skip)
-        check_int("limit", limit)
-        check_boolean("no_cursor_timeout", no_cursor_timeout)
-        check_boolean("allow_partial_results", allow_partial_results)
-        check_boolean("oplog_replay", oplog_replay)
-        check_not_negative("batch_size", batch_size)
+        if type(filter) is not dict:
+            check_mapping("filter", filter or {})
+        if type(skip) is not int or type(limit) is not int:
+            check_int("skip", skip)
+            check_int("limit", limit)
+        if (
+            no_cursor_timeout is not False
+            or allow_partial_results is not False
+            or oplog_replay is not False
+            or type(batch_size) is not int
+            or batch_size < 0
+        ):
+            check_boolean("no_cursor_timeout", no_cursor_timeout)
+            check_boolean("allow_partial_results", allow_partial_results)
+            check_boolean("oplog_replay", oplog_replay)
+            check_not_negative("batch_size", batch_size)
         if allow_disk_use is not None:
             check_boolean("allow_disk_use", allow_disk_use)
-        if cursor_type not in (0, _TAILABLE, CursorType.TAILABLE_AWAIT, _EXHAUST):
-            raise ValueError("not a valid value for cursor_type")
-        if cursor_type == _EXHAUST and limit:
-            raise InvalidOperation("Can't use limit and exhaust together.")
-        refuse_arguments("find", oplog_replay=oplog_replay, max_scan=max_scan, snapshot=snapshot)
-        check_collation(collation)
-        check_let(let)
+        if cursor_type != 0:
+            if cursor_type not in (_TAILABLE, CursorType.TAILABLE_AWAIT, _EXHAUST):
+                raise ValueError("not a valid value for cursor_type")
+            if cursor_type == _EXHAUST and limit:
+                raise InvalidOperation("Can't use limit and exhaust together.")
+        if oplog_replay or max_scan is not None or snapshot is not None:
+            refuse_arguments(
+                "find", oplog_replay=oplog_replay, max_scan=max_scan, snapshot=snapshot
+            )
+        if collation is not None:
+            check_collation(collation)
+        if let is not None:
+            check_let(let)
         self._let = let
         self._session = session
         self._filter: Mapping[str, Any] = filter or {}
-        self._projection = projection_of(projection)
+        self._projection = None if projection is None else projection_of(projection)
         self._skip = skip
         self._limit = limit
         self._sort = index_document(sort) if sort else None
-        self._hint = hint_of(hint)
+        self._hint = None if hint is None else hint_of(hint)
         self._batch_size = batch_size
-        self._max_time_ms = check_time(max_time_ms)
+        self._max_time_ms = None if max_time_ms is None else check_time(max_time_ms)
         self._allow_disk_use = allow_disk_use
         self._comment = comment
         self._min = None if min is None else _key_pairs("min", min)
@@ -604,7 +619,10 @@ class Cursor(Generic[DocumentT]):
             self._id = 0
             self.close()
         if documents:  # the first is taken to be as large as the others
-            size = max(1, min(self._piece_documents, self._piece_bytes // len(documents[0])))
+            size = min(self._piece_documents, self._piece_bytes // len(documents[0])) or 1
+            if len(documents) <= size:
+                self._pieces.append(documents)
+                return
             for start in range(0, len(documents), size):
                 self._pieces.append(documents[start : start + size])
 

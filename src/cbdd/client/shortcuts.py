@@ -6,8 +6,9 @@ name. The short way has no session, no query to be compiled and no cursor.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, cast
 
 from bson.codec_options import CodecOptions
@@ -18,6 +19,7 @@ from pymongo.write_concern import WriteConcern
 from cbdd.client.session import bound_session
 from cbdd.client.settings import durability_of
 from cbdd.client.write_errors import write_error
+from cbdd.query.executor import Query
 from cbdd.query.first_batch import QueryReader
 from cbdd.query.point import LONG_WAY, PointReader
 from cbdd.query.point_write import PointWriter, SingleWrite
@@ -57,6 +59,18 @@ class Reading:
         self.full_name = full_name
         self.codec_options = codec_options
         self.reader = QueryReader(store, store.engine, store.catalog, key)
+
+    def count(self, filter: Mapping[str, Any]) -> int:
+        """Count the documents that match, outside any session."""
+        query = Query.compile(filter, None, None, 0, 0, None, self.codec_options)
+        started = perf_counter()
+        failed = True
+        try:
+            total = self.reader.count(query)
+            failed = False
+        finally:
+            self.operations.note("count", self.full_name, started, failed)
+        return total
 
 
 class Shortcuts:

@@ -152,7 +152,8 @@ def _sort_key(interval: Interval) -> bytes:
 def normalised(intervals: list[Interval]) -> list[Interval]:
     """Sort intervals, drop empty ones, join those that overlap or touch; points stay points."""
     joined: list[Interval] = []
-    for interval in sorted(intervals, key=_sort_key):
+    ordered = intervals if len(intervals) == 1 else sorted(intervals, key=_sort_key)
+    for interval in ordered:
         if interval.low is not None and interval.high is not None:
             if interval.low >= interval.high:
                 continue

@@ -13,20 +13,31 @@ from __future__ import annotations
 
 from typing import Final
 
-from cbdd.document.raw import TYPE_ARRAY, TYPE_BOOLEAN, TYPE_REGEX, TYPE_STRING
+from cbdd.document.raw import (
+    TYPE_ARRAY,
+    TYPE_BOOLEAN,
+    TYPE_INT32,
+    TYPE_INT64,
+    TYPE_OBJECT_ID,
+    TYPE_REGEX,
+    TYPE_STRING,
+)
 from cbdd.index.bounds import (
     NULL_UNKNOWN,
     FieldBounds,
+    Interval,
     all_bounds,
     bracket_bounds,
     complement_bounds,
     field_null_keys,
     intersect_bounds,
+    point,
     predicate_bounds,
     text_prefix_bounds,
     union_bounds,
 )
 from cbdd.index.definition import IndexDefinition
+from cbdd.index.interval import normalised
 from cbdd.query.array_match import ElementMatch
 from cbdd.query.comparison import Comparison, In
 from cbdd.query.matcher import And, MatchExpression, Not, Or, PathExpression
@@ -34,6 +45,8 @@ from cbdd.query.predicate import Exists, HasType
 from cbdd.query.regex import Regex
 
 _FALSE: Final = b"\x00"
+_PLAIN_TYPES: Final = (TYPE_INT32, TYPE_INT64, TYPE_STRING, TYPE_OBJECT_ID)
+"""Values of which an index has one key, whatever else is known of it."""
 
 
 class IndexBounds:
@@ -141,13 +154,19 @@ def expression_bounds(expression: MatchExpression, null_keys: int) -> FieldBound
 
 def _membership_bounds(expression: In, null_keys: int) -> FieldBounds:
     parts: list[FieldBounds] = []
+    points: list[Interval] = []
     for value in expression.values:
+        if value.bson_type in _PLAIN_TYPES:
+            points.append(point(value.key()))
+            continue
         parts.append(
             predicate_bounds("$eq", value.data, value.bson_type, 0, len(value.data), null_keys)
         )
     for pattern in expression.patterns:
         parts.append(expression_bounds(pattern, null_keys))
-    return union_bounds(parts)
+    if not parts:
+        return FieldBounds(normalised(points), True)
+    return union_bounds([FieldBounds(points, True), *parts])
 
 
 def _negated_bounds(child: MatchExpression, null_keys: int) -> FieldBounds:

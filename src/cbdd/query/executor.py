@@ -32,7 +32,7 @@ from cbdd.query.parser import parse_filter
 from cbdd.query.plain_filter import plain_filter
 from cbdd.query.planner import Hint, Plan, Planner, Wanted
 from cbdd.query.projection import Projection
-from cbdd.query.projection_parser import parse_projection
+from cbdd.query.projection_parser import parse_projection, plain_projection
 from cbdd.query.returned_key import returned_key, with_record_id
 from cbdd.query.sort import SortPattern, SortSpec, compile_sort
 from cbdd.query.sort_stage import Sort
@@ -85,8 +85,10 @@ class Query:
         :param is_upsert: whether a document is to be made of the filter when none matches.
         """
         plain = plain_filter(filter)
-        if plain is not None and projection is None and let is None:
-            return Query(plain, None, compile_sort(sort), skip, abs(limit), hint)
+        if plain is not None and let is None:
+            fields = plain_projection(projection)
+            if fields is not None or projection is None:
+                return Query(plain, fields, compile_sort(sort), skip, abs(limit), hint)
         context = ExpressionContext(let, codec_options)
         if is_upsert:
             context.refused_in = FOR_UPSERT

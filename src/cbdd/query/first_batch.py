@@ -7,7 +7,7 @@ ends within its first batch has let go of its snapshot when it returns.
 from __future__ import annotations
 
 from cbdd.catalog import Catalog
-from cbdd.query.executor import Execution, Query
+from cbdd.query.executor import Execution, Query, count
 from cbdd.query.point import Client
 from cbdd.storage import ReadTransaction, StorageEngine
 
@@ -28,7 +28,7 @@ class FirstBatch:
 
 
 class QueryReader:
-    """Begins the queries of one collection."""
+    """Begins the queries of one collection, and counts what they would find."""
 
     def __init__(self, client: Client, engine: StorageEngine, catalog: Catalog, key: bytes) -> None:
         """
@@ -57,3 +57,14 @@ class QueryReader:
             raise
         txn.close()
         return FirstBatch(batch, None, None)
+
+    def count(self, query: Query) -> int:
+        """Count the documents of a query; raises what it raises."""
+        if self._client.is_closed:
+            self._client.require_open()
+        txn = self._engine.begin_read()
+        try:
+            return count(txn, self._catalog.find_key(txn, self._key), query)
+        finally:
+            txn.close()
+            self._client.watch_expiry()

@@ -294,6 +294,8 @@ class Planner:
     def _count_keys(self, choice: IndexChoice) -> int:
         """Count the keys inside the intervals; beyond some intervals, by those counted so far."""
         intervals = choice.composite.intervals
+        if choice.definition.is_unique and choice.composite.is_points:
+            return len(intervals)  # at most, which costs nothing to find out
         counted = 0
         tree_id = choice.definition.tree_id
         for interval in intervals[:_MAX_COUNTED_INTERVALS]:

@@ -20,6 +20,7 @@ from cbdd.expression.value import Value, document_value, encode_document
 from cbdd.query.computed import require_no_expression
 from cbdd.query.matcher import And, MatchExpression
 from cbdd.query.parser import is_operator_document, parse_document, parse_operators
+from cbdd.query.path import is_plain_path
 from cbdd.query.projection import (
     ArrayCut,
     ElementProjection,
@@ -35,6 +36,10 @@ _COMPUTED_IN_EXCLUSION: Final = 31252
 _COLLISION_BELOW: Final = 31249
 _COLLISION_ABOVE: Final = 31250
 _MAX_DEPTH: Final = 100
+_MOST_FIELDS: Final = 64
+_MOST_COMPILED: Final = 256
+_COMPILED: Final[dict[tuple[tuple[str, int], ...], Projection]] = {}
+"""Plain projections that were asked for, by what was asked; any thread may add one."""
 _INT32_LOW: Final = -(1 << 31)
 _INT32_HIGH: Final = (1 << 31) - 1
 
@@ -60,6 +65,31 @@ def parse_projection(
     if context is None:
         surroundings.require_sound()
     return projection
+
+
+def plain_projection(spec: object) -> Projection | None:
+    """Compile a projection that names fields with 1 or 0, or find it compiled; None if it is other.
+
+    What a program asks for is asked for again and again, with nothing in it that changes.
+
+    :raises OperationFailure: as `parse_projection`.
+    """
+    if type(spec) is not dict or not 0 < len(spec) <= _MOST_FIELDS:
+        return None
+    for path, value in spec.items():
+        if type(path) is not str or "$" in path or not is_plain_path(path):
+            return None
+        if (type(value) is not int and type(value) is not bool) or not 0 <= value <= 1:
+            return None
+    key = tuple(spec.items())
+    known = _COMPILED.get(key)
+    if known is None:
+        known = parse_projection(spec)
+        if known is not None:
+            if len(_COMPILED) >= _MOST_COMPILED:
+                _COMPILED.clear()
+            _COMPILED[key] = known
+    return known
 
 
 class _ProjectionBuilder:

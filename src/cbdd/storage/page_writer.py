@@ -124,20 +124,17 @@ class PageWriter:
                 freed.append((run.page, run_page_count(run.length, self._limits.page_size)))
         for written in self.written:
             node = written.node
-            if id(node) in gone:
+            for i in range(len(node.children)):  # which were written, and so settled, before it
+                child = node.children[i]
+                if isinstance(child, Node) and child.ref is not None:
+                    node.children[i] = child.ref
+            if gone and id(node) in gone:
                 continue
             if written.value_runs:
                 self._settle_values(node, written.value_runs)
             node.key_runs = written.key_runs or None
             node.ref = written.ref
-        for written in self.written:
-            node = written.node
-            for i in range(len(node.children)):
-                child = node.children[i]
-                if isinstance(child, Node) and child.ref is not None:
-                    node.children[i] = child.ref
-            if id(node) not in gone:
-                self._pager.adopt(written.ref, node)
+            self._pager.adopt(written.ref, node)
         return freed
 
     def _write_node(self, node: Node, tree_id: int) -> bytes:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
 from pymongo.errors import OperationFailure
 
+from cbdd.index.definition import IndexDefinition
+from cbdd.index.key_pattern import HASHED
+from cbdd.query import compile_sort, parse_filter
+from cbdd.query.bounds_of import conjuncts_of
+from cbdd.query.index_choice import index_choices, promising_choices
 from tests.unit.query.conftest import Items
 
 
@@ -217,3 +223,35 @@ def test_what_a_hash_cannot_answer_is_asked_of_the_document(items: Items) -> Non
     items.create_index({"a": 1, "c": "hashed"})
     for filter in ({"a": 1, "c": {"$size": 0}}, {"a": 1, "c": {"$gt": 5}}):
         assert items.ids(filter) == [] and items.count(filter) == 0
+
+
+CONDITIONS: list[Any] = [
+    5,
+    {"$gt": 5},
+    {"$in": [1, 2]},
+    {"$ne": 5},
+    {"$exists": False},
+    {"$mod": [2, 0]},
+]
+INDEXES = [
+    IndexDefinition("a", [("a", 1)]),
+    IndexDefinition("b, a", [("b", -1), ("a", 1)]),
+    IndexDefinition("c, d", [("c", 1), ("d", 1)], options={"sparse": True}),
+    IndexDefinition("hashed", [("d", HASHED)]),
+]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_an_index_that_is_not_promising_has_nothing_to_give(seed: int) -> None:
+    source = random.Random(seed)
+    for _ in range(50):
+        names = source.sample("abcd", source.randrange(3))
+        conjuncts = conjuncts_of(parse_filter({name: source.choice(CONDITIONS) for name in names}))
+        sort = compile_sort({name: source.choice([1, -1]) for name in source.sample("abcd", 2)})
+        for wanted in (sort, None):
+            every = [each for index in INDEXES for each in index_choices(index, conjuncts, wanted)]
+            useful = [each for each in every if each.has_bounds() or each.provides_sort]
+            found = promising_choices(INDEXES, conjuncts, wanted)
+            assert [
+                each.definition.name for each in found if each.has_bounds() or each.provides_sort
+            ] == [each.definition.name for each in useful]

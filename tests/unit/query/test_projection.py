@@ -9,6 +9,7 @@ import pytest
 from pymongo.errors import OperationFailure
 
 from cbdd.query import parse_filter, parse_projection
+from cbdd.query.projection_parser import plain_projection
 from tests.unit.query.asking import projected
 
 DOCUMENT = {"_id": 1, "a": {"b": 1, "c": [2]}, "d": [{"x": 1, "y": 2}, 5, [{"x": 3}]], "e": 9}
@@ -187,3 +188,43 @@ def test_wrong_projections_are_refused(spec: dict[str, Any], code: int) -> None:
 def test_what_is_not_there_yet_is_refused_by_name() -> None:
     with pytest.raises(OperationFailure, match="[$]meta is not supported"):
         parse_projection({"a": {"$meta": "textScore"}})
+
+
+PLAIN: list[dict[str, Any]] = [
+    {"a": 1},
+    {"a": 0},
+    {"a": True, "_id": False},
+    {"_id": 0},
+    {"_id": 1},
+    {"a.b": 1, "c": 1},
+    {"a.b": 0, "_id": 1},
+]
+
+
+@pytest.mark.parametrize("spec", PLAIN, ids=str)
+def test_a_plain_projection_is_kept_and_means_the_same(spec: dict[str, Any]) -> None:
+    document = bson.encode({"_id": 1, "a": [{"b": 1, "c": 2}], "c": {"d": 3}})
+    kept = plain_projection(spec)
+    assert kept is not None
+    assert plain_projection(dict(spec)) is kept
+    parsed = parse_projection(bson.encode({"": spec})[6:-1])
+    assert parsed is not None
+    assert kept.apply(document) == parsed.apply(document)
+    assert kept.included_paths() == parsed.included_paths()
+
+
+def test_other_projections_are_not_kept() -> None:
+    others: list[Any] = [None, {}, ["a"], {"a": "$b"}, {"a.$": 1}, {"a": 2}, {"a": 1.0}, {"": 1}]
+    for spec in [*others, {"a": {"$slice": 1}}, bson.encode({"a": 1}), {"a\0": 1}]:
+        assert plain_projection(spec) is None
+
+
+def test_a_plain_projection_is_refused_each_time() -> None:
+    for _ in range(2):
+        with pytest.raises(OperationFailure):
+            plain_projection({"a": 1, "b": 0})
+
+
+def test_only_so_many_projections_are_kept() -> None:
+    for number in range(600):
+        assert plain_projection({f"field{number}": 1}) is not None

@@ -96,3 +96,25 @@ def test_wrong_sort_is_refused(sort: Any, code: int) -> None:
     with pytest.raises(OperationFailure) as raised:
         compile_sort(sort)
     assert raised.value.code == code
+
+
+@pytest.mark.parametrize(
+    "spec", [{"a": 1}, {"a": -1, "b.c": 1}, {"$natural": -1}, {"a": True}, {"a": 1.0}, {"a": 2}]
+)
+def test_a_sort_means_the_same_however_it_is_given(spec: dict[str, Any]) -> None:
+    def compiled(given: Any) -> Any:
+        try:
+            pattern = compile_sort(given)
+        except OperationFailure as error:
+            return str(error)
+        assert pattern is not None
+        return pattern.fields
+
+    assert compiled(spec) == compiled(list(spec.items())) == compiled(bson.encode(spec))
+
+
+@pytest.mark.parametrize("path", ["", "a.", "a..b", "a.$b"])
+def test_a_path_that_is_none_is_refused_however_it_is_given(path: str) -> None:
+    for spec in ({path: 1}, [(path, 1)]):
+        with pytest.raises(OperationFailure, match="FieldPath"):
+            compile_sort(spec)
