@@ -48,9 +48,10 @@ COVERED := tests/unit tests/crash tests/format \
 	tests/damage/test_dropped.py tests/damage/test_hostile.py tests/damage/test_meta.py \
 	tests/damage/test_pages.py tests/damage/test_recover.py
 NOT_COVERED := tests/unit/client/test_interrupts.py tests/crash/test_crash_states.py
-# Tests that install releases and packages into environments, or kill processes for a minute. With
-# COVERAGE=1, as in CI, they are left to the compiled suite, which is what people install.
-ENVIRONMENTS := tests/system/test_consumers.py tests/system/test_incident_regression.py \
+# Tests that install releases and packages into environments, fill disks, or kill processes and wait
+# for a minute. With COVERAGE=1, as in CI, they are left to the compiled suite, which is what people
+# install.
+ENVIRONMENTS := tests/system/test_full_disk.py tests/soak/test_kills.py tests/system/test_consumers.py tests/system/test_incident_regression.py \
 	tests/system/test_release.py tests/system/test_rollback.py tests/soak/test_kill.py
 RELEASE ?=
 BENCH ?=

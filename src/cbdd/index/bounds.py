@@ -302,8 +302,13 @@ def composite_bounds(
     intervals: list[Interval] = []
     field_count = point_count
     if last is None:
-        for prefix in prefixes:
-            intervals.append(point(prefix) if prefix else Interval(None, None))
+        if point_count == 1 and not definition.descending[0]:
+            bounds = fields[0]
+            assert bounds is not None
+            intervals = bounds.intervals
+        else:
+            for prefix in prefixes:
+                intervals.append(point(prefix) if prefix else Interval(None, None))
     else:
         field_count += 1
         ranges = directed_intervals(last, definition.descending[point_count])
