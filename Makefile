@@ -51,8 +51,9 @@ NOT_COVERED := tests/unit/client/test_interrupts.py tests/crash/test_crash_state
 # Tests that install releases and packages into environments, fill disks, or kill processes and wait
 # for a minute. With COVERAGE=1, as in CI, they are left to the compiled suite, which is what people
 # install.
-ENVIRONMENTS := tests/system/test_full_disk.py tests/soak/test_kills.py tests/system/test_consumers.py tests/system/test_incident_regression.py \
-	tests/system/test_release.py tests/system/test_rollback.py tests/soak/test_kill.py
+ENVIRONMENTS := tests/system/test_consumers.py tests/system/test_full_disk.py \
+	tests/system/test_incident_regression.py tests/system/test_release.py tests/system/test_rollback.py \
+	tests/soak/test_kill.py tests/soak/test_kills.py
 RELEASE ?=
 BENCH ?=
 CODE := src tests benchmarks examples scripts
