@@ -11,7 +11,7 @@ from pymongo.errors import ConfigurationError
 
 from cbdd.catalog import CollectionEntry
 from cbdd.catalog.refusal import refusal
-from cbdd.client.arguments import IndexKeys, check_collation, check_mapping, hint_of
+from cbdd.client.arguments import IndexKeys, check_collation, check_mapping, hint_of, projection_of
 from cbdd.client.core import CollectionCore
 from cbdd.client.cursor import Cursor, RawBatchCursor
 from cbdd.client.session import ClientSession, session_for
@@ -115,8 +115,16 @@ class CollectionReads(CollectionCore[DocumentT]):
 
         :param filter: as in `find`; anything but a mapping is looked up as ``_id``.
         """
-        if not args and not kwargs:
-            document = (self._shortcuts or self._find_shortcuts()).find_one(filter)
+        if kwargs:
+            is_short = not args and len(kwargs) == 1 and "projection" in kwargs
+            fields = kwargs.get("projection")
+        else:
+            is_short = len(args) < 2
+            fields = args[0] if args else None
+        if is_short:
+            if type(fields) is list:
+                fields = projection_of(fields)
+            document = (self._shortcuts or self._find_shortcuts()).find_one(filter, fields)
             if document is not LONG_WAY:
                 return cast("DocumentT | None", document)
         if filter is not None and not isinstance(filter, Mapping):

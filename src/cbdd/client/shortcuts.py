@@ -118,8 +118,9 @@ class Shortcuts:
             codec_options,
             bound_session,
         )
-        self.find_one: Callable[[Any], object] = reader.find_one
-        """Find the document of a filter of one plain value; None, or `LONG_WAY`."""
+        self.find_one: Callable[[Any, Any], object] = reader.find_one
+        """Find the document of a filter of one plain value, or the fields of it that a plain
+        projection names; None, or `LONG_WAY`."""
         if client._monitor is not None:  # which is told of commands
             self.find_one = _long_way
 
@@ -209,5 +210,5 @@ class Shortcuts:
             raise write_error(error) from error
 
 
-def _long_way(filter: Any) -> object:
+def _long_way(filter: Any, projection: Any) -> object:
     return LONG_WAY

@@ -19,6 +19,8 @@ from cbdd.catalog.record_store import RECORD_ID_BYTES
 from cbdd.index.definition import IndexDefinition
 from cbdd.index.key_string import encode_plain
 from cbdd.query.planner import is_planner_on
+from cbdd.query.projection import Projection
+from cbdd.query.projection_parser import plain_projection
 from cbdd.query.stages import fetch_record
 from cbdd.storage import ReadTransaction, StorageEngine
 
@@ -84,10 +86,12 @@ class PointReader:
         self._options = codec_options
         self._session = session
 
-    def find_one(self, filter: object) -> object:
+    def find_one(self, filter: object, projection: object = None) -> object:
         """Return the document, None if there is none, or `LONG_WAY`.
 
         :param filter: anything but a plain dictionary is looked up as `_id`.
+        :param projection: a dictionary of fields with 1 or 0; None is the whole document.
+        :raises OperationFailure: the projection is refused.
         """
         name: object = "_id"
         value = filter
@@ -106,8 +110,15 @@ class PointReader:
             value_key = encode_plain(value)
             if value_key is None or not is_planner_on():
                 return LONG_WAY
+            fields: Projection | None = None
+            if projection is not None:
+                fields = plain_projection(projection)
+                if fields is None:
+                    return LONG_WAY
             found = self._find(name, value_key)
             if isinstance(found, bytes):
+                if fields is not None:
+                    found = fields.apply(found)
                 found = bson.decode(found, self._options)
         except BaseException:
             operations.note("query", self._full_name, started, True)

@@ -10,7 +10,7 @@ from bson.decimal128 import Decimal128
 from bson.int64 import Int64
 from bson.objectid import ObjectId
 from bson.raw_bson import RawBSONDocument
-from pymongo.errors import InvalidOperation
+from pymongo.errors import InvalidOperation, OperationFailure
 from pymongo.monitoring import CommandListener
 
 import cbdd
@@ -150,3 +150,45 @@ def test_it_is_counted_told_and_refused_after_close(path: str) -> None:
         things = client.shop.things
     with pytest.raises(InvalidOperation):
         things.find_one(1)
+
+
+@pytest.mark.parametrize(
+    "projection",
+    [{"n": 1}, {"n": 0}, {"n": True, "_id": 0}, ["n"], {"_id": 1}, {"a.b": 1}],
+    ids=str,
+)
+def test_fields_are_those_that_find_returns(shop: Any, projection: Any) -> None:
+    shop.things.insert_one({"_id": 1, "n": 2, "a": [{"b": 1, "c": 2}]})
+    expected = next(shop.things.find({"_id": 1}, projection))
+    assert shop.things.find_one({"_id": 1}, projection) == expected
+    assert shop.things.find_one(1, projection=projection) == expected
+    assert shop.things.find_one({"_id": 9}, projection) is None
+
+
+@pytest.mark.parametrize(
+    ("projection", "error"),
+    [
+        ({"n": 1, "a": 0}, OperationFailure),
+        ({"": 1}, OperationFailure),
+        (["n", 5], TypeError),
+        (5, TypeError),
+    ],
+    ids=str,
+)
+def test_a_projection_is_refused_as_find_refuses_it(
+    shop: Any, projection: Any, error: type[Exception]
+) -> None:
+    shop.things.insert_one({"_id": 1, "n": 2})
+    with pytest.raises(error) as expected:
+        next(shop.things.find({"_id": 1}, projection))
+    with pytest.raises(error) as found:
+        shop.things.find_one({"_id": 1}, projection)
+    assert str(found.value) == str(expected.value)
+
+
+def test_other_projections_go_the_long_way(shop: Any) -> None:
+    shop.things.insert_one({"_id": 1, "n": [1, 2, 3]})
+    assert shop.things.find_one({"_id": 1}, {"n": {"$slice": 1}}) == {"_id": 1, "n": [1]}
+    assert shop.things.find_one({"_id": 1}, {}) == {"_id": 1, "n": [1, 2, 3]}
+    assert shop.things.find_one({"_id": 1}, []) == {"_id": 1, "n": [1, 2, 3]}
+    assert shop.things.find_one({"_id": 1}, {"n": 0}, session=None) == {"_id": 1}
