@@ -100,6 +100,11 @@ class Catalog:
             self._seen[key] = SeenEntry(version, entry)
         return entry
 
+    def last_seen(self, key: bytes) -> CollectionEntry | None:
+        """Return the collection of a key as a transaction saw it, if one did: a hint, no more."""
+        seen = self._seen.get(key)
+        return None if seen is None else seen.entry
+
     def list_databases(self, txn: ReadTransaction) -> list[str]:
         """List the databases that have a collection, in order of their names."""
         names: list[str] = []

@@ -140,7 +140,7 @@ class PointReader:
             for index in entry.indexes:
                 if len(index.fields) != 1 or index.fields[0] != (field, 1):
                     continue
-                if index.is_multikey or index.is_hidden or index.is_sparse or index.is_partial:
+                if not is_whole(index):
                     continue
                 record_key = _first_of(txn, index, value_key)
                 if record_key is None:
@@ -149,6 +149,11 @@ class PointReader:
             return LONG_WAY
         finally:
             txn.close()
+
+
+def is_whole(index: IndexDefinition) -> bool:
+    """Tell whether a query may use an index that has one key of every document."""
+    return not (index.is_multikey or index.is_hidden or index.is_sparse or index.is_partial)
 
 
 def _first_of(txn: ReadTransaction, index: IndexDefinition, value_key: bytes) -> bytes | None:

@@ -1,8 +1,9 @@
 """Writes of single documents, without compiling a query.
 
-They do what statements do whose filter is ``{"_id": value}``, with the same look-up in the same
-index. `run_single` is a statement of one write, which shares its transaction with others where each
-would wait for a sync. `PointWriter` has all of a statement but its arguments and its result.
+They do what statements do whose filter is ``{"_id": value}``, or speaks of another field with a
+unique index, with the same look-up in the same index. `run_single` is a statement of one write,
+which shares its transaction with others where each would wait for a sync. `PointWriter` has all of
+a statement but its arguments and its result.
 """
 
 from __future__ import annotations
@@ -17,15 +18,23 @@ from bson.errors import InvalidDocument
 from bson.objectid import ObjectId
 from pymongo.errors import OperationFailure
 
-from cbdd.catalog import Catalog, CollectionWriter, CollectionWriters, InsertRun
+from cbdd.catalog import (
+    Catalog,
+    CollectionEntry,
+    CollectionWriter,
+    CollectionWriters,
+    InsertRun,
+)
+from cbdd.catalog.namespace import catalog_key
 from cbdd.catalog.record_store import RECORD_ID_BYTES, decode_record_id
 from cbdd.document.encoding import encode_document
 from cbdd.document.validate import validate_document
+from cbdd.index.definition import IndexDefinition
 from cbdd.index.key_string import encode_plain
 from cbdd.query.planner import is_planner_on
-from cbdd.query.point import LONG_WAY, Client, Operations
+from cbdd.query.point import LONG_WAY, Client, Operations, is_whole
 from cbdd.query.stages import fetch_record
-from cbdd.query.update import compile_update
+from cbdd.query.update import Update, compile_update
 from cbdd.storage import QueuedWrite, StorageEngine, WriteTransaction
 from cbdd.storage.options import FULL
 
@@ -40,6 +49,8 @@ class SingleWrite(QueuedWrite):
         self.name = name
         self.matched = 0
         self.modified = 0
+        self.is_lost = False
+        """Whether it found that there is no short way, and did nothing."""
         self._writers: CollectionWriters | None = None
 
     def apply(self, txn: WriteTransaction, before: QueuedWrite | None) -> None:
@@ -81,71 +92,103 @@ class SingleInsert(SingleWrite):
         run.run(writers, self.database, self.name, False)
 
 
-class SingleUpdate(SingleWrite):
-    """An update, or a replacement, of the document with an `_id`."""
+class SingleChange(SingleWrite):
+    """A write of the document that has a value in a field with a unique index."""
+
+    def __init__(
+        self,
+        operation: str,
+        catalog: Catalog,
+        database: str,
+        name: str,
+        field: str,
+        value_key: bytes,
+    ) -> None:
+        """
+        :param value_key: key string of the value, see `encode_plain`.
+        """
+        super().__init__(operation, catalog, database, name)
+        self.field = field
+        self.value_key = value_key
+
+    def run(self, writers: CollectionWriters) -> None:
+        writer = writers.find(self.database, self.name)
+        if writer is None:
+            return
+        index = unique_index(writer.entry, self.field)
+        self.is_lost = index is None
+        if index is None:
+            return
+        value = writer.txn.get(index.tree_id, self.value_key)
+        if value is None:
+            return
+        record_key = value[:RECORD_ID_BYTES]
+        document = fetch_record(writer.txn, writer.entry, record_key, index.name)
+        self.change(writer, decode_record_id(record_key), document)
+        self.matched = 1
+
+    def change(self, writer: CollectionWriter, record_id: int, document: bytes) -> None:
+        """Do it to the document that was found."""
+        raise NotImplementedError
+
+
+class SingleUpdate(SingleChange):
+    """An update, or a replacement, of a document."""
 
     def __init__(
         self,
         catalog: Catalog,
         database: str,
         name: str,
-        id_key: bytes,
+        field: str,
+        value_key: bytes,
         update: bytes,
         is_replacement: bool,
         codec_options: CodecOptions[Any],
     ) -> None:
-        """
-        :param id_key: key string of the value, see `encode_plain`.
-        """
-        super().__init__("update", catalog, database, name)
-        self.id_key = id_key
+        super().__init__("update", catalog, database, name, field, value_key)
         self.update = update
         self.is_replacement = is_replacement
         self.codec_options = codec_options
+        self._compiled: Update | None = None
 
     def run(self, writers: CollectionWriters) -> None:
         timestamps = writers.catalog.timestamps
-        update = compile_update(
+        self._compiled = compile_update(
             self.update, self.is_replacement, None, self.codec_options, timestamps
         )
-        writer = writers.find(self.database, self.name)
-        record_key = _record_key(writer, self.id_key)
-        if writer is None or record_key is None:
-            return
-        document = fetch_record(writer.txn, writer.entry, record_key, writer.entry.indexes[0].name)
+        super().run(writers)
+
+    def change(self, writer: CollectionWriter, record_id: int, document: bytes) -> None:
+        update = self._compiled
+        assert update is not None
         changed = update.apply(document)
-        self.matched = 1
         if changed is not document:
-            record_id = decode_record_id(record_key)
             writer.update(record_id, document, changed, update.touched())
             self.modified = 1
 
 
-class SingleDelete(SingleWrite):
-    """A deletion of the document with an `_id`."""
+class SingleDelete(SingleChange):
+    """A deletion of a document."""
 
-    def __init__(self, catalog: Catalog, database: str, name: str, id_key: bytes) -> None:
-        """
-        :param id_key: key string of the value, see `encode_plain`.
-        """
-        super().__init__("delete", catalog, database, name)
-        self.id_key = id_key
+    def __init__(
+        self, catalog: Catalog, database: str, name: str, field: str, value_key: bytes
+    ) -> None:
+        super().__init__("delete", catalog, database, name, field, value_key)
 
-    def run(self, writers: CollectionWriters) -> None:
-        writer = writers.find(self.database, self.name)
-        record_key = _record_key(writer, self.id_key)
-        if writer is None or record_key is None:
-            return
-        document = fetch_record(writer.txn, writer.entry, record_key, writer.entry.indexes[0].name)
-        writer.delete(decode_record_id(record_key), document)
-        self.matched = 1
+    def change(self, writer: CollectionWriter, record_id: int, document: bytes) -> None:
+        writer.delete(record_id, document)
 
 
-def _record_key(writer: CollectionWriter | None, id_key: bytes) -> bytes | None:
-    if writer is None:
-        return None
-    value = writer.txn.get(writer.entry.indexes[0].tree_id, id_key)
-    return None if value is None else value[:RECORD_ID_BYTES]
+def unique_index(entry: CollectionEntry, field: str) -> IndexDefinition | None:
+    """Return the index that finds the only document with a plain value in a field, if one can."""
+    if field == "_id":
+        return entry.indexes[0]
+    for index in entry.indexes:
+        if index.is_unique and len(index.fields) == 1 and index.fields[0] == (field, 1):
+            if is_whole(index):
+                return index
+    return None
 
 
 def run_single(engine: StorageEngine, durability: str, write: SingleWrite) -> None:
@@ -198,6 +241,7 @@ class PointWriter:
         self._durability = durability
         self._database = database
         self._name = name
+        self._key = catalog_key(database, name)
         self._full_name = f"{database}.{name}"
         self._options = codec_options
         self._session = session
@@ -233,7 +277,7 @@ class PointWriter:
         )
 
     def update(self, filter: object, update: object, is_replacement: bool) -> object:
-        """Update or replace the document of an `_id`.
+        """Update or replace the document with a value in a field with a unique index, as `_id`.
 
         :returns: the `SingleWrite`, which knows what was done, or `LONG_WAY`.
         :raises InvalidDocument: the update cannot be encoded.
@@ -241,51 +285,69 @@ class PointWriter:
         """
         if type(update) is not dict or _is_of_operators(update) == is_replacement:
             return LONG_WAY
-        id_key = self._plain_id(filter)
-        if id_key is None:
+        field = self._plain_field(filter)
+        value_key = self._plain_key(filter, field)
+        if value_key is None:
             return LONG_WAY
-        return self._update(id_key, encode_document(update, self._options), is_replacement)
+        encoded = encode_document(update, self._options)
+        return self._update(field, value_key, encoded, is_replacement)
 
     def update_encoded(self, filter: object, update: bytes, is_replacement: bool) -> object:
         """As `update`, with what was encoded and looked at by who calls."""
-        id_key = self._plain_id(filter)
-        if id_key is None:
+        field = self._plain_field(filter)
+        value_key = self._plain_key(filter, field)
+        if value_key is None:
             return LONG_WAY
-        return self._update(id_key, update, is_replacement)
+        return self._update(field, value_key, update, is_replacement)
 
     def delete(self, filter: object) -> object:
-        """Delete the document of an `_id`.
+        """Delete the document with a value in a field with a unique index, as `_id`.
 
         :returns: the `SingleWrite`, which knows what was done, or `LONG_WAY`.
         :raises OperationFailure: it is refused.
         """
-        id_key = self._plain_id(filter)
-        if id_key is None:
+        field = self._plain_field(filter)
+        value_key = self._plain_key(filter, field)
+        if value_key is None:
             return LONG_WAY
-        write = SingleDelete(self._catalog, self._database, self._name, id_key)
+        write = SingleDelete(self._catalog, self._database, self._name, field, value_key)
         self._run(write, self._deletes)
-        return write
+        return LONG_WAY if write.is_lost else write
 
-    def _update(self, id_key: bytes, update: bytes, is_replacement: bool) -> SingleWrite:
+    def _update(self, field: str, value_key: bytes, update: bytes, is_replacement: bool) -> object:
         write = SingleUpdate(
             self._catalog,
             self._database,
             self._name,
-            id_key,
+            field,
+            value_key,
             update,
             is_replacement,
             self._options,
         )
         self._run(write, self._updates)
-        return write
+        return LONG_WAY if write.is_lost else write
 
-    def _plain_id(self, filter: object) -> bytes | None:
-        """Return the key string of the `_id` that a filter asks for, if it asks nothing else."""
+    def _plain_field(self, filter: object) -> str:
+        """Return the field that is all a filter asks for, if it may have a unique index; or ""."""
         if type(filter) is not dict or len(filter) != 1:
-            return None
+            return ""
         if not is_planner_on() or self._session() is not None:
+            return ""
+        for name in filter:
+            if name == "_id":
+                return "_id"
+            if type(name) is str:
+                entry = self._catalog.last_seen(self._key)
+                if entry is not None and unique_index(entry, name) is not None:
+                    return name
+        return ""
+
+    def _plain_key(self, filter: object, field: str) -> bytes | None:
+        """Return the key string of the value that a filter asks for in a field."""
+        if not field or type(filter) is not dict:
             return None
-        return encode_plain(filter.get("_id"))
+        return encode_plain(filter.get(field))
 
     def _run(self, write: SingleWrite, counter: count[int]) -> None:
         operations = self._operations
@@ -299,7 +361,7 @@ class PointWriter:
         finally:
             if failed or perf_counter() - started >= operations.slow_seconds:
                 operations.note(write.operation, self._full_name, started, failed)
-            else:
+            elif not write.is_lost:
                 next(counter)
             if self._catalog.has_expiring:
                 self._client.watch_expiry()

@@ -15,6 +15,7 @@ from pymongo.errors import DuplicateKeyError, InvalidOperation, OperationFailure
 from pymongo.write_concern import WriteConcern
 
 import cbdd
+from cbdd.query.point import LONG_WAY
 
 OID = ObjectId("65a1b2c3d4e5f60718293a4b")
 STORED: list[dict[str, Any]] = [
@@ -43,6 +44,13 @@ FILTERS: list[Any] = [
     {"_id": 1, "n": 1},
     {"_id": 1, "n": 2},
     {"n": 2},
+    {"at": "b"},
+    {"at": "none"},
+    {"at": 1},
+    {"at": None},
+    {"at": Text("b")},
+    {"at": {"$in": ["b"]}},
+    {"at": "b", "n": 2},
     {},
     {1: 1},
     SON([("_id", 1)]),
@@ -55,6 +63,9 @@ FILTERS: list[Any] = [
 UPDATES: list[Any] = [
     {"$inc": {"n": 1}},
     {"$set": {"at": "b"}},
+    {"$set": {"at": ["a", "q"]}},
+    {"$set": {"at.$": "q"}},
+    {"$unset": {"at": 1}},
     {"$set": {"_id": 9}},
     {"$set": {"at": 1}, "n": 1},
     {"n": 1},
@@ -95,6 +106,7 @@ def both(shop: Any, method: str, *args: Any) -> None:
         shop.drop_collection(name)
         shop[name].create_index("at", unique=True)
         shop[name].insert_many([dict(each) for each in STORED])
+        shop[name].find_one({"_id": 1})  # who has seen the index knows of the short way
     short = outcome(getattr(shop.things, method), *args)
     assert short == outcome(getattr(shop.longer, method), *args, let={}), args
     assert list(shop.things.find()) == list(shop.longer.find()), args
@@ -284,3 +296,63 @@ def test_it_is_slow_where_all_is(tmp_path: Any, caplog: pytest.LogCaptureFixture
             getattr(client["shop"]["things"], method)(*args)
     said = [record.getMessage().partition(":")[0] for record in caplog.records]
     assert said == [f"slow {operation} on shop.things" for operation, *_rest in STATEMENTS]
+
+
+KINDS: list[tuple[Any, dict[str, Any], list[dict[str, Any]]]] = [
+    ("a.b", {}, [{"a": {"b": 1}}, {"a": {"b": 2}}]),
+    ("a.b", {}, [{"a": [{"b": 1}, {"b": 3}]}, {"a": {"b": 2}}]),
+    ("a", {}, [{"a": [1, 3]}, {"a": 2}]),
+    ("a", {"sparse": True}, [{"a": 1}, {}, {"a": 2}]),
+    ("a", {"partialFilterExpression": {"n": 1}}, [{"a": 1, "n": 2}, {"a": 2, "n": 1}]),
+    ("a", {"hidden": True}, [{"a": 1}, {"a": 2}]),
+    ([("a", -1)], {}, [{"a": 1}, {"a": 2}]),
+    ([("a", 1), ("n", 1)], {}, [{"a": 1, "n": 1}, {"a": 1, "n": 2}]),
+]
+
+
+@pytest.mark.parametrize(("keys", "options", "documents"), KINDS, ids=lambda value: str(value)[:30])
+def test_whatever_the_index_it_is_done(
+    shop: Any, keys: Any, options: dict[str, Any], documents: list[dict[str, Any]]
+) -> None:
+    field = keys if isinstance(keys, str) else keys[0][0]
+    for name in ("things", "longer"):
+        shop[name].create_index(keys, unique=True, **options)
+        shop[name].insert_many([{"_id": at, **each} for at, each in enumerate(documents)])
+        shop[name].find_one({"_id": 0})
+    for value in (1, 2, 1.0, 3, "none"):
+        args = {field: value}, {"$inc": {"changed": 1}}
+        short = outcome(shop.things.update_one, *args)
+        assert short == outcome(shop.longer.update_one, *args, let={}), value
+        assert list(shop.things.find()) == list(shop.longer.find()), value
+    for value in (1, 2):
+        short = outcome(shop.things.delete_one, {field: value})
+        assert short == outcome(shop.longer.delete_one, {field: value}, let={})
+    assert list(shop.things.find()) == list(shop.longer.find())
+
+
+@pytest.mark.parametrize("durability", ["normal", "full"])
+def test_an_index_that_is_gone_is_done_without(tmp_path: Any, durability: str) -> None:
+    with cbdd.connect(str(tmp_path / "gone.cbdd"), durability=durability) as client:
+        things = client["shop"]["things"]
+        things.create_index("at", unique=True)
+        things.insert_many([{"_id": 1, "at": "a"}, {"_id": 2, "at": "b"}])
+        assert things.find_one({"_id": 1}) is not None
+        things.drop_index("at_1")
+        seen = client._store.catalog.last_seen(things._catalog_key)
+        assert seen is not None
+        assert len(seen.indexes) == 2  # and so it is looked for
+        assert things.update_one({"at": "b"}, {"$set": {"n": 5}}).modified_count == 1
+        assert things.delete_one({"at": "a"}).deleted_count == 1
+        after = client._store.operations.counters()["operations"]
+        assert isinstance(after, dict)
+        assert (after["update"], after["delete"]) == (1, 1)
+        assert list(things.find()) == [{"_id": 2, "at": "b", "n": 5}]
+
+
+def test_a_unique_index_is_a_short_way(shop: Any) -> None:
+    shop.things.create_index("at", unique=True)
+    shop.things.insert_many([dict(each) for each in STORED])
+    writer = shop.things._find_shortcuts()._writer
+    assert writer.update({"at": "a"}, {"$inc": {"n": 1}}, False).modified == 1
+    assert writer.delete({"at": "a"}).matched == 1
+    assert writer.delete({"n": 2}) is LONG_WAY
