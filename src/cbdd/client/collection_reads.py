@@ -155,8 +155,9 @@ class CollectionReads(CollectionCore[DocumentT]):
         check_mapping("filter", filter)
         if not kwargs:
             reading = self._reading()
+            query = Query.compile(filter, None, None, 0, 0, None, reading.codec_options)
             if session_for(reading.client, session) is None:
-                return reading.count(filter)
+                return reading.count(query)
         query = Query.compile(
             filter,
             skip=_count_bound("skip", kwargs.pop("skip", None), 0, 5107200),

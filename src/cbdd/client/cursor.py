@@ -571,6 +571,8 @@ class Cursor(Generic[DocumentT]):
         first = reading.reader.begin(self._compiled(reading.codec_options), size)
         if first.execution is None or first.txn is None:
             self.close()
+        elif self._killed:  # closed meanwhile
+            first.txn.close()
         else:
             self._results = QueryResults(
                 reading.store, None, first.txn, False, first.execution, None

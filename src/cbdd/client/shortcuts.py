@@ -6,7 +6,7 @@ name. The short way has no session, no query to be compiled and no cursor.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, cast
@@ -60,9 +60,9 @@ class Reading:
         self.codec_options = codec_options
         self.reader = QueryReader(store, store.engine, store.catalog, key)
 
-    def count(self, filter: Mapping[str, Any]) -> int:
-        """Count the documents that match, outside any session."""
-        query = Query.compile(filter, None, None, 0, 0, None, self.codec_options)
+    def count(self, query: Query) -> int:
+        """Count the documents of a query, outside any session."""
+        self.store.require_open()
         started = perf_counter()
         failed = True
         try:

@@ -22,14 +22,15 @@ from cbdd.document.raw import (
     TYPE_STRING,
 )
 from cbdd.expression.value import Value
-from cbdd.query.comparison import EQ, GT, GTE, LT, LTE, In, equality, ordering
+from cbdd.query.comparison import EQ, GT, GTE, LT, LTE, Comparison, In, equality, ordering
 from cbdd.query.matcher import And, MatchExpression
 from cbdd.query.path import FieldPath, is_plain_path
 
 _ORDERINGS: Final = (GT, GTE, LT, LTE)
 _IN: Final = "$in"
 _MOST_CHARACTERS: Final = 1 << 16
-"""Of a text: longer ones may make a filter too large, which is not judged here."""
+_MOST_BYTES: Final = 1 << 20
+"""Of all names and values: a larger filter may be too large, which is not judged here."""
 _MOST_VALUES: Final = 1024
 _INT32: Final = 1 << 31
 _INT64: Final = 1 << 63
@@ -47,9 +48,11 @@ def plain_filter(filter: object) -> MatchExpression | None:
     if type(filter) is not dict:
         return None
     children: list[MatchExpression] = []
+    size = 0
     for name, condition in filter.items():
         if type(name) is not str or not is_plain_path(name):
             return None
+        size += len(name)
         if type(condition) is dict:
             if not condition:
                 return None
@@ -57,13 +60,25 @@ def plain_filter(filter: object) -> MatchExpression | None:
                 expression = _plain_operator(name, operator, operand)
                 if expression is None:
                     return None
+                size += _size_of(expression)
                 children.append(expression)
             continue
         value = plain_value(condition)
         if value is None:
             return None
+        size += len(value.data)
         children.append(equality(FieldPath(name), value))
+    if size > _MOST_BYTES:
+        return None
     return children[0] if len(children) == 1 else And(children)
+
+
+def _size_of(expression: MatchExpression) -> int:
+    if isinstance(expression, Comparison):
+        return len(expression.value.data)
+    if isinstance(expression, In):
+        return sum([len(value.data) for value in expression.values])
+    return 0
 
 
 def _plain_operator(name: str, operator: object, operand: object) -> MatchExpression | None:

@@ -294,12 +294,14 @@ class Planner:
     def _count_keys(self, choice: IndexChoice) -> int:
         """Count the keys inside the intervals; beyond some intervals, by those counted so far."""
         intervals = choice.composite.intervals
-        if choice.definition.is_unique and choice.composite.is_points:
-            return len(intervals)  # at most, which costs nothing to find out
+        is_single = choice.definition.is_unique and choice.composite.is_points
         counted = 0
         tree_id = choice.definition.tree_id
         for interval in intervals[:_MAX_COUNTED_INTERVALS]:
-            counted += self.txn.count_range(tree_id, interval.low, interval.high)
+            if is_single and interval.low is not None:  # which is a whole key
+                counted += 0 if self.txn.get(tree_id, interval.low) is None else 1
+            else:
+                counted += self.txn.count_range(tree_id, interval.low, interval.high)
         if len(intervals) > _MAX_COUNTED_INTERVALS:
             counted = counted * len(intervals) // _MAX_COUNTED_INTERVALS
         return counted

@@ -13,9 +13,16 @@ from bson.errors import InvalidBSON
 from bson.raw_bson import RawBSONDocument
 from pymongo import ASCENDING, DESCENDING
 from pymongo.cursor import CursorType
-from pymongo.errors import ExecutionTimeout, InvalidOperation, OperationFailure
+from pymongo.errors import (
+    DocumentTooLarge,
+    ExecutionTimeout,
+    InvalidOperation,
+    OperationFailure,
+)
 
 import cbdd
+from cbdd.query import Query
+from cbdd.query.first_batch import FirstBatch
 from tests.unit.client.conftest import ManualClock
 
 Orders = cbdd.Collection[dict[str, Any]]
@@ -370,3 +377,43 @@ def test_option_that_is_not_carried_out_is_refused(orders: Orders, option: str, 
 )
 def test_option_that_changes_no_result_is_accepted(orders: Orders, option: str, value: Any) -> None:
     assert len(list(orders.find({}, **{option: value}))) == 300
+
+
+def test_a_cursor_that_is_closed_while_it_begins_holds_nothing(orders: Any) -> None:
+    reading = orders._reading()
+    cursor = orders.find(batch_size=2)
+
+    class Closing:
+        """A reader beside which the cursor is closed."""
+
+        def begin(self, query: Query, documents: int) -> FirstBatch:
+            first = reader.begin(query, documents)
+            cursor.close()
+            return first
+
+    reader = reading.reader
+    reading.reader = Closing()
+    try:
+        assert len(list(cursor)) == 2
+    finally:
+        reading.reader = reader
+    assert not orders.database.client._store.engine._state.pins
+
+
+def test_a_filter_no_driver_could_send_is_refused(orders: Any) -> None:
+    for filter in (
+        {"a": {"$in": [f"{n}" + "x" * 60_000 for n in range(400)]}},
+        {f"a{n}": "x" * 60_000 for n in range(400)},
+        {"n" * (17 << 20): 1},
+    ):
+        with pytest.raises(DocumentTooLarge):
+            list(orders.find(filter))
+        with pytest.raises(DocumentTooLarge):
+            orders.count_documents(filter)
+
+
+def test_a_wrong_filter_is_found_before_a_wrong_session(orders: Any) -> None:
+    with pytest.raises(OperationFailure):
+        orders.count_documents({"$bad": 1}, session="x")
+    with pytest.raises(ValueError, match="session"):
+        orders.count_documents({}, session="x")

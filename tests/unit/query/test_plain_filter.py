@@ -103,6 +103,10 @@ class Number(int):
         {"a": "x" * (1 << 17)},
         {"a": datetime(2020, 1, 1)},
         {"a": 1, "b": {"$exists": True}},
+        {"a": {"$in": ["x" * 60_000] * 20}},
+        {f"a{n}": "x" * 60_000 for n in range(20)},
+        {f"a{n}": {"$gt": "x" * 60_000} for n in range(20)},
+        {"a" * (2 << 20): 1},
     ],
     ids=lambda filter: str(filter)[:40],
 )

@@ -169,3 +169,12 @@ def test_every_index_gives_what_a_scan_gives(tmp_path: Path, keys: dict[str, int
             order = [pattern.key(bson.encode(document)) for document in found]
             assert order == sorted(order), (filter, sort)
     items.engine.close()
+
+
+@pytest.mark.plan
+@pytest.mark.parametrize("first", [0, 1_000_000])
+def test_keys_of_a_unique_index_are_counted_one_by_one(people: Items, first: int) -> None:
+    wanted = {"_id": {"$in": [first + n for n in range(0, 1200, 2)]}}
+    is_there = first == 0
+    assert people.stages(wanted) == (["COLLSCAN"] if is_there else ["FETCH", "IXSCAN"])
+    assert len(people.ids(wanted)) == (600 if is_there else 0)
