@@ -349,6 +349,7 @@ def test_an_index_that_is_gone_is_done_without(tmp_path: Any, durability: str) -
         assert list(things.find()) == [{"_id": 2, "at": "b", "n": 5}]
 
 
+@pytest.mark.plan
 def test_a_unique_index_is_a_short_way(shop: Any) -> None:
     shop.things.create_index("at", unique=True)
     shop.things.insert_many([dict(each) for each in STORED])
