@@ -48,12 +48,13 @@ COVERED := tests/unit tests/crash tests/format \
 	tests/damage/test_dropped.py tests/damage/test_hostile.py tests/damage/test_meta.py \
 	tests/damage/test_pages.py tests/damage/test_recover.py
 NOT_COVERED := tests/unit/client/test_interrupts.py tests/crash/test_crash_states.py
-# Tests that install releases and packages into environments, fill disks, or kill processes and wait
-# for a minute. With COVERAGE=1, as in CI, they are left to the compiled suite, which is what people
-# install.
-ENVIRONMENTS := tests/system/test_consumers.py tests/system/test_full_disk.py \
-	tests/system/test_incident_regression.py tests/system/test_release.py tests/system/test_rollback.py \
-	tests/soak/test_kill.py tests/soak/test_kills.py
+# Tests that install releases and packages into environments, fill disks, run the benchmark, or kill
+# processes and wait for a minute. With COVERAGE=1, as in CI, they are left to the compiled suite,
+# which is what people install.
+COMPILED_ONLY := tests/crash/test_full_disk.py tests/system/test_consumers.py \
+	tests/system/test_full_disk.py tests/system/test_incident_regression.py \
+	tests/system/test_release.py tests/system/test_rollback.py tests/soak/test_kill.py \
+	tests/soak/test_kills.py tests/unit/client/test_full_disk.py tests/unit/test_benchmarks.py
 RELEASE ?=
 BENCH ?=
 CODE := src tests benchmarks examples scripts
@@ -102,7 +103,7 @@ test: venv
 endif
 
 test-rest: venv
-	$(VENV)/bin/$(PYTEST) $(addprefix --ignore=,$(COVERED) $(ENVIRONMENTS)) tests
+	$(VENV)/bin/$(PYTEST) $(addprefix --ignore=,$(COVERED) $(COMPILED_ONLY)) tests
 	$(VENV)/bin/$(PYTEST) $(NOT_COVERED)
 
 test-compiled: compiled
@@ -111,8 +112,8 @@ test-compiled: compiled
 coverage: venv
 	rm -rf build/coverage
 	mkdir -p build/coverage
-	$(VENV)/bin/python -m coverage run -m pytest -n $(WORKERS) --dist loadgroup \
-		$(addprefix --ignore=,$(NOT_COVERED)) $(COVERED)
+	$(VENV)/bin/python -m coverage run -m pytest -n $(WORKERS) --dist loadgroup --durations 12 \
+		$(addprefix --ignore=,$(NOT_COVERED) $(COMPILED_ONLY)) $(COVERED)
 	$(VENV)/bin/python scripts/coverage_check.py
 
 release: venv

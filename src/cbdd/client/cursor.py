@@ -12,7 +12,6 @@ again, the rest of the results is read into memory; when the transaction ends, s
 from __future__ import annotations
 
 import copy
-import sys
 from collections import deque
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
@@ -20,7 +19,6 @@ from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar, overload
 
-import bson
 from bson.code import Code
 from bson.codec_options import CodecOptions
 from pymongo.cursor import CursorType
@@ -45,6 +43,7 @@ from cbdd.client.results import BufferedResults, EndedResults, QueryResults, Res
 from cbdd.client.session import ClientSession, session_for
 from cbdd.client.tailing import tail_query
 from cbdd.client.unsupported import refuse_arguments, unsupported
+from cbdd.query.decoding import Batch
 from cbdd.query.executor import Query
 from cbdd.query.key_range import parse_key_range
 
@@ -60,8 +59,8 @@ BATCH_DOCUMENTS: Final = 1000
 BATCH_BYTES: Final = 1 << 20
 PIECE_DOCUMENTS: Final = 64
 PIECE_BYTES: Final = 16 << 10
-"""Decoded at a time: more at once are many objects alive, which the garbage collector looks through
-again and again."""
+"""Decoded at a time: those of a small piece are soon let go of and the next take their place, in
+memory that the processor still has at hand."""
 _DEFAULT_AWAIT_SECONDS: Final = 1.0
 _TAILABLE: Final = CursorType.TAILABLE
 _EXHAUST: Final = CursorType.EXHAUST
@@ -79,9 +78,6 @@ class Cursor(Generic[DocumentT]):
     [8, 7]
     >>> client.close()
     """
-
-    _piece_documents = PIECE_DOCUMENTS
-    _piece_bytes = PIECE_BYTES
 
     def __init__(
         self,
@@ -164,7 +160,7 @@ class Cursor(Generic[DocumentT]):
         self._flags = cursor_type
         self._id: int | None = None
         self._data: deque[DocumentT] = deque()
-        self._pieces: deque[list[bytes]] = deque()
+        self._batch: Batch | None = None  # what is not decoded yet
         self._retrieved = 0
         self._empty = False
 
@@ -371,7 +367,7 @@ class Cursor(Generic[DocumentT]):
     @property
     def alive(self) -> bool:
         """Whether there may be more documents."""
-        return bool(self._data or self._pieces) or not self._killed
+        return bool(self._data or self._batch) or not self._killed
 
     @property
     def cursor_id(self) -> int | None:
@@ -397,7 +393,7 @@ class Cursor(Generic[DocumentT]):
         """Go back to before the first document; the query will run again."""
         self.close()
         self._data.clear()
-        self._pieces.clear()
+        self._batch = None
         self._id = None
         self._retrieved = 0
         self._killed = False
@@ -519,17 +515,16 @@ class Cursor(Generic[DocumentT]):
             raise
         finally:
             reading.operations.note(operation, reading.full_name, started, failed)
-        return bool(self._pieces)
+        return self._batch is not None
 
     def _fetch(self) -> bool:
         """Decode the next piece, from the next batch if need be; return whether there is one."""
-        if not self._pieces and not self._refresh():
+        if self._batch is None and not self._refresh():
             return bool(self._data)
         try:
-            options = self._collection._reading().codec_options
-            self._data.extend(self._decode(self._pieces.popleft(), options))
+            self._decode(self._collection._reading().codec_options)
         except BaseException:
-            self._pieces.clear()
+            self._batch = None
             self.close()
             raise
         return True
@@ -554,8 +549,8 @@ class Cursor(Generic[DocumentT]):
     def _describe(self, reply: dict[str, Any], operation: str) -> None:
         batch = "firstBatch" if operation == "query" else "nextBatch"
         options = self._collection.codec_options
-        while self._pieces:
-            self._data.extend(self._decode(self._pieces.popleft(), options))
+        while self._batch is not None:
+            self._decode(options)
         reply["cursor"] = {
             "id": self._id or 0,
             "ns": self._collection.full_name,
@@ -620,17 +615,15 @@ class Cursor(Generic[DocumentT]):
         if self._results is None or self._results.is_exhausted or self._limit < 0:
             self._id = 0
             self.close()
-        if documents:  # the first is taken to be as large as the others
-            size = min(self._piece_documents, self._piece_bytes // len(documents[0])) or 1
-            if len(documents) <= size:
-                self._pieces.append(documents)
-                return
-            for start in range(0, len(documents), size):
-                self._pieces.append(documents[start : start + size])
+        if documents:
+            self._batch = Batch(documents, PIECE_DOCUMENTS, PIECE_BYTES)
 
-    def _decode(self, documents: list[bytes], options: CodecOptions[Any]) -> list[DocumentT]:
-        decoded: list[DocumentT] = bson.decode_all(b"".join(documents), options)
-        return decoded
+    def _decode(self, options: CodecOptions[Any]) -> None:
+        """Decode the next piece of the batch."""
+        batch = self._batch
+        assert batch is not None
+        if not batch.decode_into(self._data, options):
+            self._batch = None
 
     def _detach(self) -> None:
         """Read the rest into memory: the transaction this cursor reads from is about to write."""
@@ -656,11 +649,11 @@ def _key_pairs(option: str, spec: object) -> list[tuple[str, Any]]:
 class RawBatchCursor(Cursor[Any]):
     """The results of `Collection.find_raw_batches`: BSON bytes, some documents at a time."""
 
-    _piece_documents = sys.maxsize
-    _piece_bytes = sys.maxsize
-
-    def _decode(self, documents: list[bytes], options: CodecOptions[Any]) -> list[Any]:
-        return [b"".join(documents)] if documents else []
+    def _decode(self, options: CodecOptions[Any]) -> None:
+        batch = self._batch
+        assert batch is not None
+        self._data.append(batch.take())
+        self._batch = None
 
     def __getitem__(self, index: int | slice) -> NoReturn:
         raise InvalidOperation("Cannot call __getitem__ on RawBatchCursor")

@@ -2,19 +2,30 @@
 
 It holds no state of its own: if it dies, commits still land in the log, and the next open recovers
 them. It sleeps until there is something to do.
+
+A checkpoint shares the interpreter with the statements beside it, and they copy each node that it
+is to write. So one that is due because of the log waits for a moment without statements. It waits
+no longer than `LONGEST_SECONDS`, and not at all where the log has grown to twice its size or memory
+is what is short: see `checkpoint_is_urgent`.
 """
 
 from __future__ import annotations
 
 import threading
+from typing import Final
 
 from cbdd.errors import CbddError
-from cbdd.storage.checkpoint import checkpoint_is_due, run_checkpoint
+from cbdd.storage.checkpoint import checkpoint_is_due, checkpoint_is_urgent, run_checkpoint
 from cbdd.storage.follow import release_idle_pin
 from cbdd.storage.leftovers import release_leftovers
 from cbdd.storage.options import NORMAL
 from cbdd.storage.state import DatabaseState
 from cbdd.storage.sync import sync_to
+
+QUIET_SECONDS: Final = 0.05
+"""Without a statement for so long, nobody is in the way of a checkpoint."""
+LONGEST_SECONDS: Final = 5.0
+"""For which one is put off."""
 
 
 class BackgroundThread:
@@ -24,6 +35,10 @@ class BackgroundThread:
         self._state = state
         self._is_stopping = False
         self._snapshots_seen = -1
+        self._last_snapshots = -1  # when a checkpoint that is due was last looked at
+        self._busy_at = 0.0
+        self._put_off_until = 0.0
+        self._interval_from = 0.0
         self._worker = threading.Thread(target=self.run, name="cbdd-background", daemon=True)
 
     def start(self) -> None:
@@ -42,7 +57,10 @@ class BackgroundThread:
         state = self._state
         while not self._is_stopping:
             state.is_background_idle = True
-            if self._has_interval_work():
+            if state.is_checkpoint_put_off:
+                state.is_background_idle = False
+                state.wake.wait(QUIET_SECONDS)
+            elif self._has_interval_work():
                 state.is_background_idle = False
                 state.wake.wait(state.options.sync_interval_seconds)
             else:
@@ -68,13 +86,33 @@ class BackgroundThread:
         if state.is_closed:
             return
         release_leftovers(state)
-        if checkpoint_is_due(state) and not state.is_poisoned:
+        now = state.clock.monotonic()
+        is_due = checkpoint_is_due(state) and not state.is_poisoned
+        puts_off = is_due and self._puts_off(now)
+        state.is_checkpoint_put_off = puts_off
+        if puts_off and now - self._interval_from < state.options.sync_interval_seconds:
+            return  # it only looked whether there are still statements
+        if not puts_off:
+            self._put_off_until = 0.0
+        if is_due and not puts_off:
             run_checkpoint(state, False)
+        self._interval_from = now
         if self._must_sync():
             sync_to(state, state.tip.lsn)
         if self._snapshots_seen == state.snapshots_taken:
             release_idle_pin(state)
         self._snapshots_seen = state.snapshots_taken
+
+    def _puts_off(self, now: float) -> bool:
+        """Whether a checkpoint that is due had better wait."""
+        state = self._state
+        if not self._put_off_until:
+            self._put_off_until = now + LONGEST_SECONDS
+        if state.writer_thread != 0 or self._last_snapshots != state.snapshots_taken:
+            self._busy_at = now
+        self._last_snapshots = state.snapshots_taken
+        is_busy = now - self._busy_at < QUIET_SECONDS
+        return is_busy and now < self._put_off_until and not checkpoint_is_urgent(state)
 
     def _must_sync(self) -> bool:
         state = self._state

@@ -66,6 +66,14 @@ def checkpoint_is_due(state: DatabaseState) -> bool:
     )
 
 
+def checkpoint_is_urgent(state: DatabaseState) -> bool:
+    """Whether one that is due must not wait for a quiet moment, see `background.py`."""
+    return (
+        state.log_bytes > 2 * state.options.checkpoint_log_bytes
+        or state.dirty_bytes() > state.options.cache_size_bytes // 2
+    )
+
+
 def run_checkpoint(state: DatabaseState, wait: bool, is_forced: bool = False) -> bool:
     """Checkpoint; returns False when another one is running (and ``wait`` is not set).
 

@@ -170,6 +170,7 @@ class DatabaseState:
         self.wake = threading.Event()
         self.background_error = ""
         self.is_background_idle = False
+        self.is_checkpoint_put_off = False  # by the background thread, which looks by itself
         self.snapshots_taken = 0
         self.is_locked = False  # ``apply_lock``, by a statement; may be wrong, so only a hint
 

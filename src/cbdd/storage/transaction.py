@@ -36,6 +36,7 @@ from cbdd.errors import (
 from cbdd.storage.change_set import ChangeSet
 from cbdd.storage.checkpoint import (
     checkpoint_is_due,
+    checkpoint_is_urgent,
     relieve_disk,
     run_checkpoint,
 )
@@ -406,7 +407,8 @@ def run_due_checkpoint(state: DatabaseState) -> None:
     everything, the next commit tries again, and `statistics` and the flight recorder tell.
     """
     if state.options.background:
-        state.wake.set()
+        if not state.is_checkpoint_put_off or checkpoint_is_urgent(state):
+            state.wake.set()
         return
     try:
         run_checkpoint(state, False)

@@ -401,15 +401,14 @@ def test_a_cursor_that_is_closed_while_it_begins_holds_nothing(orders: Any) -> N
 
 
 def test_a_filter_no_driver_could_send_is_refused(orders: Any) -> None:
-    for filter in (
-        {"a": {"$in": [f"{n}" + "x" * 60_000 for n in range(400)]}},
-        {f"a{n}": "x" * 60_000 for n in range(400)},
-        {"n" * (17 << 20): 1},
-    ):
+    texts = [f"{n}" + "x" * 60_000 for n in range(280)]
+    with pytest.raises(DocumentTooLarge):
+        list(orders.find({"a": {"$in": texts}}))
+    with pytest.raises(DocumentTooLarge):
+        orders.count_documents({f"a{n}": text for n, text in enumerate(texts)})
+    for ask in (lambda filter: list(orders.find(filter)), orders.count_documents):
         with pytest.raises(DocumentTooLarge):
-            list(orders.find(filter))
-        with pytest.raises(DocumentTooLarge):
-            orders.count_documents(filter)
+            ask({"n" * (17 << 20): 1})
 
 
 def test_a_wrong_filter_is_found_before_a_wrong_session(orders: Any) -> None:

@@ -7,7 +7,8 @@ import errno
 import pytest
 
 from cbdd.errors import DurabilityError
-from cbdd.storage.background import BackgroundThread
+from cbdd.storage import StorageEngine
+from cbdd.storage.background import QUIET_SECONDS, BackgroundThread
 from cbdd.testing import Fault
 from tests.unit.storage.conftest import Bench, fill
 
@@ -34,8 +35,92 @@ def test_it_checkpoints_when_that_is_due(bench: Bench) -> None:
     fill(engine, TREE, {b"a": bytes(20_000)})
     assert state.wake.is_set()
     assert engine.statistics()["checkpoint_lsn"] == 0
-    BackgroundThread(state).step()
+    thread = BackgroundThread(state)
+    thread.step()
+    state.clock.sleep(QUIET_SECONDS)  # and nobody does anything
+    thread.step()
     assert engine.statistics()["checkpoint_lsn"] == 1
+
+
+def due_but_busy(bench: Bench, **options: object) -> tuple[StorageEngine, BackgroundThread]:
+    """A checkpoint is due in the middle of statements, and the thread has looked once."""
+    engine = bench.open(checkpoint_log_bytes=10_000, background=False, **options)
+    engine._state.options.background = True
+    thread = BackgroundThread(engine._state)
+    fill(engine, TREE, {b"a": bytes(10_000)})
+    thread.step()
+    assert engine.statistics()["checkpoint_lsn"] == 0
+    assert engine._state.is_checkpoint_put_off
+    engine._state.wake.clear()
+    return engine, thread
+
+
+def test_a_checkpoint_waits_for_a_moment_without_statements(bench: Bench) -> None:
+    engine, thread = due_but_busy(bench)
+    for _ in range(3):
+        engine.begin_read().close()
+        engine._state.clock.sleep(QUIET_SECONDS)
+        thread.step()
+    fill(engine, TREE, {b"b": b"1"})
+    assert not engine._state.wake.is_set()  # the thread looks by itself
+    thread.step()
+    with engine.begin_write("insert"):  # a long statement, or one that waits for another
+        thread.step()
+        engine._state.clock.sleep(QUIET_SECONDS)
+        thread.step()
+        assert engine._state.meta.checkpoint_lsn == 0
+    thread.step()  # woken by chance, too soon
+    assert engine._state.meta.checkpoint_lsn == 0
+    engine._state.clock.sleep(QUIET_SECONDS)
+    thread.step()
+    assert engine.statistics()["checkpoint_lsn"] == 2
+    assert not engine._state.is_checkpoint_put_off
+    assert fill(engine, TREE, {b"c": b"1"}) == 3
+
+
+def test_it_does_not_wait_for_ever(bench: Bench) -> None:
+    engine, thread = due_but_busy(bench)
+    thread._put_off_until = engine._state.clock.monotonic()
+    engine.begin_read().close()
+    thread.step()
+    assert engine.statistics()["checkpoint_lsn"] == 1
+
+
+def test_it_does_not_wait_where_the_log_has_grown_to_twice_its_size(bench: Bench) -> None:
+    engine, thread = due_but_busy(bench)
+    fill(engine, TREE, {b"b": bytes(11_000)})
+    assert engine._state.wake.is_set()
+    thread.step()
+    assert engine.statistics()["checkpoint_lsn"] == 2
+
+
+def test_it_does_not_wait_where_unwritten_nodes_fill_the_cache(bench: Bench) -> None:
+    engine, thread = due_but_busy(bench)
+    engine._state.dirty_large_bytes = engine._state.options.cache_size_bytes
+    engine.begin_read().close()
+    thread.step()
+    assert engine.statistics()["checkpoint_lsn"] == 1
+
+
+def test_syncs_are_due_at_intervals_while_a_checkpoint_waits(bench: Bench) -> None:
+    engine, thread = due_but_busy(bench, durability="normal", sync_interval_seconds=1000.0)
+    lsn = fill(engine, TREE, {b"b": b"1"})
+    thread.step()
+    assert engine.statistics()["durable_lsn"] < lsn
+    engine._state.options.sync_interval_seconds = 0.0
+    fill(engine, TREE, {b"c": b"1"})
+    thread.step()
+    assert engine.statistics()["durable_lsn"] == lsn + 1
+    assert engine.statistics()["checkpoint_lsn"] == 0
+
+
+def test_what_is_no_longer_due_is_not_put_off(bench: Bench) -> None:
+    engine, thread = due_but_busy(bench)
+    engine.checkpoint()
+    thread.step()
+    assert not engine._state.is_checkpoint_put_off
+    fill(engine, TREE, {b"b": bytes(10_000)})
+    assert engine._state.wake.is_set()
 
 
 def test_a_pin_that_nobody_uses_is_released_at_the_second_look(bench: Bench) -> None:
