@@ -522,7 +522,7 @@ class Cursor(Generic[DocumentT]):
         if self._batch is None and not self._refresh():
             return bool(self._data)
         try:
-            self._decode(self._collection._reading().codec_options)
+            self._decode()
         except BaseException:
             self._batch = None
             self.close()
@@ -548,9 +548,8 @@ class Cursor(Generic[DocumentT]):
 
     def _describe(self, reply: dict[str, Any], operation: str) -> None:
         batch = "firstBatch" if operation == "query" else "nextBatch"
-        options = self._collection.codec_options
         while self._batch is not None:
-            self._decode(options)
+            self._decode()
         reply["cursor"] = {
             "id": self._id or 0,
             "ns": self._collection.full_name,
@@ -616,13 +615,13 @@ class Cursor(Generic[DocumentT]):
             self._id = 0
             self.close()
         if documents:
-            self._batch = Batch(documents, PIECE_DOCUMENTS, PIECE_BYTES)
+            self._batch = Batch(documents, reading.codec_options, PIECE_DOCUMENTS, PIECE_BYTES)
 
-    def _decode(self, options: CodecOptions[Any]) -> None:
+    def _decode(self) -> None:
         """Decode the next piece of the batch."""
         batch = self._batch
         assert batch is not None
-        if not batch.decode_into(self._data, options):
+        if not batch.decode_into(self._data):
             self._batch = None
 
     def _detach(self) -> None:
@@ -649,7 +648,7 @@ def _key_pairs(option: str, spec: object) -> list[tuple[str, Any]]:
 class RawBatchCursor(Cursor[Any]):
     """The results of `Collection.find_raw_batches`: BSON bytes, some documents at a time."""
 
-    def _decode(self, options: CodecOptions[Any]) -> None:
+    def _decode(self) -> None:
         batch = self._batch
         assert batch is not None
         self._data.append(batch.take())

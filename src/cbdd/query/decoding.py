@@ -19,37 +19,44 @@ from bson.codec_options import CodecOptions
 class Batch:
     """Documents of a query that are to be decoded."""
 
-    def __init__(self, documents: list[bytes], most_documents: int, most_bytes: int) -> None:
+    def __init__(
+        self,
+        documents: list[bytes],
+        options: CodecOptions[Any],
+        most_documents: int,
+        most_bytes: int,
+    ) -> None:
         """
         :param documents: at least one; the first is taken to be as large as the others.
         :param most_documents: decoded at a time.
         :param most_bytes: likewise; one document in any case.
         """
         self._documents = documents
+        self._options = options
         self._piece = max(1, min(most_documents, most_bytes // len(documents[0])))
         self._position = 0
 
-    def decode_into(self, target: deque[Any], options: CodecOptions[Any]) -> bool:
+    def decode_into(self, target: deque[Any]) -> bool:
         """Append the next documents; return whether there are more.
 
         Raises what `bson.decode_all` raises; the documents count as decoded then.
         """
         if len(self._documents) < 2 or not gc.isenabled():
-            return self._decode_into(target, options)
+            return self._decode_into(target)
         try:
             gc.disable()
-            return self._decode_into(target, options)
+            return self._decode_into(target)
         finally:
             gc.enable()
 
-    def _decode_into(self, target: deque[Any], options: CodecOptions[Any]) -> bool:
+    def _decode_into(self, target: deque[Any]) -> bool:
         documents = self._documents
         start = self._position
         end = start + self._piece
         self._position = end
         if start > 0 or end < len(documents):
             documents = documents[start:end]
-        target.extend(bson.decode_all(b"".join(documents), options))
+        target.extend(bson.decode_all(b"".join(documents), self._options))
         return end < len(self._documents)
 
     def take(self) -> bytes:

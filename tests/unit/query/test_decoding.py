@@ -29,8 +29,8 @@ def collector_as_it_was() -> Iterator[None]:
 
 def decode(documents: list[bytes], options: CodecOptions[Any], piece: int = 50) -> list[Any]:
     found: deque[Any] = deque()
-    batch = Batch(documents, piece, 1 << 20)
-    while batch.decode_into(found, options):
+    batch = Batch(documents, options, piece, 1 << 20)
+    while batch.decode_into(found):
         pass
     return list(found)
 
@@ -43,14 +43,14 @@ def options(document_class: type[Any] = dict) -> CodecOptions[Any]:
 def test_documents_keep_their_order(piece: int) -> None:
     assert decode(MANY, options(), piece) == [bson.decode(each) for each in MANY]
     assert decode(MANY[:1], options(), piece) == [bson.decode(MANY[0])]
-    assert Batch(MANY[:3], piece, 1).take() == b"".join(MANY[:3])
+    assert Batch(MANY[:3], options(), piece, 1).take() == b"".join(MANY[:3])
 
 
 def test_a_piece_has_so_many_bytes_as_the_first_lets_expect() -> None:
     size = len(MANY[0])
     for most_bytes, count in ((1, 1), (size, 1), (3 * size - 1, 2), (3 * size, 3), (100 * size, 5)):
         found: deque[Any] = deque()
-        assert Batch(MANY, 5, most_bytes).decode_into(found, options())
+        assert Batch(MANY, options(), 5, most_bytes).decode_into(found)
         assert len(found) == count
 
 
@@ -60,14 +60,13 @@ def test_the_collector_does_not_run_meanwhile() -> None:
     def note(phase: str, info: dict[str, int]) -> None:
         runs.append(phase)
 
-    plain = options()
-    batch = Batch(MANY, 50, 1 << 20)
+    batch = Batch(MANY, options(), 50, 1 << 20)
     kept: deque[Any] = deque()
     gc.enable()
     gc.collect()
     gc.callbacks.append(note)
     try:
-        while batch.decode_into(kept, plain):
+        while batch.decode_into(kept):
             pass
     finally:
         gc.callbacks.remove(note)
