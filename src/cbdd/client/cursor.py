@@ -12,6 +12,7 @@ again, the rest of the results is read into memory; when the transaction ends, s
 from __future__ import annotations
 
 import copy
+import gc
 from collections import deque
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
@@ -61,6 +62,8 @@ PIECE_DOCUMENTS: Final = 64
 PIECE_BYTES: Final = 16 << 10
 """Decoded at a time: those of a small piece are soon let go of and the next take their place, in
 memory that the processor still has at hand."""
+QUICK_SECONDS: Final = 0.02
+"""A batch that was read in less lets expect that the next takes no longer."""
 _DEFAULT_AWAIT_SECONDS: Final = 1.0
 _TAILABLE: Final = CursorType.TAILABLE
 _EXHAUST: Final = CursorType.EXHAUST
@@ -162,6 +165,7 @@ class Cursor(Generic[DocumentT]):
         self._data: deque[DocumentT] = deque()
         self._batch: Batch | None = None  # what is not decoded yet
         self._retrieved = 0
+        self._was_quick = False  # the last batch was read in no time
         self._empty = False
 
     # -- options, before the first document ------------------------------------------------
@@ -396,6 +400,7 @@ class Cursor(Generic[DocumentT]):
         self._batch = None
         self._id = None
         self._retrieved = 0
+        self._was_quick = False
         self._killed = False
         return self
 
@@ -489,6 +494,20 @@ class Cursor(Generic[DocumentT]):
         query.may_use_disk = self._allow_disk_use is not False
         return query
 
+    def _read_more(self) -> bool:
+        """Read the next batch as `_refresh` does, if need be without the garbage collector.
+
+        What a batch is read with would have it look through the documents of the last one, which
+        may all have been kept, see `Batch`. It stands still no longer than for some milliseconds.
+        """
+        if not self._was_quick or self._flags & _TAILABLE or not gc.isenabled():
+            return self._refresh()
+        try:
+            gc.disable()
+            return self._refresh()
+        finally:
+            gc.enable()
+
     def _refresh(self) -> bool:
         """Read the next batch; return whether there are documents, none of them decoded yet."""
         if self._killed:
@@ -515,11 +534,12 @@ class Cursor(Generic[DocumentT]):
             raise
         finally:
             reading.operations.note(operation, reading.full_name, started, failed)
+            self._was_quick = perf_counter() - started < QUICK_SECONDS
         return self._batch is not None
 
     def _fetch(self) -> bool:
         """Decode the next piece, from the next batch if need be; return whether there is one."""
-        if self._batch is None and not self._refresh():
+        if self._batch is None and not self._read_more():
             return bool(self._data)
         try:
             self._decode()

@@ -14,6 +14,7 @@ from bson.raw_bson import RawBSONDocument
 from pymongo import ASCENDING, DESCENDING
 from pymongo.cursor import CursorType
 from pymongo.errors import (
+    CursorNotFound,
     DocumentTooLarge,
     ExecutionTimeout,
     InvalidOperation,
@@ -21,6 +22,7 @@ from pymongo.errors import (
 )
 
 import cbdd
+from cbdd.client.results import EndedResults
 from cbdd.query import Query
 from cbdd.query.first_batch import FirstBatch
 from tests.unit.client.conftest import ManualClock
@@ -398,6 +400,46 @@ def test_a_cursor_that_is_closed_while_it_begins_holds_nothing(orders: Any) -> N
     finally:
         reading.reader = reader
     assert not orders.database.client._store.engine._state.pins
+
+
+@pytest.mark.parametrize("is_quick", [True, False])
+def test_the_garbage_collector_leaves_kept_documents_alone(
+    orders: Any, monkeypatch: pytest.MonkeyPatch, is_quick: bool
+) -> None:
+    monkeypatch.setattr("cbdd.client.cursor.QUICK_SECONDS", 1e9 if is_quick else 0.0)
+    orders.insert_many([{"tags": [n]} for n in range(5000)])
+    runs: list[str] = []
+
+    def note(phase: str, info: dict[str, int]) -> None:
+        runs.append(phase)
+
+    was_enabled = gc.isenabled()
+    gc.enable()
+    gc.collect()
+    gc.callbacks.append(note)
+    try:
+        kept = list(orders.find({"tags": {"$exists": True}}))
+    finally:
+        gc.callbacks.remove(note)
+        if not was_enabled:
+            gc.disable()
+    assert len(kept) == 5000
+    # With each of the later batches at most, and once for the exception that ends the loop.
+    assert len(runs) <= 2 * (2 if is_quick else 7)
+    assert is_quick or runs
+
+
+def test_a_failed_batch_leaves_the_garbage_collector_on(orders: Any) -> None:
+    orders.insert_many([{"tags": [n]} for n in range(2000)])
+    cursor = orders.find()
+    for _ in range(101):
+        next(cursor)
+    cursor._was_quick = True
+    cursor._results = EndedResults()
+    assert gc.isenabled()
+    with pytest.raises(CursorNotFound):
+        list(cursor)
+    assert gc.isenabled()
 
 
 def test_a_filter_no_driver_could_send_is_refused(orders: Any) -> None:

@@ -9,6 +9,7 @@ import pytest
 from cbdd.errors import DurabilityError
 from cbdd.storage import StorageEngine
 from cbdd.storage.background import QUIET_SECONDS, BackgroundThread
+from cbdd.storage.io import Clock
 from cbdd.testing import Fault
 from tests.unit.storage.conftest import Bench, fill
 
@@ -166,6 +167,21 @@ def test_running_it_does_what_is_due_and_ends(bench: Bench) -> None:
     engine.close()
     assert not thread._worker.is_alive()
     thread.stop()
+
+
+def test_running_it_checkpoints_in_a_quiet_moment(bench: Bench) -> None:
+    engine = bench.open(background=True, durability="off", checkpoint_log_bytes=10_000)
+    state = engine._state
+    state.clock = Clock()
+    lsn = fill(engine, TREE, {b"a": bytes(10_000)})
+    condition = state.sync_condition
+    for _ in range(10_000):
+        if state.meta.checkpoint_lsn == lsn:
+            break
+        with condition:
+            condition.wait(0.01)
+    assert state.meta.checkpoint_lsn == lsn
+    engine.close()
 
 
 def test_a_closed_database_has_nothing_to_do(bench: Bench) -> None:
