@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from typing import Final
 
 from mypy_extensions import mypyc_attr
@@ -13,7 +12,7 @@ from cbdd.catalog.writer import CollectionWriter
 from cbdd.document.validate import check_document_id
 
 MANY: Final = 32
-"""Documents whose index entries are put in key order, and for which the collector waits."""
+"""Documents whose index entries are put in key order."""
 
 
 @mypyc_attr(acyclic=True)
@@ -36,17 +35,6 @@ class InsertRun:
         :raises OperationFailure: one is refused; those before it are in, and it is as if it had
             not been tried.
         """
-        if len(self.documents) - self.position < MANY or not gc.isenabled():
-            self._run(writers, database, name, bypass)
-            return
-        try:
-            # It would look through all nodes that are changed, every 700 objects, for no garbage.
-            gc.disable()
-            self._run(writers, database, name, bypass)
-        finally:
-            gc.enable()
-
-    def _run(self, writers: CollectionWriters, database: str, name: str, bypass: bool) -> None:
         writer: CollectionWriter | None = None
         timestamps = writers.catalog.timestamps
         documents = self.documents

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import random
 from typing import Any
 
@@ -41,44 +40,6 @@ def test_it_stands_at_the_refused_one_and_can_go_on(tmp_path: Any) -> None:
             assert refused == [2, 4]
             txn.commit()
         assert [each["_id"] for each in client.shop.things.find()] == [1, 2, 3]
-        assert client.check().is_clean
-
-
-def test_the_garbage_collector_stands_still_where_it_was_on(tmp_path: Any) -> None:
-    was_enabled = gc.isenabled()
-    runs: list[str] = []
-
-    def note(phase: str, info: dict[str, int]) -> None:
-        runs.append(phase)
-
-    with cbdd.connect(tmp_path / "a.cbdd", background=False) as client:
-        client.shop.things.create_index("a")
-        with client._store.engine.begin_write("insert") as txn:
-            writers = CollectionWriters(client._store.catalog, txn, True)
-            documents = [bson.encode({"_id": n, "a": n % 7}) for n in range(10_000)]
-            run = InsertRun(documents, True)
-            gc.enable()
-            gc.collect()
-            thresholds = gc.get_threshold()
-            gc.set_threshold(50)
-            gc.callbacks.append(note)
-            try:
-                run.run(writers, "shop", "things", False)
-            finally:
-                gc.set_threshold(*thresholds)
-                gc.callbacks.remove(note)
-            assert runs == []
-            assert gc.isenabled()
-            with pytest.raises(OperationFailure):
-                InsertRun(documents, True).run(writers, "shop", "things", False)
-            assert gc.isenabled()
-            gc.disable()
-            more = InsertRun([bson.encode({"_id": -n}) for n in range(1, 100)], True)
-            more.run(writers, "shop", "things", False)
-            assert not gc.isenabled()
-            if was_enabled:
-                gc.enable()
-            txn.commit()
         assert client.check().is_clean
 
 
