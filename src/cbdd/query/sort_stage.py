@@ -1,16 +1,17 @@
 """Sorting in memory, and on disk what memory does not hold.
 
-Entries (sort key, number of arrival, record key) are gathered with their documents. When they
-outgrow the memory they are sorted and written to a temporary file as one run, without the
-documents; at the end the runs are merged and the documents fetched again. The file has no name, is
-readable by nobody else and vanishes with the stage. A query that forbids the disk is refused at
-that point, as MongoDB does.
+Sort keys, record keys and documents are gathered in lists of their own, and what is sorted are
+their positions: an object for each entry would be compared by way of its first field, and looked
+at by the garbage collector. When they outgrow the memory they are sorted and written to a temporary
+file as one run, without the documents; at the end the runs are merged and the documents fetched
+again. The file has no name, is readable by nobody else and vanishes with the stage. A query that
+forbids the disk is refused at that point, as MongoDB does.
 
 With a limit only the first documents are kept, in a heap, which never spills; a limit beyond
 `MAX_HEAP_DOCUMENTS` is sorted like everything.
 
-A run is a row of entries: length of the key (4 bytes, little-endian), number (8), record key (8),
-key. Runs follow one another and are read back in pieces.
+A run is a row of entries: length of the key (4 bytes, little-endian), number of arrival (8), record
+key (8), key. Runs follow one another and are read back in pieces.
 """
 
 from __future__ import annotations
@@ -65,7 +66,11 @@ class Sort(Stage):
         self.sorted_bytes = 0
         self.spills = 0
         self._held_bytes = 0
-        self._sorted: list[tuple[bytes, int, bytes, bytes]] = []
+        self._keys: list[bytes] = []
+        self._record_keys: list[bytes] = []
+        self._documents: list[bytes] = []
+        self._order: list[int] = []
+        self._spilled = 0
         self._next = -1
         self._runs: _Runs | None = None
 
@@ -74,9 +79,11 @@ class Sort(Stage):
             self._read_all()
         if self._runs is not None:
             return self._advance_runs(self._runs)
-        if self._next >= len(self._sorted):
+        if self._next >= len(self._order):
             return False
-        _, _, self.record_key, self.document = self._sorted[self._next]
+        at = self._order[self._next]
+        self.record_key = self._record_keys[at]
+        self.document = self._documents[at]
         self._next += 1
         return True
 
@@ -93,22 +100,28 @@ class Sort(Stage):
         if 0 < self.needed <= MAX_HEAP_DOCUMENTS:
             self._read_first(self.needed)
             return
-        number = 0
         while self.source.step():
             document = self.source.document
             key = self.pattern.key(document)
-            self._sorted.append((key, number, self.source.record_key, document))
-            number += 1
+            self._keys.append(key)
+            self._record_keys.append(self.source.record_key)
+            self._documents.append(document)
             size = len(key) + len(document)
             self.sorted_bytes += size
             self._held_bytes += size + _ENTRY_BYTES
             if self._held_bytes > self.memory_bytes:
                 self._spill()
-        self._sorted.sort()
-        if self._runs is not None:
-            if self._sorted:
-                self._spill()
-            self._runs.begin()
+        if self._runs is None:
+            self._sort()
+            return
+        if self._keys:
+            self._spill()
+        self._runs.begin()
+
+    def _sort(self) -> None:
+        """Put the positions in order; equal keys stay as they came, since the sort is stable."""
+        self._order = sorted(range(len(self._keys)), key=self._keys.__getitem__)
+        self._keys = []
 
     def _spill(self) -> None:
         """Write what is held as one run."""
@@ -121,10 +134,14 @@ class Sort(Stage):
             )
         if self._runs is None:
             self._runs = _Runs()
-        self._sorted.sort()
-        self._runs.write(self._sorted)
+        keys = self._keys
+        self._sort()
+        self._runs.write(keys, self._record_keys, self._order, self._spilled)
         self.spills += 1
-        self._sorted = []
+        self._spilled += len(keys)
+        self._record_keys = []
+        self._documents = []
+        self._order = []
         self._held_bytes = 0
 
     def _read_first(self, needed: int) -> None:
@@ -135,18 +152,27 @@ class Sort(Stage):
         """
         heap: list[tuple[bytes, int, bytes, bytes]] = []
         number = 0
+        largest = b""
         while self.source.step():
-            key = self.pattern.key(self.source.document)
-            inverted = invert(key)
+            document = self.source.document
+            key = self.pattern.key(document)
+            is_full = len(heap) == needed
+            if is_full and key >= largest:
+                continue  # most of them; what is as large came before
             number += 1
-            entry = (inverted, -number, self.source.record_key, self.source.document)
-            if len(heap) < needed:
-                self.sorted_bytes += len(self.source.document)
-                heapq.heappush(heap, entry)
-            elif entry > heap[0]:
+            entry = (invert(key), -number, self.source.record_key, document)
+            if is_full:
                 heapq.heapreplace(heap, entry)
+            else:
+                self.sorted_bytes += len(document)
+                heapq.heappush(heap, entry)
+            if len(heap) == needed:
+                largest = invert(heap[0][0])
         heap.sort(reverse=True)
-        self._sorted = heap
+        for _, _, record_key, document in heap:
+            self._record_keys.append(record_key)
+            self._documents.append(document)
+        self._order = list(range(len(heap)))
 
 
 class _Runs:
@@ -158,12 +184,21 @@ class _Runs:
         self._readers: list[_RunReader] = []
         self._heap: list[tuple[bytes, int, int]] = []
 
-    def write(self, entries: list[tuple[bytes, int, bytes, bytes]]) -> None:
-        """Append one run."""
+    def write(
+        self, keys: list[bytes], record_keys: list[bytes], order: list[int], arrived: int
+    ) -> None:
+        """Append one run.
+
+        :param order: positions in the other two.
+        :param arrived: how many there were before the first of them.
+        """
         pieces: list[bytes] = []
         size = 0
-        for key, number, record_key, _ in entries:
-            piece = len(key).to_bytes(4, "little") + number.to_bytes(8, "little") + record_key + key
+        for at in order:
+            key = keys[at]
+            number = arrived + at
+            head = len(key).to_bytes(4, "little") + number.to_bytes(8, "little")
+            piece = head + record_keys[at] + key
             pieces.append(piece)
             size += len(piece)
             if len(pieces) >= 10_000:

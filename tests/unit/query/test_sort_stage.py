@@ -75,6 +75,18 @@ def test_few_wanted_documents_are_kept_in_a_heap(numbers: Items) -> None:
     assert numbers.ids({}, sort=[("n", 1), ("_id", 1)], limit=MAX_HEAP_DOCUMENTS + 1) == everything
 
 
+@pytest.mark.parametrize("direction", [1, -1])
+@pytest.mark.parametrize("limit", [1, 2, 7, 99, 100, 500, 999, 1000, 1001])
+def test_equal_documents_stay_as_they_came_however_few_are_wanted(
+    numbers: Items, direction: int, limit: int
+) -> None:
+    dice = random.Random(5)
+    given = [dice.randrange(100) for _ in range(1000)]
+    expected = sorted(range(1000), key=lambda i: direction * given[i])  # a stable sort
+    assert numbers.ids({}, sort=[("n", direction)]) == expected
+    assert numbers.ids({}, sort=[("n", direction)], limit=limit) == expected[:limit]
+
+
 def test_explain_tells_of_the_disk(numbers: Items) -> None:
     stages = numbers.explain({}, sort=[("n", 1)])["executionStats"]["executionStages"]
     assert stages["stage"] == "SORT"
