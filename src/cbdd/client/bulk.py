@@ -37,6 +37,9 @@ from cbdd.document.encoding import encode_documents
 from cbdd.document.validate import validate_document
 
 BATCH_WRITES: Final = 1000
+BATCH_INSERTS: Final = 4000
+"""Where nothing else is written: each commit copies the nodes it changes, with random keys most of
+them for each thousand documents. Others wait for some tens of milliseconds."""
 BATCH_BYTES: Final = 1 << 20
 MESSAGE_WRITES: Final = 100_000
 MESSAGE_BYTES: Final = 48_000_000
@@ -383,7 +386,7 @@ def _first_batch(message: list[bytes], start: int) -> list[bytes]:
     """Return the documents from one on that are committed at once."""
     end = start + 1
     size = len(message[start])
-    most = min(len(message), start + BATCH_WRITES)
+    most = min(len(message), start + BATCH_INSERTS)
     while end < most:
         size += len(message[end])
         if size > BATCH_BYTES:

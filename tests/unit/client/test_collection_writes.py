@@ -27,7 +27,7 @@ from pymongo.errors import (
 from pymongo.write_concern import WriteConcern
 
 import cbdd
-from cbdd.client.bulk import BATCH_WRITES
+from cbdd.client.bulk import BATCH_INSERTS
 
 Orders = cbdd.Collection[dict[str, Any]]
 
@@ -220,14 +220,14 @@ def test_unordered_insert_goes_on_after_refusals(orders: Orders) -> None:
 
 def test_insert_many_commits_in_batches_and_a_late_refusal_keeps_them(orders: Orders) -> None:
     before = orders.database.client.statistics()["lsn"]
-    documents: list[dict[str, Any]] = [{"_id": n} for n in range(2 * BATCH_WRITES + 5)]
-    documents[2 * BATCH_WRITES + 2] = {"_id": 0}
+    documents: list[dict[str, Any]] = [{"_id": n} for n in range(2 * BATCH_INSERTS + 5)]
+    documents[2 * BATCH_INSERTS + 2] = {"_id": 0}
     with pytest.raises(BulkWriteError):
         orders.insert_many(documents)
     after = orders.database.client.statistics()["lsn"]
     assert isinstance(before, int) and isinstance(after, int)
     assert after - before == 3
-    assert orders.count_documents({}) == 2 * BATCH_WRITES + 2
+    assert orders.count_documents({}) == 2 * BATCH_INSERTS + 2
 
 
 def test_large_documents_are_committed_a_mebibyte_at_a_time(orders: Orders) -> None:

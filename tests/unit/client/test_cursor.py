@@ -22,6 +22,7 @@ from pymongo.errors import (
 )
 
 import cbdd
+from cbdd.client.cursor import Cursor
 from cbdd.client.results import EndedResults
 from cbdd.query import Query
 from cbdd.query.first_batch import FirstBatch
@@ -403,30 +404,31 @@ def test_a_cursor_that_is_closed_while_it_begins_holds_nothing(orders: Any) -> N
 
 
 @pytest.mark.parametrize("is_quick", [True, False])
-def test_the_garbage_collector_leaves_kept_documents_alone(
+def test_the_garbage_collector_stands_still_where_the_last_batch_was_quick(
     orders: Any, monkeypatch: pytest.MonkeyPatch, is_quick: bool
 ) -> None:
-    monkeypatch.setattr("cbdd.client.cursor.QUICK_SECONDS", 1e9 if is_quick else 0.0)
-    orders.insert_many([{"tags": [n]} for n in range(5000)])
-    runs: list[str] = []
+    seen = []
+    refresh = Cursor._refresh
 
-    def note(phase: str, info: dict[str, int]) -> None:
-        runs.append(phase)
+    def watched(cursor: Any) -> bool:
+        seen.append(gc.isenabled())
+        return refresh(cursor)
 
     was_enabled = gc.isenabled()
     gc.enable()
-    gc.collect()
-    gc.callbacks.append(note)
+    monkeypatch.setattr("cbdd.client.cursor.QUICK_SECONDS", 1e9 if is_quick else 0.0)
+    monkeypatch.setattr(Cursor, "_refresh", watched)
     try:
-        kept = list(orders.find({"tags": {"$exists": True}}))
+        assert len(list(orders.find(batch_size=100))) == 300
+        assert gc.isenabled()
+        gc.disable()
+        assert len(list(orders.find(batch_size=299))) == 300
+        assert not gc.isenabled()
     finally:
-        gc.callbacks.remove(note)
-        if not was_enabled:
-            gc.disable()
-    assert len(kept) == 5000
-    # With each of the later batches at most, and once for the exception that ends the loop.
-    assert len(runs) <= 2 * (2 if is_quick else 7)
-    assert is_quick or runs
+        if was_enabled:
+            gc.enable()
+    later = not is_quick
+    assert seen == [True, later, later, later, False, False, False]
 
 
 def test_a_failed_batch_leaves_the_garbage_collector_on(orders: Any) -> None:
