@@ -12,7 +12,7 @@ again, the rest of the results is read into memory; when the transaction ends, s
 from __future__ import annotations
 
 import copy
-import gc
+import sys
 from collections import deque
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
@@ -44,7 +44,7 @@ from cbdd.client.results import BufferedResults, EndedResults, QueryResults, Res
 from cbdd.client.session import ClientSession, session_for
 from cbdd.client.tailing import tail_query
 from cbdd.client.unsupported import refuse_arguments, unsupported
-from cbdd.query.decoding import Batch
+from cbdd.query.decoding import decode_into
 from cbdd.query.executor import Query
 from cbdd.query.key_range import parse_key_range
 
@@ -62,8 +62,6 @@ PIECE_DOCUMENTS: Final = 64
 PIECE_BYTES: Final = 16 << 10
 """Decoded at a time: those of a small piece are soon let go of and the next take their place, in
 memory that the processor still has at hand."""
-QUICK_SECONDS: Final = 0.02
-"""A batch that was read in less lets expect that the next takes no longer."""
 _DEFAULT_AWAIT_SECONDS: Final = 1.0
 _TAILABLE: Final = CursorType.TAILABLE
 _EXHAUST: Final = CursorType.EXHAUST
@@ -81,6 +79,10 @@ class Cursor(Generic[DocumentT]):
     [8, 7]
     >>> client.close()
     """
+
+    _piece_documents = PIECE_DOCUMENTS
+    _piece_bytes = PIECE_BYTES
+    _options: CodecOptions[Any]
 
     def __init__(
         self,
@@ -163,9 +165,8 @@ class Cursor(Generic[DocumentT]):
         self._flags = cursor_type
         self._id: int | None = None
         self._data: deque[DocumentT] = deque()
-        self._batch: Batch | None = None  # what is not decoded yet
+        self._pieces: deque[list[bytes]] = deque()
         self._retrieved = 0
-        self._was_quick = False  # the last batch was read in no time
         self._empty = False
 
     # -- options, before the first document ------------------------------------------------
@@ -371,7 +372,7 @@ class Cursor(Generic[DocumentT]):
     @property
     def alive(self) -> bool:
         """Whether there may be more documents."""
-        return bool(self._data or self._batch) or not self._killed
+        return bool(self._data or self._pieces) or not self._killed
 
     @property
     def cursor_id(self) -> int | None:
@@ -397,10 +398,9 @@ class Cursor(Generic[DocumentT]):
         """Go back to before the first document; the query will run again."""
         self.close()
         self._data.clear()
-        self._batch = None
+        self._pieces.clear()
         self._id = None
         self._retrieved = 0
-        self._was_quick = False
         self._killed = False
         return self
 
@@ -494,20 +494,6 @@ class Cursor(Generic[DocumentT]):
         query.may_use_disk = self._allow_disk_use is not False
         return query
 
-    def _read_more(self) -> bool:
-        """Read the next batch as `_refresh` does, if need be without the garbage collector.
-
-        What a batch is read with would have it look through the documents of the last one, which
-        may all have been kept, see `Batch`. It stands still no longer than for some milliseconds.
-        """
-        if not self._was_quick or self._flags & _TAILABLE or not gc.isenabled():
-            return self._refresh()
-        try:
-            gc.disable()
-            return self._refresh()
-        finally:
-            gc.enable()
-
     def _refresh(self) -> bool:
         """Read the next batch; return whether there are documents, none of them decoded yet."""
         if self._killed:
@@ -534,17 +520,16 @@ class Cursor(Generic[DocumentT]):
             raise
         finally:
             reading.operations.note(operation, reading.full_name, started, failed)
-            self._was_quick = perf_counter() - started < QUICK_SECONDS
-        return self._batch is not None
+        return bool(self._pieces)
 
     def _fetch(self) -> bool:
         """Decode the next piece, from the next batch if need be; return whether there is one."""
-        if self._batch is None and not self._read_more():
+        if not self._pieces and not self._refresh():
             return bool(self._data)
         try:
-            self._decode()
+            self._decode(self._pieces.popleft())
         except BaseException:
-            self._batch = None
+            self._pieces.clear()
             self.close()
             raise
         return True
@@ -568,8 +553,8 @@ class Cursor(Generic[DocumentT]):
 
     def _describe(self, reply: dict[str, Any], operation: str) -> None:
         batch = "firstBatch" if operation == "query" else "nextBatch"
-        while self._batch is not None:
-            self._decode()
+        while self._pieces:
+            self._decode(self._pieces.popleft())
         reply["cursor"] = {
             "id": self._id or 0,
             "ns": self._collection.full_name,
@@ -634,15 +619,18 @@ class Cursor(Generic[DocumentT]):
         if self._results is None or self._results.is_exhausted or self._limit < 0:
             self._id = 0
             self.close()
-        if documents:
-            self._batch = Batch(documents, reading.codec_options, PIECE_DOCUMENTS, PIECE_BYTES)
+        self._options = reading.codec_options  # to ask the collection would cost more than a piece
+        if documents:  # the first is taken to be as large as the others
+            size = min(self._piece_documents, self._piece_bytes // len(documents[0])) or 1
+            if len(documents) <= size:
+                self._pieces.append(documents)
+                return
+            for start in range(0, len(documents), size):
+                self._pieces.append(documents[start : start + size])
 
-    def _decode(self) -> None:
-        """Decode the next piece of the batch."""
-        batch = self._batch
-        assert batch is not None
-        if not batch.decode_into(self._data):
-            self._batch = None
+    def _decode(self, documents: list[bytes]) -> None:
+        """Append what is read of them to the data."""
+        decode_into(self._data, documents, self._options)
 
     def _detach(self) -> None:
         """Read the rest into memory: the transaction this cursor reads from is about to write."""
@@ -668,11 +656,11 @@ def _key_pairs(option: str, spec: object) -> list[tuple[str, Any]]:
 class RawBatchCursor(Cursor[Any]):
     """The results of `Collection.find_raw_batches`: BSON bytes, some documents at a time."""
 
-    def _decode(self) -> None:
-        batch = self._batch
-        assert batch is not None
-        self._data.append(batch.take())
-        self._batch = None
+    _piece_documents = sys.maxsize
+    _piece_bytes = sys.maxsize
+
+    def _decode(self, documents: list[bytes]) -> None:
+        self._data.append(b"".join(documents))
 
     def __getitem__(self, index: int | slice) -> NoReturn:
         raise InvalidOperation("Cannot call __getitem__ on RawBatchCursor")

@@ -1,64 +1,57 @@
-"""Decoding the documents of a batch, some at a time.
+"""Decoding documents, with the collector of cyclic garbage standing still.
 
-Whatever the codec makes is alive when it returns, so the collector of cyclic garbage finds nothing
-while it works; but with every 700 objects it looks, and where the documents are kept it looks
-through everything in the program again and again, which took as long as decoding. It stands still
-meanwhile, unless somebody has switched it off, and comes when the program makes objects of its own.
+Whatever the codec makes is alive when it returns, so the collector finds nothing while it works;
+but with every 700 objects it looks, and where the documents are kept it looks through everything in
+the program again and again, which took as long as decoding. So it stands still, for the whole
+process, while a few documents are decoded, unless somebody has switched it off.
+
+Invariants: it is on again whatever the codec raises, and in a child that another thread forks
+meanwhile: `_DECODING` has every thread that has it switched off. What cannot be told is that
+another thread wants it off from that very moment on.
 """
 
 from __future__ import annotations
 
 import gc
 from collections import deque
-from typing import Any
+from typing import Any, Final
 
 import bson
 from bson.codec_options import CodecOptions
 
+from cbdd.storage.io import register_at_fork, thread_id
 
-class Batch:
-    """Documents of a query that are to be decoded."""
+_DECODING: Final[set[int]] = set()
 
-    def __init__(
-        self,
-        documents: list[bytes],
-        options: CodecOptions[Any],
-        most_documents: int,
-        most_bytes: int,
-    ) -> None:
-        """
-        :param documents: at least one; the first is taken to be as large as the others.
-        :param most_documents: decoded at a time.
-        :param most_bytes: likewise; one document in any case.
-        """
-        self._documents = documents
-        self._options = options
-        self._piece = max(1, min(most_documents, most_bytes // len(documents[0])))
-        self._position = 0
 
-    def decode_into(self, target: deque[Any]) -> bool:
-        """Append the next documents; return whether there are more.
+def decode_into(target: deque[Any], documents: list[bytes], options: CodecOptions[Any]) -> None:
+    """Append documents, decoded, in the same order; raises what `bson.decode_all` raises.
 
-        Raises what `bson.decode_all` raises; the documents count as decoded then.
-        """
-        if len(self._documents) < 2 or not gc.isenabled():
-            return self._decode_into(target)
-        try:
-            gc.disable()
-            return self._decode_into(target)
-        finally:
-            gc.enable()
+    The target grows while the collector still stands: what it needs for that is an object, too.
+    """
+    data = b"".join(documents)
+    if len(documents) < 2 or not gc.isenabled():
+        target.extend(bson.decode_all(data, options))
+        return
+    me = thread_id()
+    try:
+        _DECODING.add(me)
+        gc.disable()
+        target.extend(bson.decode_all(data, options))
+    finally:
+        gc.enable()
+        _DECODING.discard(me)
 
-    def _decode_into(self, target: deque[Any]) -> bool:
-        documents = self._documents
-        start = self._position
-        end = start + self._piece
-        self._position = end
-        if start > 0 or end < len(documents):
-            documents = documents[start:end]
-        target.extend(bson.decode_all(b"".join(documents), self._options))
-        return end < len(self._documents)
 
-    def take(self) -> bytes:
-        """Return all documents as they are, one after the other."""
-        return b"".join(self._documents)
+def _nothing() -> None:
+    """What is to be done in the parent."""
+
+
+def _after_fork_in_child() -> None:
+    """Go on collecting: threads that were decoding are not here to see to it."""
+    if _DECODING:
+        _DECODING.clear()
+        gc.enable()
+
+
+register_at_fork(_nothing, _nothing, _after_fork_in_child)

@@ -4,9 +4,11 @@ It holds no state of its own: if it dies, commits still land in the log, and the
 them. It sleeps until there is something to do.
 
 A checkpoint shares the interpreter with the statements beside it, and they copy each node that it
-is to write. So one that is due because of the log waits for a moment without statements. It waits
-no longer than `LONGEST_SECONDS`, and not at all where the log has grown to twice its size or memory
-is what is short: see `checkpoint_is_urgent`.
+is to write. So one that is due because of the log waits for a moment in which no statement begins
+and nobody writes. It waits no longer than `LONGEST_SECONDS`, and not at all where the log has grown
+to twice its size or memory is what is short: see `checkpoint_is_urgent`. Commits do not wake the
+thread meanwhile, because it looks by itself: `is_checkpoint_put_off` is never set when it sleeps
+for longer.
 """
 
 from __future__ import annotations
@@ -59,7 +61,7 @@ class BackgroundThread:
             state.is_background_idle = True
             if state.is_checkpoint_put_off:
                 state.is_background_idle = False
-                state.wake.wait(QUIET_SECONDS)
+                state.wake.wait(self._seconds_to_look())
             elif self._has_interval_work():
                 state.is_background_idle = False
                 state.wake.wait(state.options.sync_interval_seconds)
@@ -86,8 +88,10 @@ class BackgroundThread:
         if state.is_closed:
             return
         release_leftovers(state)
-        now = state.clock.monotonic()
+        # First: whoever makes one due from here on wakes the thread.
+        state.is_checkpoint_put_off = False
         is_due = checkpoint_is_due(state) and not state.is_poisoned
+        now = state.clock.monotonic()
         puts_off = is_due and self._puts_off(now)
         state.is_checkpoint_put_off = puts_off
         if puts_off and now - self._interval_from < state.options.sync_interval_seconds:
@@ -113,6 +117,14 @@ class BackgroundThread:
         self._last_snapshots = state.snapshots_taken
         is_busy = now - self._busy_at < QUIET_SECONDS
         return is_busy and now < self._put_off_until and not checkpoint_is_urgent(state)
+
+    def _seconds_to_look(self) -> float:
+        """How long to sleep while a checkpoint is put off: no sync is to come late."""
+        if not self._must_sync():
+            return QUIET_SECONDS
+        state = self._state
+        sync_at = self._interval_from + state.options.sync_interval_seconds
+        return max(0.0, min(QUIET_SECONDS, sync_at - state.clock.monotonic()))
 
     def _must_sync(self) -> bool:
         state = self._state

@@ -60,18 +60,16 @@ def checkpoint_is_due(state: DatabaseState) -> bool:
     """Whether the log or the unwritten nodes have grown to the point where one should start."""
     if state.is_checkpoint_active:
         return False
-    return (
-        state.log_bytes > state.options.checkpoint_log_bytes
-        or state.dirty_bytes() > state.options.cache_size_bytes // 2
-    )
+    return state.log_bytes > state.options.checkpoint_log_bytes or _memory_is_short(state)
 
 
 def checkpoint_is_urgent(state: DatabaseState) -> bool:
     """Whether one that is due must not wait for a quiet moment, see `background.py`."""
-    return (
-        state.log_bytes > 2 * state.options.checkpoint_log_bytes
-        or state.dirty_bytes() > state.options.cache_size_bytes // 2
-    )
+    return state.log_bytes > 2 * state.options.checkpoint_log_bytes or _memory_is_short(state)
+
+
+def _memory_is_short(state: DatabaseState) -> bool:
+    return state.dirty_bytes() > state.options.cache_size_bytes // 2
 
 
 def run_checkpoint(state: DatabaseState, wait: bool, is_forced: bool = False) -> bool:

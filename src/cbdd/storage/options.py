@@ -22,8 +22,9 @@ class StorageOptions:
     :param durability: ``full``: a commit returns when it is on disk; ``normal``: synced every
         ``sync_interval_seconds`` and at checkpoints, a power cut loses at most that; ``off``:
         synced at checkpoints only. A crash of the process loses nothing in any of them.
-    :param checkpoint_log_bytes: log size from which on a checkpoint is due: it starts in a moment
-        without statements, within seconds, or at twice the size.
+    :param checkpoint_log_bytes: log size from which on a checkpoint is due: it starts when no
+        statement has begun and nobody has written for a moment, within seconds, or at twice the
+        size.
     :param lock_timeout_seconds: how long to wait for a lock another process holds.
     :param read_only: never write; works on read-only media.
     :param salvage: with ``read_only``: open although the log is damaged or missing, or the file is

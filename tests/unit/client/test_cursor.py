@@ -9,21 +9,20 @@ from typing import Any
 import bson
 import pytest
 from bson.codec_options import CodecOptions
+from bson.datetime_ms import DatetimeMS
 from bson.errors import InvalidBSON
 from bson.raw_bson import RawBSONDocument
 from pymongo import ASCENDING, DESCENDING
 from pymongo.cursor import CursorType
 from pymongo.errors import (
-    CursorNotFound,
     DocumentTooLarge,
     ExecutionTimeout,
     InvalidOperation,
     OperationFailure,
 )
+from pymongo.event_loggers import CommandLogger
 
 import cbdd
-from cbdd.client.cursor import Cursor
-from cbdd.client.results import EndedResults
 from cbdd.query import Query
 from cbdd.query.first_batch import FirstBatch
 from tests.unit.client.conftest import ManualClock
@@ -403,45 +402,47 @@ def test_a_cursor_that_is_closed_while_it_begins_holds_nothing(orders: Any) -> N
     assert not orders.database.client._store.engine._state.pins
 
 
-@pytest.mark.parametrize("is_quick", [True, False])
-def test_the_garbage_collector_stands_still_where_the_last_batch_was_quick(
-    orders: Any, monkeypatch: pytest.MonkeyPatch, is_quick: bool
+@pytest.mark.parametrize("bad", [0, 2, 150, 299])
+@pytest.mark.parametrize("is_told", [False, True])
+def test_a_cursor_is_dead_behind_what_cannot_be_decoded(
+    tmp_path: Any, bad: int, is_told: bool
 ) -> None:
-    seen = []
-    refresh = Cursor._refresh
+    listeners = [CommandLogger()] if is_told else []
+    with cbdd.connect(tmp_path / "a.cbdd", event_listeners=listeners) as client:
+        things = client.shop.things
+        things.insert_many(
+            {"_id": n, "at": DatetimeMS(2**60 if n == bad else n)} for n in range(300)
+        )
+        cursor = things.find()
+        ids = []
+        with pytest.raises(InvalidBSON):
+            for document in cursor:
+                ids.append(document["_id"])
+        ids.extend(document["_id"] for document in cursor)
+        assert ids == sorted(set(ids)) and bad not in ids
+        assert not cursor.alive
+        assert gc.isenabled()
+        assert not client._store.engine._state.pins
 
-    def watched(cursor: Any) -> bool:
-        seen.append(gc.isenabled())
-        return refresh(cursor)
+
+def test_a_cursor_decodes_with_the_garbage_collector_standing_still(orders: Any) -> None:
+    seen: list[bool] = []
+
+    class Watching(dict[str, Any]):
+        def __setitem__(self, name: str, value: object) -> None:
+            seen.append(gc.isenabled())
+            super().__setitem__(name, value)
 
     was_enabled = gc.isenabled()
     gc.enable()
-    monkeypatch.setattr("cbdd.client.cursor.QUICK_SECONDS", 1e9 if is_quick else 0.0)
-    monkeypatch.setattr(Cursor, "_refresh", watched)
     try:
-        assert len(list(orders.find(batch_size=100))) == 300
+        watched = orders.with_options(codec_options=CodecOptions(document_class=Watching))
+        assert len([gc.isenabled() for _ in watched.find()]) == 300
+        assert len(seen) == 900 and not any(seen)
         assert gc.isenabled()
-        gc.disable()
-        assert len(list(orders.find(batch_size=299))) == 300
-        assert not gc.isenabled()
     finally:
-        if was_enabled:
-            gc.enable()
-    later = not is_quick
-    assert seen == [True, later, later, later, False, False, False]
-
-
-def test_a_failed_batch_leaves_the_garbage_collector_on(orders: Any) -> None:
-    orders.insert_many([{"tags": [n]} for n in range(2000)])
-    cursor = orders.find()
-    for _ in range(101):
-        next(cursor)
-    cursor._was_quick = True
-    cursor._results = EndedResults()
-    assert gc.isenabled()
-    with pytest.raises(CursorNotFound):
-        list(cursor)
-    assert gc.isenabled()
+        if not was_enabled:
+            gc.disable()
 
 
 def test_a_filter_no_driver_could_send_is_refused(orders: Any) -> None:

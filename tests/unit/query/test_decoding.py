@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import os
+import threading
 from collections import deque
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +14,7 @@ import pytest
 from bson.codec_options import CodecOptions, TypeRegistry
 from bson.errors import InvalidBSON
 
-from cbdd.query.decoding import Batch
+from cbdd.query.decoding import decode_into
 
 MANY = [bson.encode({"_id": n, "tags": [{"n": n}]}) for n in range(2000)]
 
@@ -27,11 +29,9 @@ def collector_as_it_was() -> Iterator[None]:
         gc.disable()
 
 
-def decode(documents: list[bytes], options: CodecOptions[Any], piece: int = 50) -> list[Any]:
+def decode(documents: list[bytes], options: CodecOptions[Any]) -> list[Any]:
     found: deque[Any] = deque()
-    batch = Batch(documents, options, piece, 1 << 20)
-    while batch.decode_into(found):
-        pass
+    decode_into(found, documents, options)
     return list(found)
 
 
@@ -39,19 +39,12 @@ def options(document_class: type[Any] = dict) -> CodecOptions[Any]:
     return CodecOptions(document_class=document_class)
 
 
-@pytest.mark.parametrize("piece", [1, 2, 999, 1000, 1999, 2000, 2001])
-def test_documents_keep_their_order(piece: int) -> None:
-    assert decode(MANY, options(), piece) == [bson.decode(each) for each in MANY]
-    assert decode(MANY[:1], options(), piece) == [bson.decode(MANY[0])]
-    assert Batch(MANY[:3], options(), piece, 1).take() == b"".join(MANY[:3])
-
-
-def test_a_piece_has_so_many_bytes_as_the_first_lets_expect() -> None:
-    size = len(MANY[0])
-    for most_bytes, count in ((1, 1), (size, 1), (3 * size - 1, 2), (3 * size, 3), (100 * size, 5)):
-        found: deque[Any] = deque()
-        assert Batch(MANY, options(), 5, most_bytes).decode_into(found)
-        assert len(found) == count
+def test_documents_keep_their_order_behind_what_is_there() -> None:
+    found: deque[Any] = deque([0])
+    decode_into(found, MANY, options())
+    decode_into(found, MANY[:1], options())
+    decode_into(found, [], options())
+    assert list(found) == [0, *[bson.decode(each) for each in MANY], bson.decode(MANY[0])]
 
 
 def test_the_collector_stands_still_meanwhile() -> None:
@@ -63,14 +56,9 @@ def test_the_collector_stands_still_meanwhile() -> None:
             super().__setitem__(name, value)
 
     gc.enable()
-    batch = Batch(MANY[:120], options(Watching), 50, 1 << 20)
-    kept: deque[Any] = deque()
-    between = []
-    while batch.decode_into(kept):
-        between.append(gc.isenabled())
-    assert list(kept) == [bson.decode(each) for each in MANY[:120]]
-    assert len(seen) >= 240 and not any(seen)
-    assert between == [True, True] and gc.isenabled()
+    assert decode(MANY[:60], options(Watching)) == [bson.decode(each) for each in MANY[:60]]
+    assert len(seen) >= 120 and not any(seen)
+    assert gc.isenabled()
 
 
 def test_it_stays_switched_off_where_it_was() -> None:
@@ -97,3 +85,33 @@ def test_a_decoder_of_the_caller_may_decode_documents_itself() -> None:
     nested = CodecOptions(document_class=Nested, type_registry=registry)
     assert decode(MANY[:3], nested) == [bson.decode(each) for each in MANY[:3]]
     assert gc.isenabled()
+
+
+@pytest.mark.parametrize("was_enabled", [True, False])
+def test_a_child_that_is_forked_meanwhile_goes_on_collecting(was_enabled: bool) -> None:
+    is_decoding, may_go_on = threading.Event(), threading.Event()
+
+    class Waiting(dict[str, Any]):
+        def __setitem__(self, name: str, value: object) -> None:
+            is_decoding.set()
+            may_go_on.wait(30)
+            super().__setitem__(name, value)
+
+    if was_enabled:
+        gc.enable()
+    else:
+        gc.disable()
+    thread = threading.Thread(target=decode, args=(MANY[:2], options(Waiting)))
+    thread.start()
+    try:
+        assert is_decoding.wait(30)
+        assert not gc.isenabled()
+        child = os.fork()
+        if child == 0:
+            os._exit(int(gc.isenabled()))
+        _, status = os.waitpid(child, 0)
+    finally:
+        may_go_on.set()
+        thread.join()
+    assert os.waitstatus_to_exitcode(status) == int(was_enabled)
+    assert gc.isenabled() == was_enabled

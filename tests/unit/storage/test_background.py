@@ -8,9 +8,10 @@ import pytest
 
 from cbdd.errors import DurabilityError
 from cbdd.storage import StorageEngine
-from cbdd.storage.background import QUIET_SECONDS, BackgroundThread
+from cbdd.storage.background import LONGEST_SECONDS, QUIET_SECONDS, BackgroundThread
 from cbdd.storage.io import Clock
 from cbdd.testing import Fault
+from cbdd.testing.deterministic import TickingClock
 from tests.unit.storage.conftest import Bench, fill
 
 TREE = 10
@@ -124,6 +125,48 @@ def test_what_is_no_longer_due_is_not_put_off(bench: Bench) -> None:
     assert engine._state.wake.is_set()
 
 
+def test_syncs_are_due_on_the_dot_while_a_checkpoint_waits(bench: Bench) -> None:
+    engine, thread = due_but_busy(bench, durability="normal", sync_interval_seconds=0.03)
+    fill(engine, TREE, {b"b": b"1"})
+    assert 0 < thread._seconds_to_look() <= 0.03
+    engine._state.clock.sleep(0.1)
+    assert thread._seconds_to_look() == 0
+    thread.step()
+    assert not thread._must_sync()
+    assert thread._seconds_to_look() == QUIET_SECONDS
+
+
+def test_every_checkpoint_is_put_off_anew(bench: Bench) -> None:
+    engine, thread = due_but_busy(bench)
+    engine._state.clock.sleep(LONGEST_SECONDS)
+    thread.step()
+    assert engine._state.meta.checkpoint_lsn == 1
+    engine._state.clock.sleep(LONGEST_SECONDS)
+    fill(engine, TREE, {b"b": bytes(10_000)})
+    thread.step()
+    assert engine._state.meta.checkpoint_lsn == 1
+    assert engine._state.is_checkpoint_put_off
+
+
+def test_one_that_becomes_due_while_the_thread_looks_wakes_it(bench: Bench) -> None:
+    class Committing(TickingClock):
+        """While it is asked for the time somebody commits."""
+
+        def monotonic(self) -> float:
+            if not is_done:
+                is_done.append(True)
+                fill(engine, TREE, {b"b": bytes(10_000)})
+            return super().monotonic()
+
+    engine, thread = due_but_busy(bench)
+    engine.checkpoint()
+    is_done: list[bool] = []
+    engine._state.clock = Committing()
+    thread.step()
+    assert is_done
+    assert engine._state.is_checkpoint_put_off or engine._state.wake.is_set()
+
+
 def test_a_pin_that_nobody_uses_is_released_at_the_second_look(bench: Bench) -> None:
     engine = bench.open()
     thread = BackgroundThread(engine._state)
@@ -170,7 +213,12 @@ def test_running_it_does_what_is_due_and_ends(bench: Bench) -> None:
 
 
 def test_running_it_checkpoints_in_a_quiet_moment(bench: Bench) -> None:
-    engine = bench.open(background=True, durability="off", checkpoint_log_bytes=10_000)
+    engine = bench.open(
+        background=True,
+        durability="off",
+        checkpoint_log_bytes=10_000,
+        sync_interval_seconds=1000.0,  # nothing but the checkpoint lets it look again
+    )
     state = engine._state
     state.clock = Clock()
     lsn = fill(engine, TREE, {b"a": bytes(10_000)})
