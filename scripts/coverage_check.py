@@ -161,7 +161,8 @@ def measured(pyproject: Path, data: Path | None) -> dict[str, FileCoverage]:
         measured_at = source.stat().st_mtime if source.exists() else 0.0
         with tempfile.TemporaryDirectory() as folder:
             report = Path(folder) / "report.json"
-            coverage.json_report(outfile=str(report))
+            # Tests run other copies, too, which are gone by now.
+            coverage.json_report(outfile=str(report), include=[f"{pyproject.parent}/*"])
             found = json.loads(report.read_text())
     except CoverageException as error:
         raise CannotJudge(

@@ -56,28 +56,6 @@ MARKED_FOLDERS = {
 """Tests that belong to an area by where they are, so that `pytest -m AREA` runs all of it."""
 
 
-INTERPRETED_ONLY = (
-    "tests/system/test_consumers",
-    "tests/system/test_incident_regression",
-    "tests/examples/test_consumers",
-    "tests/unit/ops/consumers/",
-    "tests/unit/ops/test_environments",
-    "tests/unit/ops/trackers/",
-    "tests/unit/cli/test_consumers",
-)
-"""Tests that build interpreted wheels, or of what is never compiled: once is enough."""
-
-
-def leave_out_what_is_never_compiled(items: list[pytest.Item]) -> None:
-    """Skip what would be the same in the compiled build."""
-    if build_kind() != "compiled":
-        return
-    skip = pytest.mark.skip(reason="of what is never compiled; runs with the interpreted suite")
-    for item in items:
-        if item.nodeid.startswith(INTERPRETED_ONLY):
-            item.add_marker(skip)
-
-
 def mark_areas(items: list[pytest.Item]) -> None:
     """Give each test the marker of its area, and tell the area in a JUnit report."""
     for item in items:
@@ -91,7 +69,6 @@ def mark_areas(items: list[pytest.Item]) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     mark_areas(items)
-    leave_out_what_is_never_compiled(items)
     if not is_planner_on():
         plans = pytest.mark.skip(reason="looks at plans or at what they cost")
         for item in items:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -128,6 +129,29 @@ def test_data_of_other_source_is_no_pass(
     exit_code, found = judged(pyproject, capsys)
     assert exit_code == UNKNOWN
     assert "core.py has changed since it was measured" in found["error"]
+
+
+def test_what_ran_elsewhere_counts_where_it_is_named_and_is_left_out_where_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    here, installed, gone = (tmp_path / name for name in ("here", "installed", "gone"))
+    pyproject = make_tree(here)
+    for folder in (installed, gone):
+        make_tree(folder, run="sign(-1)")
+        for path in (folder / "data").iterdir():
+            path.rename(here / "data" / path.name)
+        shutil.rmtree(folder)
+    with pyproject.open("a") as file:
+        file.write(f'[tool.coverage.paths]\nsmall = ["src/small", "{installed}/src/small"]\n')
+    monkeypatch.chdir(here)
+    exit_code, found = judged(pyproject, capsys)
+    assert exit_code == KEPT
+    assert [(each["group"], each["files"]) for each in found["groups"]] == [
+        ("everything", 3),
+        ("core", 1),
+    ]
+    assert found["groups"][1]["lines"] == 100.0
 
 
 def test_a_file_that_was_not_measured_is_no_pass(
