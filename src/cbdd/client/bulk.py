@@ -3,12 +3,12 @@
 Writes are encoded some thousands ahead, as a driver does for one message, so a document that cannot
 be encoded is met before the writes around it happen. They are then committed in batches: a batch is
 one transaction, a write that is refused leaves it as it was, and the batch goes on or, if ordered,
-ends and is committed.
+ends and is committed. A batch that changes more than `max_transaction_bytes` is committed in parts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -35,6 +35,7 @@ from cbdd.client.statements import (
 from cbdd.client.write_errors import BulkOutcome
 from cbdd.document.encoding import encode_documents
 from cbdd.document.validate import validate_document
+from cbdd.errors import TransactionTooLargeError
 
 BATCH_WRITES: Final = 1000
 BATCH_INSERTS: Final = 4000
@@ -233,9 +234,8 @@ class BulkWrite:
             message = self._encode_message(position)
             position += len(message)
             for batch in _batches(message):
-                target.write("bulkWrite", partial(self._run_batch, target, batch, outcome))
-                if self._ordered:
-                    outcome.raise_errors()
+                work = partial(self._run_batch, target, batch, outcome)
+                commit_parts(target, len(batch), work, self._ordered, outcome)
         outcome.raise_errors()
         return outcome.result
 
@@ -274,8 +274,11 @@ class BulkWrite:
         target: WriteTarget,
         batch: list[Write],
         outcome: BulkOutcome,
+        start: int,
+        end: int,
         writers: CollectionWriters,
     ) -> None:
+        batch = batch[start:end]
         inserts = [each for each in batch if isinstance(each, InsertWrite)]
         if len(inserts) == len(batch):
             run = InsertRun([each.document for each in inserts])
@@ -320,10 +323,8 @@ class InsertMany:
                 work = partial(
                     self._run_batch, target, batch, are_stored_form, position + start, outcome
                 )
-                target.write("bulkWrite", work)
+                commit_parts(target, len(batch), work, self._ordered, outcome)
                 start += len(batch)
-                if self._ordered:
-                    outcome.raise_errors()
             position += len(message)
         outcome.raise_errors()
         return outcome.result
@@ -335,11 +336,44 @@ class InsertMany:
         are_stored_form: bool,
         first: int,
         outcome: BulkOutcome,
+        start: int,
+        end: int,
         writers: CollectionWriters,
     ) -> None:
-        run = InsertRun(encoded, are_stored_form)
-        given = self._documents[first : first + len(encoded)]
-        run_inserts(target, run, given, first, self._ordered, outcome, writers)
+        run = InsertRun(encoded[start:end], are_stored_form)
+        given = self._documents[first + start : first + end]
+        run_inserts(target, run, given, first + start, self._ordered, outcome, writers)
+
+
+def commit_parts(
+    target: WriteTarget,
+    count: int,
+    work: Callable[[int, int, CollectionWriters], None],
+    ordered: bool,
+    outcome: BulkOutcome,
+) -> None:
+    """Commit so many writes at once or, where that is more than a transaction may change, in parts.
+
+    :param work: runs the writes from one on until before another.
+    :raises BulkWriteError: `ordered`, and a write was refused.
+    :raises TransactionTooLargeError: one write is too much, or the transaction of a session is.
+    """
+    may_split = not target.is_in_transaction  # which its failure ends
+    start, most = 0, count
+    while start < count:
+        end = min(start + most, count)
+        before = outcome.counts()
+        try:
+            target.write("bulkWrite", partial(work, start, end))
+        except TransactionTooLargeError:
+            if end - start == 1 or not may_split:
+                raise
+            outcome.take_back(before)
+            most = (end - start) // 2
+            continue
+        if ordered:
+            outcome.raise_errors()
+        start = end
 
 
 def run_inserts(

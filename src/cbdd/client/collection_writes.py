@@ -144,7 +144,7 @@ class CollectionWrites(CollectionCore[DocumentT]):
         session: ClientSession | None = None,
         comment: object = None,
     ) -> InsertManyResult:
-        """Insert documents, about a thousand of them or a mebibyte in one commit.
+        """Insert documents, some thousands of them or a mebibyte in one commit.
 
         :param documents: an iterable, read to its end before anything is written.
         :param ordered: whether to stop at the first document that is refused; the documents

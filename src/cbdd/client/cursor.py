@@ -12,10 +12,11 @@ again, the rest of the results is read into memory; when the transaction ends, s
 from __future__ import annotations
 
 import copy
-import sys
 from collections import deque
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
+from itertools import islice
+from threading import RLock
 from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar, overload
@@ -44,7 +45,7 @@ from cbdd.client.results import BufferedResults, EndedResults, QueryResults, Res
 from cbdd.client.session import ClientSession, session_for
 from cbdd.client.tailing import tail_query
 from cbdd.client.unsupported import refuse_arguments, unsupported
-from cbdd.query.decoding import decode_into
+from cbdd.query.decoding import decode_into, pieces_of
 from cbdd.query.executor import Query
 from cbdd.query.key_range import parse_key_range
 
@@ -58,6 +59,8 @@ DocumentT = TypeVar("DocumentT", bound=Mapping[str, Any])
 FIRST_BATCH_DOCUMENTS: Final = 101
 BATCH_DOCUMENTS: Final = 1000
 BATCH_BYTES: Final = 1 << 20
+MOST_BATCH_BYTES: Final = 16 << 20
+"""Of a batch whose number of documents was asked for, as of a message of a server."""
 PIECE_DOCUMENTS: Final = 64
 PIECE_BYTES: Final = 16 << 10
 """Decoded at a time: those of a small piece are soon let go of and the next take their place, in
@@ -80,8 +83,6 @@ class Cursor(Generic[DocumentT]):
     >>> client.close()
     """
 
-    _piece_documents = PIECE_DOCUMENTS
-    _piece_bytes = PIECE_BYTES
     _options: CodecOptions[Any]
 
     def __init__(
@@ -166,6 +167,7 @@ class Cursor(Generic[DocumentT]):
         self._id: int | None = None
         self._data: deque[DocumentT] = deque()
         self._pieces: deque[list[bytes]] = deque()
+        self._fetching = RLock()  # what decodes may use the cursor itself
         self._retrieved = 0
         self._empty = False
 
@@ -296,11 +298,13 @@ class Cursor(Generic[DocumentT]):
     # -- results ---------------------------------------------------------------------------
 
     def __next__(self) -> DocumentT:
-        if self._data:
-            return self._data.popleft()
-        if self._empty or not self._fetch():
-            raise StopIteration
-        return self._data.popleft()
+        while True:
+            try:
+                return self._data.popleft()
+            except IndexError:
+                pass
+            if self._empty or not self._fetch():
+                raise StopIteration
 
     def next(self) -> DocumentT:
         """Return the next document; `StopIteration` after the last."""
@@ -313,15 +317,7 @@ class Cursor(Generic[DocumentT]):
         """Return the remaining documents, at most `length` of them, as a list."""
         if isinstance(length, int) and length < 1:
             raise ValueError("to_list() length must be greater than 0")
-        documents: list[DocumentT] = []
-        while not self._empty and (self._data or self._fetch()):
-            wanted = len(self._data) if length is None else length - len(documents)
-            while self._data and wanted > 0:
-                documents.append(self._data.popleft())
-                wanted -= 1
-            if length is not None and len(documents) >= length:
-                break
-        return documents
+        return list(self if length is None else islice(self, length))
 
     @overload
     def __getitem__(self, index: int) -> DocumentT: ...
@@ -340,13 +336,18 @@ class Cursor(Generic[DocumentT]):
             raise TypeError(f"index {index!r} cannot be applied to Cursor instances")
         if index < 0:
             raise IndexError("Cursor instances do not support negative indices")
-        for document in self.clone().skip(index + self._skip).limit(-1):
+        clone = self.clone().skip(index + self._skip).limit(-1)
+        clone._flags &= ~CursorType.TAILABLE_AWAIT
+        for document in clone:
             return document
         raise IndexError("no such item for Cursor instance")
 
     def distinct(self, key: str) -> list[Any]:
         """Return the different values of a field among the documents that match."""
-        return self._collection.distinct(key, self._filter, session=self._session, hint=self._hint)
+        options = {} if self._max_time_ms is None else {"maxTimeMS": self._max_time_ms}
+        return self._collection.distinct(
+            key, self._filter, session=self._session, hint=self._hint, **options
+        )
 
     def explain(self) -> Any:
         """Return the plan of this query in MongoDB's form."""
@@ -511,28 +512,31 @@ class Cursor(Generic[DocumentT]):
                     self._describe(reply, operation)
             failed = False
         except OperationFailure as error:
-            self.close()
             if not self._flags & _TAILABLE or error.code != CAPPED_POSITION_LOST:
                 raise
-            # As in PyMongo: the collection went on without the cursor, which is dead now.
-        except BaseException:
-            self.close()
-            raise
+            self.close()  # as in PyMongo: the collection went on without the cursor
         finally:
             reading.operations.note(operation, reading.full_name, started, failed)
         return bool(self._pieces)
 
     def _fetch(self) -> bool:
-        """Decode the next piece, from the next batch if need be; return whether there is one."""
-        if not self._pieces and not self._refresh():
+        """Decode the next piece, from the next batch if need be; return whether there is one.
+
+        Whatever is raised, the cursor is at its end then: none of the documents behind is to be
+        taken for the next one.
+        """
+        with self._fetching:
+            if self._data:  # another thread was first
+                return True
+            try:
+                if self._pieces or self._refresh():
+                    self._decode(self._pieces.popleft())
+            except BaseException:
+                self._pieces.clear()
+                self._data.clear()
+                self.close()
+                raise
             return bool(self._data)
-        try:
-            self._decode(self._pieces.popleft())
-        except BaseException:
-            self._pieces.clear()
-            self.close()
-            raise
-        return True
 
     def _told(self, monitor: CommandMonitor) -> AbstractContextManager[dict[str, Any]]:
         """Tell the client's listeners of this batch."""
@@ -561,13 +565,12 @@ class Cursor(Generic[DocumentT]):
             batch: list(self._data),
         }
 
-    def _begin(self, reading: Reading, size: int) -> list[bytes]:
-        """Run the query; return the first documents, at most so many."""
+    def _begin(self, reading: Reading, size: int, most_bytes: int) -> list[bytes]:
+        """Run the query; return the first documents, at most so many, see `Results.next_batch`."""
         session = session_for(reading.client, self._session)
         if session is not None or self._flags & _TAILABLE or self._max_time_ms is not None:
-            results = self._start(reading, session)
-            return results.next_batch(size, 0)
-        first = reading.reader.begin(self._compiled(reading.codec_options), size)
+            return self._start(reading, session).next_batch(size, most_bytes)
+        first = reading.reader.begin(self._compiled(reading.codec_options), size, most_bytes)
         if first.execution is None or first.txn is None:
             self.close()
         elif self._killed:  # closed meanwhile
@@ -607,12 +610,14 @@ class Cursor(Generic[DocumentT]):
 
     def _read_batch(self, reading: Reading) -> None:
         size = self._batch_size or (-self._limit if self._limit < 0 else 0)
+        # All that is wanted comes in one batch where the limit is negative.
+        most_bytes = 0 if self._limit < 0 else MOST_BATCH_BYTES
         if self._results is None:
-            documents = self._begin(reading, size or FIRST_BATCH_DOCUMENTS)
+            documents = self._begin(reading, size or FIRST_BATCH_DOCUMENTS, most_bytes)
         elif size:
-            documents = self._results.next_batch(size, 0)
+            documents = self._results.next_batch(size, most_bytes)
         elif self._retrieved == 0:
-            documents = self._results.next_batch(FIRST_BATCH_DOCUMENTS, 0)
+            documents = self._results.next_batch(FIRST_BATCH_DOCUMENTS, most_bytes)
         else:
             documents = self._results.next_batch(BATCH_DOCUMENTS, BATCH_BYTES)
         self._retrieved += len(documents)
@@ -620,13 +625,12 @@ class Cursor(Generic[DocumentT]):
             self._id = 0
             self.close()
         self._options = reading.codec_options  # to ask the collection would cost more than a piece
-        if documents:  # the first is taken to be as large as the others
-            size = min(self._piece_documents, self._piece_bytes // len(documents[0])) or 1
-            if len(documents) <= size:
-                self._pieces.append(documents)
-                return
-            for start in range(0, len(documents), size):
-                self._pieces.append(documents[start : start + size])
+        if documents:
+            self._pieces.extend(self._pieces_of(documents))
+
+    def _pieces_of(self, documents: list[bytes]) -> list[list[bytes]]:
+        """Return them as they are to be decoded, at least one."""
+        return pieces_of(documents, PIECE_DOCUMENTS, PIECE_BYTES)
 
     def _decode(self, documents: list[bytes]) -> None:
         """Append what is read of them to the data."""
@@ -656,8 +660,8 @@ def _key_pairs(option: str, spec: object) -> list[tuple[str, Any]]:
 class RawBatchCursor(Cursor[Any]):
     """The results of `Collection.find_raw_batches`: BSON bytes, some documents at a time."""
 
-    _piece_documents = sys.maxsize
-    _piece_bytes = sys.maxsize
+    def _pieces_of(self, documents: list[bytes]) -> list[list[bytes]]:
+        return [documents]
 
     def _decode(self, documents: list[bytes]) -> None:
         self._data.append(b"".join(documents))

@@ -52,6 +52,11 @@ class WriteTarget:
     def __str__(self) -> str:
         return f"{self.database}.{self.name}"
 
+    @property
+    def is_in_transaction(self) -> bool:
+        """Whether what is written belongs to a transaction of the session."""
+        return self._session is not None and self._session.in_transaction
+
     def write(self, operation: str, work: Callable[[CollectionWriters], T]) -> T:
         """Run `work` in one transaction, see `Store.write`."""
         return self._store.write(self._session, operation, self._durability, work, self)

@@ -51,6 +51,21 @@ class BulkOutcome:
             "upserted": [],
         }
 
+    def counts(self) -> dict[str, int]:
+        """Return how much there is of everything, for `take_back`."""
+        return {
+            name: len(value) if isinstance(value, list) else value
+            for name, value in self.result.items()
+        }
+
+    def take_back(self, before: dict[str, int]) -> None:
+        """Forget what was added since: it was not committed."""
+        for name, value in before.items():
+            if isinstance(self.result[name], list):
+                del self.result[name][value:]
+            else:
+                self.result[name] = value
+
     @property
     def has_errors(self) -> bool:
         """Whether a write was refused."""

@@ -39,8 +39,30 @@ def decode_into(target: deque[Any], documents: list[bytes], options: CodecOption
         gc.disable()
         target.extend(bson.decode_all(data, options))
     finally:
-        gc.enable()
-        _DECODING.discard(me)
+        try:
+            gc.enable()
+        finally:
+            _DECODING.discard(me)
+
+
+def pieces_of(documents: list[bytes], most_documents: int, most_bytes: int) -> list[list[bytes]]:
+    """Split documents, in their order, into pieces of at most so many and so many bytes.
+
+    A document that is larger is a piece of its own.
+    """
+    pieces: list[list[bytes]] = []
+    start = 0
+    size = 0
+    for position, document in enumerate(documents):
+        size += len(document)
+        if position > start and (size > most_bytes or position - start >= most_documents):
+            pieces.append(documents[start:position])
+            start = position
+            size = len(document)
+    if start == 0:
+        return [documents]
+    pieces.append(documents[start:])
+    return pieces
 
 
 def _nothing() -> None:

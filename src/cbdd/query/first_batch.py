@@ -39,8 +39,10 @@ class QueryReader:
         self._catalog = catalog
         self._key = key
 
-    def begin(self, query: Query, documents: int) -> FirstBatch:
-        """Run a query until there are so many documents, or no more.
+    def begin(self, query: Query, documents: int, size_bytes: int) -> FirstBatch:
+        """Run a query until there are so many documents or bytes, or no more.
+
+        :param size_bytes: 0 for no bound.
 
         Raises what a query raises; nothing is held then.
         """
@@ -50,7 +52,7 @@ class QueryReader:
         try:
             execution = Execution(txn, self._catalog.find_key(txn, self._key), query)
             batch: list[bytes] = []
-            if execution.fill(batch, documents, 0):
+            if execution.fill(batch, documents, size_bytes):
                 return FirstBatch(batch, execution, txn)
         except BaseException:
             txn.close()

@@ -28,6 +28,8 @@ QUIET_SECONDS: Final = 0.05
 """Without a statement for so long, nobody is in the way of a checkpoint."""
 LONGEST_SECONDS: Final = 5.0
 """For which one is put off."""
+SHORTEST_SECONDS: Final = 0.001
+"""Between two looks where nothing is to be synced."""
 
 
 class BackgroundThread:
@@ -119,11 +121,15 @@ class BackgroundThread:
         return is_busy and now < self._put_off_until and not checkpoint_is_urgent(state)
 
     def _seconds_to_look(self) -> float:
-        """How long to sleep while a checkpoint is put off: no sync is to come late."""
-        if not self._must_sync():
-            return QUIET_SECONDS
+        """How long to sleep while a checkpoint is put off: no sync is to come late.
+
+        Not even that of a commit while it sleeps, which does not wake it.
+        """
         state = self._state
-        sync_at = self._interval_from + state.options.sync_interval_seconds
+        interval = state.options.sync_interval_seconds
+        if not self._must_sync():
+            return min(QUIET_SECONDS, max(interval, SHORTEST_SECONDS))
+        sync_at = self._interval_from + interval
         return max(0.0, min(QUIET_SECONDS, sync_at - state.clock.monotonic()))
 
     def _must_sync(self) -> bool:

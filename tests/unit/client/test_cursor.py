@@ -275,6 +275,18 @@ def test_max_time_ms_bounds_the_time_spent_reading(orders: Orders, clock: Manual
     assert open_snapshots(orders) == 0
 
 
+def test_max_time_ms_bounds_the_different_values_of_a_cursor(
+    orders: Orders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[object] = []
+    store = orders.database.client._store
+    limit = store.time_limit
+    monkeypatch.setattr(store, "time_limit", lambda given: seen.append(given) or limit(given))
+    assert orders.find({"n": 3}).max_time_ms(500).distinct("n") == [3]
+    assert orders.find({"n": 3}).distinct("n") == [3]
+    assert seen == [500, None]
+
+
 def test_few_large_documents_are_decoded_at_a_time(orders: Orders) -> None:
     """Many objects alive at once are what the garbage collector is slow with."""
     orders.insert_many([{"_id": f"large {n}", "text": "x" * 5000} for n in range(20)])
@@ -388,8 +400,8 @@ def test_a_cursor_that_is_closed_while_it_begins_holds_nothing(orders: Any) -> N
     class Closing:
         """A reader beside which the cursor is closed."""
 
-        def begin(self, query: Query, documents: int) -> FirstBatch:
-            first = reader.begin(query, documents)
+        def begin(self, query: Query, documents: int, size_bytes: int) -> FirstBatch:
+            first = reader.begin(query, documents, size_bytes)
             cursor.close()
             return first
 
@@ -414,15 +426,45 @@ def test_a_cursor_is_dead_behind_what_cannot_be_decoded(
             {"_id": n, "at": DatetimeMS(2**60 if n == bad else n)} for n in range(300)
         )
         cursor = things.find()
-        ids = []
+        found = []
         with pytest.raises(InvalidBSON):
             for document in cursor:
-                ids.append(document["_id"])
-        ids.extend(document["_id"] for document in cursor)
-        assert ids == sorted(set(ids)) and bad not in ids
+                found.append(document["_id"])
         assert not cursor.alive
+        assert list(cursor) == cursor.to_list() == []
+        assert found == list(range(len(found))) and len(found) <= bad
         assert gc.isenabled()
         assert not client._store.engine._state.pins
+
+
+def test_what_is_read_but_not_decoded_is_still_to_come(orders: Orders) -> None:
+    cursor = orders.find().limit(100)
+    assert [next(cursor)["_id"] for _ in range(64)] == list(range(64))
+    assert cursor.alive
+    assert ids(cursor) == list(range(64, 100))
+    assert not cursor.alive
+
+
+def test_a_cursor_that_goes_back_forgets_what_it_has_read(orders: Orders) -> None:
+    cursor = orders.find()
+    next(cursor)
+    assert ids(cursor.rewind()) == list(range(300))
+
+
+def test_a_batch_of_large_documents_is_smaller(
+    orders: Orders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cbdd.client.cursor.MOST_BATCH_BYTES", 1000)
+    size = len(bson.encode(orders.find_one() or {}))
+    for cursor in (orders.find(), orders.find(batch_size=200), orders.find(limit=200)):
+        next(cursor)
+        assert cursor.retrieved == -(-1000 // size)
+    assert len(list(orders.find(batch_size=200))) == 300
+    with orders.database.client.start_session() as session:
+        cursor = orders.find(session=session)
+        next(cursor)
+        assert cursor.retrieved == -(-1000 // size)
+    assert len(list(orders.find(limit=-200))) == 200
 
 
 def test_a_cursor_decodes_with_the_garbage_collector_standing_still(orders: Any) -> None:

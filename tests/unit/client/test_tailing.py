@@ -415,3 +415,11 @@ def test_waiting_on_an_empty_collection_is_over_at_once(log: Log, clock: Waiting
     assert ids(cursor) == []
     assert not cursor.alive
     assert clock.seconds - before < 10
+
+
+@pytest.mark.parametrize("kind", [TAILABLE, TAILABLE_AWAIT])
+def test_one_document_by_its_place_does_not_wait_for_others(log: Log, kind: int) -> None:
+    insert(log, 0, 1, 2, 3, 4)
+    assert log.find(cursor_type=kind)[3]["_id"] == 3
+    with pytest.raises(IndexError, match="no such item"):
+        log.find(cursor_type=kind)[5]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -152,3 +153,21 @@ def test_durable_writes_of_many_threads_are_each_answered_for_themselves(path: s
     client.close()
     with cbdd.connect(path) as again:
         assert again.shop.orders.count_documents({}) == 1 + 15 + 90 - counts["deleted"]
+
+
+def test_threads_that_share_a_cursor_get_each_document_once(orders: Orders) -> None:
+    orders.insert_many({"_id": n, "text": "x" * 50} for n in range(3000))
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        for size in (0, 7, 500):
+            cursor = orders.find(batch_size=size)
+            found: list[list[int]] = [[] for _ in range(4)]
+
+            def work(mine: list[int], cursor: Any = cursor) -> None:
+                mine.extend(document["_id"] for document in cursor)
+
+            run_together([lambda mine=mine: work(mine) for mine in found])  # type: ignore[misc]
+            assert sorted(n for mine in found for n in mine) == list(range(3000))
+    finally:
+        sys.setswitchinterval(interval)

@@ -14,7 +14,8 @@ import pytest
 from bson.codec_options import CodecOptions, TypeRegistry
 from bson.errors import InvalidBSON
 
-from cbdd.query.decoding import decode_into
+from cbdd.query import decoding
+from cbdd.query.decoding import decode_into, pieces_of
 
 MANY = [bson.encode({"_id": n, "tags": [{"n": n}]}) for n in range(2000)]
 
@@ -108,10 +109,35 @@ def test_a_child_that_is_forked_meanwhile_goes_on_collecting(was_enabled: bool) 
         assert not gc.isenabled()
         child = os.fork()
         if child == 0:
-            os._exit(int(gc.isenabled()))
+            os._exit(int(gc.isenabled()) + 2 * len(decoding._DECODING))
         _, status = os.waitpid(child, 0)
     finally:
         may_go_on.set()
         thread.join()
     assert os.waitstatus_to_exitcode(status) == int(was_enabled)
     assert gc.isenabled() == was_enabled
+
+
+def test_pieces_have_so_many_documents_and_bytes() -> None:
+    small, large = b"s" * 10, b"l" * 100
+    assert pieces_of([large], 3, 50) == [[large]]
+    assert pieces_of([small] * 3, 3, 50) == [[small] * 3]
+    assert pieces_of([small] * 7, 3, 50) == [[small] * 3, [small] * 3, [small]]
+    assert pieces_of([small] * 12, 64, 50) == [[small] * 5, [small] * 5, [small] * 2]
+    assert pieces_of([small, large, large, small, small], 64, 50) == [
+        [small],
+        [large],
+        [large],
+        [small, small],
+    ]
+
+
+@pytest.mark.parametrize("most_documents", [1, 2, 63, 64, 65])
+@pytest.mark.parametrize("most_bytes", [1, 99, 100, 101, 1000])
+def test_pieces_are_all_documents_in_order(most_documents: int, most_bytes: int) -> None:
+    documents = [bytes(n * n % 251) + b"." for n in range(200)]
+    pieces = pieces_of(documents, most_documents, most_bytes)
+    assert [each for piece in pieces for each in piece] == documents
+    for piece in pieces:
+        assert 0 < len(piece) <= most_documents
+        assert len(piece) == 1 or sum(map(len, piece)) <= most_bytes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import threading
 
 import pytest
 
@@ -133,7 +134,27 @@ def test_syncs_are_due_on_the_dot_while_a_checkpoint_waits(bench: Bench) -> None
     assert thread._seconds_to_look() == 0
     thread.step()
     assert not thread._must_sync()
+    assert thread._seconds_to_look() == 0.03  # one may commit meanwhile
+    engine._state.options.sync_interval_seconds = 1.0
     assert thread._seconds_to_look() == QUIET_SECONDS
+    engine._state.options.sync_interval_seconds = 0.0
+    assert 0 < thread._seconds_to_look() < 0.01
+
+
+def test_while_a_checkpoint_waits_the_thread_sleeps_until_the_next_sync(bench: Bench) -> None:
+    class Counting(threading.Event):
+        """Stops the thread when it sleeps."""
+
+        def wait(self, timeout: float | None = None) -> bool:
+            slept.append(timeout)
+            thread._is_stopping = True
+            return True
+
+    engine, thread = due_but_busy(bench, durability="normal", sync_interval_seconds=0.02)
+    slept: list[float | None] = []
+    engine._state.wake = Counting()
+    thread.run()
+    assert slept == [0.02]
 
 
 def test_every_checkpoint_is_put_off_anew(bench: Bench) -> None:
