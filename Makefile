@@ -48,7 +48,8 @@ QUERYING := tests/unit/query tests/unit/client tests/compat tests/property
 COVERED := tests/unit tests/crash tests/format \
 	tests/damage/test_dropped.py tests/damage/test_hostile.py tests/damage/test_meta.py \
 	tests/damage/test_pages.py tests/damage/test_recover.py
-NOT_COVERED := tests/unit/client/test_interrupts.py tests/crash/test_crash_states.py
+NOT_COVERED := tests/unit/client/test_interrupts.py tests/unit/storage/test_sync_interrupts.py \
+	tests/crash/test_crash_states.py
 # Tests of what is never compiled: the gate measures them on the compiled core, which is quicker.
 ON_COMPILED := tests/unit/cli tests/unit/ops
 # Tests that install releases and packages into environments, fill disks, run the benchmark or whole
