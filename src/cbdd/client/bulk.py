@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from bson.codec_options import CodecOptions
 from pymongo.errors import InvalidOperation, OperationFailure
@@ -36,6 +36,7 @@ from cbdd.client.write_errors import BulkOutcome
 from cbdd.document.encoding import encode_documents
 from cbdd.document.validate import validate_document
 from cbdd.errors import TransactionTooLargeError
+from cbdd.query.point_write import SingleDelete, SingleUpdate, plain_value_key
 
 BATCH_WRITES: Final = 1000
 BATCH_INSERTS: Final = 4000
@@ -96,9 +97,13 @@ class UpdateWrite(Write):
         self._given = operation
         self._codec_options = codec_options
         self._let = let
+        is_only = operation.keys() <= {"q", "u", "multi", "upsert"}
+        self._is_plain = is_only and let is None and type(self._update) is bytes
 
     def run(self, target: WriteTarget, writers: CollectionWriters, outcome: BulkOutcome) -> None:
         given = self._given
+        if self._is_plain and self._run_single(target, writers, outcome):
+            return
         statement = UpdateStatement.compile(
             self._filter,
             self._update,
@@ -113,15 +118,45 @@ class UpdateWrite(Write):
             let=self._let,
         )
         counts = statement.run(target, writers)
-        result = outcome.result
-        result["nMatched"] += counts.matched
-        result["nModified"] += counts.modified
-        if counts.upserted is not None:
-            identity = decode_id(counts.upserted, self._codec_options)
-            result["nUpserted"] += 1
-            result["upserted"].append({"index": self.index, "_id": identity})
+        self._add_counts(counts.matched, counts.modified, counts.upserted, outcome)
         if counts.error is not None:
             raise counts.error
+
+    def _run_single(
+        self, target: WriteTarget, writers: CollectionWriters, outcome: BulkOutcome
+    ) -> bool:
+        """Take the short way of single documents, if there is one; return whether it did."""
+        writer = target.find(writers)
+        found = plain_value_key(self._given["q"], None if writer is None else writer.entry)
+        if found is None:
+            return False
+        field, value_key = found
+        single = SingleUpdate(
+            writers.catalog,
+            target.database,
+            target.name,
+            field,
+            value_key,
+            cast("bytes", self._update),
+            self._is_replacement,
+            self._codec_options,
+            self._filter if self._given["upsert"] else None,
+        )
+        single.run(writers)
+        if not single.is_lost:
+            self._add_counts(single.matched, single.modified, single.upserted, outcome)
+        return not single.is_lost
+
+    def _add_counts(
+        self, matched: int, modified: int, upserted: bytes | None, outcome: BulkOutcome
+    ) -> None:
+        result = outcome.result
+        result["nMatched"] += matched
+        result["nModified"] += modified
+        if upserted is not None:
+            identity = decode_id(upserted, self._codec_options)
+            result["nUpserted"] += 1
+            result["upserted"].append({"index": self.index, "_id": identity})
 
 
 class DeleteWrite(Write):
@@ -139,8 +174,19 @@ class DeleteWrite(Write):
         super().__init__(index, operation, len(self._filter))
         self._limit = operation["limit"]
         self._hint = operation.get("hint")
+        self._given = operation["q"]
+        self._is_plain = self._hint is None and let is None
 
     def run(self, target: WriteTarget, writers: CollectionWriters, outcome: BulkOutcome) -> None:
+        writer = target.find(writers) if self._is_plain else None
+        found = None if writer is None else plain_value_key(self._given, writer.entry)
+        if found is not None:
+            field, value_key = found
+            single = SingleDelete(writers.catalog, target.database, target.name, field, value_key)
+            single.run(writers)
+            if not single.is_lost:
+                outcome.result["nRemoved"] += single.matched
+                return
         statement = DeleteStatement.compile(self._filter, self._limit, self._hint, self._let)
         outcome.result["nRemoved"] += statement.run(target, writers)
 

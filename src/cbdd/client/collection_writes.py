@@ -59,6 +59,7 @@ from cbdd.client.write_errors import write_error
 from cbdd.document.validate import validate_document
 from cbdd.errors import DiskFullError
 from cbdd.query.executor import Query
+from cbdd.query.point import LONG_WAY
 from cbdd.query.update import compile_update
 
 DocumentT = TypeVar("DocumentT", bound=Mapping[str, Any])
@@ -192,10 +193,10 @@ class CollectionWrites(CollectionCore[DocumentT]):
         :param upsert: whether to insert the document when none matches.
         :param sort: which of the matching documents is the first.
         """
-        if session is None and upsert is False and not bypass_document_validation:
+        if session is None and type(upsert) is bool and not bypass_document_validation:
             if collation is None and hint is None and let is None and sort is None:
                 shortcuts = self._shortcuts or self._find_shortcuts()
-                done = shortcuts.update(filter, replacement, True)
+                done = shortcuts.update(filter, replacement, True, upsert)
                 if done is not None:
                     return done
         check_mapping("filter", filter)
@@ -240,11 +241,11 @@ class CollectionWrites(CollectionCore[DocumentT]):
         ...     client.shop.fruit.update_one({"_id": 1}, {"$inc": {"qty": 5}}).modified_count
         1
         """
-        if session is None and upsert is False and not bypass_document_validation:
+        if session is None and type(upsert) is bool and not bypass_document_validation:
             if collation is None and hint is None and let is None and sort is None:
                 if array_filters is None:
                     shortcuts = self._shortcuts or self._find_shortcuts()
-                    done = shortcuts.update(filter, update, False)
+                    done = shortcuts.update(filter, update, False, upsert)
                     if done is not None:
                         return done
         check_mapping("filter", filter)
@@ -531,9 +532,9 @@ class CollectionWrites(CollectionCore[DocumentT]):
             check_mapping("sort", sort)
         update_bytes = encode_update(update, self.codec_options)
         options = (session, hint, sort, let, array_filters)
-        if options == (None,) * 5 and not upsert and not bypass and type(update_bytes) is bytes:
+        if options == (None,) * 5 and not bypass and type(update_bytes) is bytes:
             shortcuts = self._shortcuts or self._find_shortcuts()
-            done = shortcuts.update_encoded(filter, update_bytes, is_replacement)
+            done = shortcuts.update_encoded(filter, update_bytes, is_replacement, upsert)
             if done is not None:
                 return done
         filter_bytes = encode(filter, self.codec_options)
@@ -632,9 +633,19 @@ class CollectionWrites(CollectionCore[DocumentT]):
         refuse_arguments(method, **keywords)
         check_let(let)
         options = self.codec_options
+        fields = projection_of(projection)
+        update_bytes = None if update is None else encode_update(update, options)
+        others = (session, sort, hint, let, array_filters, bypass, limit)
+        if others == (None,) * 7 and (update_bytes is None or isinstance(update_bytes, bytes)):
+            shortcuts = self._shortcuts or self._find_shortcuts()
+            done: DocumentT | None = shortcuts.modify(
+                filter, update_bytes, is_replacement, upsert, return_new, fields
+            )
+            if done is not LONG_WAY:
+                return done
         query = Query.compile(
             filter,
-            projection_of(projection),
+            fields,
             sort=None if sort is None else index_document(sort),
             limit=1,
             hint=hint_of(hint),
@@ -643,9 +654,9 @@ class CollectionWrites(CollectionCore[DocumentT]):
             is_upsert=upsert,
         )
         change = None
-        if update is not None:
+        if update_bytes is not None:
             change = compile_update(
-                encode_update(update, options),
+                update_bytes,
                 is_replacement,
                 array_filters,
                 options,

@@ -18,11 +18,13 @@ from pymongo.write_concern import WriteConcern
 
 from cbdd.client.session import bound_session
 from cbdd.client.settings import durability_of
+from cbdd.client.statements import decode_id
 from cbdd.client.write_errors import write_error
 from cbdd.query.executor import Query
 from cbdd.query.first_batch import QueryReader
 from cbdd.query.point import LONG_WAY, PointReader
-from cbdd.query.point_write import PointWriter, SingleWrite
+from cbdd.query.point_write import PointWriter, SingleUpdate, SingleWrite
+from cbdd.query.projection_parser import plain_projection
 
 if TYPE_CHECKING:
     from cbdd.client.client import Client
@@ -152,29 +154,54 @@ class Shortcuts:
             self._refuse(error)
         return InsertOneResult(identity, self._is_acknowledged)
 
-    def update(self, filter: Any, update: Any, is_replacement: bool) -> UpdateResult | None:
-        """Update or replace the document of an `_id`."""
+    def update(
+        self, filter: Any, update: Any, is_replacement: bool, upsert: bool
+    ) -> UpdateResult | None:
+        """Update or replace the document of an `_id`, which may be inserted if there is none."""
         writer = self._writer
         if writer is None:
             return None
         try:
-            write = writer.update(filter, update, is_replacement)
+            write = writer.update(filter, update, is_replacement, upsert)
         except OperationFailure as error:
             return self._refuse_update(error)
-        return None if write is LONG_WAY else self._updated(cast("SingleWrite", write))
+        return None if write is LONG_WAY else self._updated(cast("SingleUpdate", write))
 
     def update_encoded(
-        self, filter: Any, update: bytes, is_replacement: bool
+        self, filter: Any, update: bytes, is_replacement: bool, upsert: bool
     ) -> UpdateResult | None:
         """Update or replace the document of an `_id`, with an update that was judged."""
         writer = self._writer
         if writer is None:
             return None
         try:
-            write = writer.update_encoded(filter, update, is_replacement)
+            write = writer.update_encoded(filter, update, is_replacement, upsert)
         except OperationFailure as error:
             return self._refuse_update(error)
-        return None if write is LONG_WAY else self._updated(cast("SingleWrite", write))
+        return None if write is LONG_WAY else self._updated(cast("SingleUpdate", write))
+
+    def modify(
+        self,
+        filter: Any,
+        update: bytes | None,
+        is_replacement: bool,
+        upsert: bool,
+        returns_new: bool,
+        projection: Any,
+    ) -> Any:
+        """Change the document of an `_id`, or delete it, and return it; or `LONG_WAY`.
+
+        :param update: as it was judged; None deletes.
+        """
+        writer = self._writer
+        if writer is None:
+            return LONG_WAY
+        fields = None
+        if projection is not None:
+            fields = plain_projection(projection)
+            if fields is None:
+                return LONG_WAY
+        return writer.modify(filter, update, is_replacement, upsert, returns_new, fields)
 
     def delete(self, filter: Any) -> DeleteResult | None:
         """Delete the document of an `_id`."""
@@ -192,12 +219,16 @@ class Shortcuts:
             {"n": cast("SingleWrite", write).matched, "ok": 1.0}, self._is_acknowledged
         )
 
-    def _updated(self, write: SingleWrite) -> UpdateResult:
+    def _updated(self, write: SingleUpdate) -> UpdateResult:
         if not self._is_acknowledged:
             return UpdateResult(None, False)
         matched = write.matched
         document = {"n": matched, "nModified": write.modified, "ok": 1.0}
         document["updatedExisting"] = matched > 0
+        upserted = write.upserted
+        if upserted is not None:
+            document["n"] = 1
+            document["upserted"] = decode_id(upserted, write.codec_options)
         return UpdateResult(document, True)
 
     def _refuse_update(self, error: OperationFailure) -> UpdateResult:

@@ -25,6 +25,8 @@ class DistinctValues:
     def __init__(self, path: str) -> None:
         self.path = FieldPath(path)
         self.values: list[Value] = []
+        self.last_key = b""
+        """Key string of the last value that was met, also where it was there already."""
         self._keys: set[bytes] = set()
 
     def add(self, document: bytes) -> None:
@@ -68,6 +70,7 @@ class DistinctValues:
 
     def _add_value(self, data: bytes, bson_type: int, start: int, end: int) -> None:
         key = encode_value(data, bson_type, start, end)
+        self.last_key = key
         if key not in self._keys:
             self._keys.add(key)
             self.values.append(Value(bson_type, data[start:end]))

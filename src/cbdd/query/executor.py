@@ -25,12 +25,13 @@ from cbdd.index.keys import extract_keys
 from cbdd.query.bounds_of import conjuncts_of
 from cbdd.query.computed import FOR_UPSERT
 from cbdd.query.distinct import DistinctValues
+from cbdd.query.distinct_scan import add_by_index, distinct_index
 from cbdd.query.index_stages import Covered, Fetch, IdLookup, IndexScan, IndexUnion, find_scan
 from cbdd.query.key_range import KeyRange
 from cbdd.query.matcher import MatchExpression
 from cbdd.query.parser import parse_filter
 from cbdd.query.plain_filter import plain_filter
-from cbdd.query.planner import Hint, Plan, Planner, Wanted
+from cbdd.query.planner import Hint, Plan, Planner, Wanted, is_planner_on
 from cbdd.query.projection import Projection
 from cbdd.query.projection_parser import parse_projection, plain_projection
 from cbdd.query.returned_key import returned_key, with_record_id
@@ -279,6 +280,11 @@ def _exact_count(txn: ReadTransaction, entry: CollectionEntry, query: Query) -> 
 def distinct(txn: ReadTransaction, entry: CollectionEntry | None, key: str, query: Query) -> bytes:
     """Return the different values of a path as the document {values: [...]}."""
     found = DistinctValues(key)
+    if entry is not None and query.hint is None and query.matches_everything() and is_planner_on():
+        index = distinct_index(entry, key)
+        if index is not None and add_by_index(txn, entry, index, found):
+            return found.to_bson()
+        found = DistinctValues(key)
     execution = Execution(txn, entry, query)
     while execution.step():
         found.add(execution.document)

@@ -13,6 +13,7 @@ from itertools import count
 from time import perf_counter
 from typing import Any
 
+import bson
 from bson.codec_options import CodecOptions
 from bson.errors import InvalidDocument
 from bson.objectid import ObjectId
@@ -31,8 +32,10 @@ from cbdd.document.encoding import encode_document
 from cbdd.document.validate import validate_document
 from cbdd.index.definition import IndexDefinition
 from cbdd.index.key_string import encode_plain
+from cbdd.query.executor import Query
 from cbdd.query.planner import is_planner_on
 from cbdd.query.point import LONG_WAY, Client, Operations, is_whole
+from cbdd.query.projection import Projection
 from cbdd.query.stages import fetch_record
 from cbdd.query.update import Update, compile_update
 from cbdd.storage import QueuedWrite, StorageEngine, WriteTransaction
@@ -110,8 +113,13 @@ class SingleChange(SingleWrite):
         super().__init__(operation, catalog, database, name)
         self.field = field
         self.value_key = value_key
+        self.before: bytes | None = None
+        """The document that was found, None if there was none."""
+        self.after: bytes | None = None
+        """What became of it; or what was inserted, where there was none."""
 
     def run(self, writers: CollectionWriters) -> None:
+        self.before = self.after = None
         writer = writers.find(self.database, self.name)
         if writer is None:
             return
@@ -124,16 +132,17 @@ class SingleChange(SingleWrite):
             return
         record_key = value[:RECORD_ID_BYTES]
         document = fetch_record(writer.txn, writer.entry, record_key, index.name)
-        self.change(writer, decode_record_id(record_key), document)
+        self.after = self.change(writer, decode_record_id(record_key), document)
+        self.before = document
         self.matched = 1
 
-    def change(self, writer: CollectionWriter, record_id: int, document: bytes) -> None:
-        """Do it to the document that was found."""
+    def change(self, writer: CollectionWriter, record_id: int, document: bytes) -> bytes | None:
+        """Do it to the document that was found; return what it is now."""
         raise NotImplementedError
 
 
 class SingleUpdate(SingleChange):
-    """An update, or a replacement, of a document."""
+    """An update, or a replacement, of a document, which may be inserted if there is none."""
 
     def __init__(
         self,
@@ -145,8 +154,13 @@ class SingleUpdate(SingleChange):
         update: bytes,
         is_replacement: bool,
         codec_options: CodecOptions[Any],
+        upsert_filter: bytes | None = None,
     ) -> None:
+        """
+        :param upsert_filter: what a document that is to be inserted is made of; None inserts none.
+        """
         super().__init__("update", catalog, database, name, field, value_key)
+        self.upsert_filter = upsert_filter
         self.update = update
         self.is_replacement = is_replacement
         self.codec_options = codec_options
@@ -158,14 +172,28 @@ class SingleUpdate(SingleChange):
             self.update, self.is_replacement, None, self.codec_options, timestamps
         )
         super().run(writers)
+        if self.upsert_filter is None or self.before is not None or self.is_lost:
+            return
+        filter = Query.compile(
+            self.upsert_filter, codec_options=self.codec_options, is_upsert=True
+        ).filter
+        document = self._compiled.insert_document(filter)
+        writers.find_or_create(self.database, self.name).insert(document)
+        self.after = document
 
-    def change(self, writer: CollectionWriter, record_id: int, document: bytes) -> None:
+    @property
+    def upserted(self) -> bytes | None:
+        """The document that was inserted, None if none was."""
+        return self.after if self.before is None else None
+
+    def change(self, writer: CollectionWriter, record_id: int, document: bytes) -> bytes | None:
         update = self._compiled
         assert update is not None
         changed = update.apply(document)
         if changed is not document:
             writer.update(record_id, document, changed, update.touched())
             self.modified = 1
+        return changed
 
 
 class SingleDelete(SingleChange):
@@ -176,8 +204,9 @@ class SingleDelete(SingleChange):
     ) -> None:
         super().__init__("delete", catalog, database, name, field, value_key)
 
-    def change(self, writer: CollectionWriter, record_id: int, document: bytes) -> None:
+    def change(self, writer: CollectionWriter, record_id: int, document: bytes) -> bytes | None:
         writer.delete(record_id, document)
+        return None
 
 
 def unique_index(entry: CollectionEntry, field: str) -> IndexDefinition | None:
@@ -189,6 +218,22 @@ def unique_index(entry: CollectionEntry, field: str) -> IndexDefinition | None:
             if is_whole(index):
                 return index
     return None
+
+
+def plain_value_key(filter: object, entry: CollectionEntry | None) -> tuple[str, bytes] | None:
+    """Return field and key string of a filter of one plain value that a unique index finds.
+
+    :param entry: the collection; None, where it is not known, has an index of `_id`.
+    """
+    if type(filter) is not dict or len(filter) != 1 or not is_planner_on():
+        return None
+    field: object = next(iter(filter))
+    if type(field) is not str:
+        return None
+    if field != "_id" and (entry is None or unique_index(entry, field) is None):
+        return None
+    key = encode_plain(filter[field])
+    return None if key is None else (field, key)
 
 
 def run_single(engine: StorageEngine, durability: str, write: SingleWrite) -> None:
@@ -248,6 +293,7 @@ class PointWriter:
         self._inserts = operations.counter("insert")
         self._updates = operations.counter("update")
         self._deletes = operations.counter("delete")
+        self._modifies = operations.counter("findAndModify")
 
     def insert(self, document: object) -> object:
         """Insert a dictionary, which gets an `_id` if it has none.
@@ -276,29 +322,70 @@ class PointWriter:
             self._inserts,
         )
 
-    def update(self, filter: object, update: object, is_replacement: bool) -> object:
+    def update(self, filter: object, update: object, is_replacement: bool, upsert: bool) -> object:
         """Update or replace the document with a value in a field with a unique index, as `_id`.
 
+        :param upsert: whether to insert a document if there is none.
         :returns: the `SingleWrite`, which knows what was done, or `LONG_WAY`.
         :raises InvalidDocument: the update cannot be encoded.
         :raises OperationFailure: it is refused.
         """
         if type(update) is not dict or _is_of_operators(update) == is_replacement:
             return LONG_WAY
-        field = self._plain_field(filter)
-        value_key = self._plain_key(filter, field)
-        if value_key is None:
+        found = self._plain(filter)
+        if found is None:
             return LONG_WAY
         encoded = encode_document(update, self._options)
-        return self._update(field, value_key, encoded, is_replacement)
+        write = self._single_update(found, encoded, is_replacement, filter if upsert else None)
+        self._run(write, self._updates)
+        return LONG_WAY if write.is_lost else write
 
-    def update_encoded(self, filter: object, update: bytes, is_replacement: bool) -> object:
+    def update_encoded(
+        self, filter: object, update: bytes, is_replacement: bool, upsert: bool
+    ) -> object:
         """As `update`, with what was encoded and looked at by who calls."""
-        field = self._plain_field(filter)
-        value_key = self._plain_key(filter, field)
-        if value_key is None:
+        found = self._plain(filter)
+        if found is None:
             return LONG_WAY
-        return self._update(field, value_key, update, is_replacement)
+        write = self._single_update(found, update, is_replacement, filter if upsert else None)
+        self._run(write, self._updates)
+        return LONG_WAY if write.is_lost else write
+
+    def modify(
+        self,
+        filter: object,
+        update: bytes | None,
+        is_replacement: bool,
+        upsert: bool,
+        returns_new: bool,
+        fields: Projection | None,
+    ) -> object:
+        """Change a document as `update` does, or delete it, and return it.
+
+        :param update: as it was judged by who calls; None deletes.
+        :param returns_new: whether the document is returned as it is afterwards.
+        :returns: the document, None if there is none to return, or `LONG_WAY`.
+        :raises OperationFailure: it is refused.
+        """
+        found = self._plain(filter)
+        if found is None:
+            return LONG_WAY
+        write: SingleChange
+        if update is None:
+            field, value_key = found
+            write = SingleDelete(self._catalog, self._database, self._name, field, value_key)
+        else:
+            write = self._single_update(found, update, is_replacement, filter if upsert else None)
+        write.operation = "findAndModify"
+        self._run(write, self._modifies)
+        if write.is_lost:
+            return LONG_WAY
+        document = write.after if returns_new else write.before
+        if document is None:
+            return None
+        if fields is not None:
+            document = fields.apply(document)
+        return bson.decode(document, self._options)
 
     def delete(self, filter: object) -> object:
         """Delete the document with a value in a field with a unique index, as `_id`.
@@ -306,16 +393,19 @@ class PointWriter:
         :returns: the `SingleWrite`, which knows what was done, or `LONG_WAY`.
         :raises OperationFailure: it is refused.
         """
-        field = self._plain_field(filter)
-        value_key = self._plain_key(filter, field)
-        if value_key is None:
+        found = self._plain(filter)
+        if found is None:
             return LONG_WAY
+        field, value_key = found
         write = SingleDelete(self._catalog, self._database, self._name, field, value_key)
         self._run(write, self._deletes)
         return LONG_WAY if write.is_lost else write
 
-    def _update(self, field: str, value_key: bytes, update: bytes, is_replacement: bool) -> object:
-        write = SingleUpdate(
+    def _single_update(
+        self, found: tuple[str, bytes], update: bytes, is_replacement: bool, upsert_filter: object
+    ) -> SingleUpdate:
+        field, value_key = found
+        return SingleUpdate(
             self._catalog,
             self._database,
             self._name,
@@ -324,30 +414,14 @@ class PointWriter:
             update,
             is_replacement,
             self._options,
+            None if upsert_filter is None else encode_document(upsert_filter, self._options),
         )
-        self._run(write, self._updates)
-        return LONG_WAY if write.is_lost else write
 
-    def _plain_field(self, filter: object) -> str:
-        """Return the field that is all a filter asks for, if it may have a unique index; or ""."""
-        if type(filter) is not dict or len(filter) != 1:
-            return ""
-        if not is_planner_on() or self._session() is not None:
-            return ""
-        for name in filter:
-            if name == "_id":
-                return "_id"
-            if type(name) is str:
-                entry = self._catalog.last_seen(self._key)
-                if entry is not None and unique_index(entry, name) is not None:
-                    return name
-        return ""
-
-    def _plain_key(self, filter: object, field: str) -> bytes | None:
-        """Return the key string of the value that a filter asks for in a field."""
-        if not field or type(filter) is not dict:
+    def _plain(self, filter: object) -> tuple[str, bytes] | None:
+        """Return what `plain_value_key` does; None as well where a session is bound."""
+        if self._session() is not None:
             return None
-        return encode_plain(filter.get(field))
+        return plain_value_key(filter, self._catalog.last_seen(self._key))
 
     def _run(self, write: SingleWrite, counter: count[int]) -> None:
         operations = self._operations

@@ -42,11 +42,24 @@ class ProjectionNode:
 
     def __init__(self) -> None:
         self.children: dict[bytes, ProjectionNode] = {}
+        self._first_letters = b""
         self.is_leaf = False
         self.is_kept = False
         self.computed: dict[bytes, Expression] = {}
         self.computing: list[bytes] = []
         """Names of computed fields, and of children that have some, in order."""
+
+    def first_letters(self) -> bytes:
+        """Return, for each byte, 1 if a child's name begins with it (0: is empty), else 0.
+
+        Most fields of a document can be passed over by it, without an object for their name.
+        """
+        if not self._first_letters:
+            letters = bytearray(256)
+            for name in self.children:
+                letters[name[0] if name else 0] = 1
+            self._first_letters = bytes(letters)
+        return self._first_letters
 
     def compute(self, environment: Environment, document: Value) -> Value:
         """Return `document` with the computed fields set."""
@@ -221,27 +234,43 @@ class Projection:
 
     def _document(self, data: bytes, start: i64, node: ProjectionNode) -> bytes:
         parts: list[bytes] = []
+        letters = node.first_letters()
+        keeps_others = not self.is_inclusion
+        kept_from: i64 = -1  # of neighbours that are kept
         element: i64 = start + 4
         while data[element] != 0:
             bson_type: i64 = data[element]
             value: i64 = skip_name(data, element + 1)
             end: i64 = skip_value(data, bson_type, value)
-            child = node.children.get(data[element + 1 : value - 1])
-            if child is None:
-                if not self.is_inclusion:
-                    parts.append(data[element:end])
-            elif child.is_leaf:
-                if child.is_kept:
-                    parts.append(data[element:end])
-            elif bson_type == TYPE_DOCUMENT:
-                parts.append(data[element:value])
-                parts.append(self._document(data, value, child))
-            elif bson_type == TYPE_ARRAY:
-                parts.append(data[element:value])
-                parts.append(self._array(data, value, child))
-            elif not self.is_inclusion or child.computing:  # it becomes a document in its place
-                parts.append(data[element:end])
+            child: ProjectionNode | None = None
+            if letters[data[element + 1]] != 0:
+                child = node.children.get(data[element + 1 : value - 1])
+            is_kept = keeps_others
+            if child is not None:
+                if child.is_leaf:
+                    is_kept = child.is_kept
+                elif bson_type == TYPE_DOCUMENT or bson_type == TYPE_ARRAY:
+                    if kept_from < 0:
+                        kept_from = element
+                    parts.append(data[kept_from:value])
+                    kept_from = -1
+                    if bson_type == TYPE_DOCUMENT:
+                        parts.append(self._document(data, value, child))
+                    else:
+                        parts.append(self._array(data, value, child))
+                    element = end
+                    continue
+                elif child.computing:
+                    is_kept = True  # it becomes a document in its place
+            if is_kept:
+                if kept_from < 0:
+                    kept_from = element
+            elif kept_from >= 0:
+                parts.append(data[kept_from:element])
+                kept_from = -1
             element = end
+        if kept_from >= 0:
+            parts.append(data[kept_from:element])
         return _join(parts)
 
     def _array(self, data: bytes, start: i64, node: ProjectionNode) -> bytes:

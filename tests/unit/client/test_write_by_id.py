@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from contextlib import suppress
 from typing import Any
 
 import bson
@@ -11,7 +12,14 @@ from bson.errors import InvalidDocument
 from bson.objectid import ObjectId
 from bson.raw_bson import RawBSONDocument
 from bson.son import SON
-from pymongo.errors import DuplicateKeyError, InvalidOperation, OperationFailure, WriteError
+from pymongo import DeleteMany, DeleteOne, ReplaceOne, UpdateMany, UpdateOne
+from pymongo.errors import (
+    BulkWriteError,
+    DuplicateKeyError,
+    InvalidOperation,
+    OperationFailure,
+    WriteError,
+)
 from pymongo.write_concern import WriteConcern
 
 import cbdd
@@ -93,23 +101,33 @@ def outcome(do: Any, *args: Any, **options: Any) -> Any:
         result = do(*args, **options)
     except Exception as error:
         return type(error), str(error).replace("longer", "things"), getattr(error, "code", None)
+    if result is None or isinstance(result, dict):
+        return comparable(result)
+    names = ("acknowledged", "raw_result", "inserted_id", "bulk_api_result")
     return type(result), {
-        name: getattr(result, name)
-        for name in ("acknowledged", "raw_result", "inserted_id")
-        if hasattr(result, name)
+        name: comparable(getattr(result, name)) for name in names if hasattr(result, name)
     }
 
 
-def both(shop: Any, method: str, *args: Any) -> None:
+def comparable(value: Any) -> Any:
+    """Return it without what is made anew each time: the `_id` of a document without one."""
+    if isinstance(value, dict):
+        return {name: comparable(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [comparable(each) for each in value]
+    return "new" if isinstance(value, ObjectId) and value != OID else value
+
+
+def both(shop: Any, method: str, *args: Any, **options: Any) -> None:
     """Do it the short way and the long way, which an option makes, in equal collections."""
     for name in ("things", "longer"):
         shop.drop_collection(name)
         shop[name].create_index("at", unique=True)
         shop[name].insert_many([dict(each) for each in STORED])
         shop[name].find_one({"_id": 1})  # who has seen the index knows of the short way
-    short = outcome(getattr(shop.things, method), *args)
-    assert short == outcome(getattr(shop.longer, method), *args, let={}), args
-    assert list(shop.things.find()) == list(shop.longer.find()), args
+    short = outcome(getattr(shop.things, method), *args, **options)
+    assert short == outcome(getattr(shop.longer, method), *args, **options, let={}), args
+    assert comparable(list(shop.things.find())) == comparable(list(shop.longer.find())), args
 
 
 @pytest.mark.parametrize("method", ["update_one", "update_many"])
@@ -129,6 +147,107 @@ def test_replacements_do_what_the_long_way_does(shop: Any, at: int) -> None:
 @pytest.mark.parametrize("at", range(len(FILTERS)))
 def test_deletes_do_what_the_long_way_does(shop: Any, method: str, at: int) -> None:
     both(shop, method, FILTERS[at])
+
+
+@pytest.mark.parametrize("at", range(len(FILTERS)))
+def test_upserts_do_what_the_long_way_does(shop: Any, at: int) -> None:
+    for update in UPDATES:
+        both(shop, "update_one", FILTERS[at], update, upsert=True)
+        both(shop, "update_many", FILTERS[at], update, upsert=True)
+    for replacement in REPLACEMENTS:
+        both(shop, "replace_one", FILTERS[at], replacement, upsert=True)
+
+
+MODIFIED: list[dict[str, Any]] = [
+    {},
+    {"return_document": True},
+    {"upsert": True},
+    {"upsert": True, "return_document": True, "projection": {"n": 1}},
+    {"projection": ["at"]},
+    {"projection": {"n": {"$add": [1, 2]}}},
+    {"upsert": 1},
+    {"return_document": 1},
+]
+
+
+@pytest.mark.parametrize("options", MODIFIED, ids=str)
+@pytest.mark.parametrize("at", range(len(FILTERS)))
+def test_what_is_changed_and_returned_is_that_of_the_long_way(
+    shop: Any, at: int, options: dict[str, Any]
+) -> None:
+    for update in UPDATES[:: 1 if at < 6 else 4]:
+        both(shop, "find_one_and_update", FILTERS[at], update, **options)
+    for replacement in REPLACEMENTS[:: 1 if at < 6 else 4]:
+        both(shop, "find_one_and_replace", FILTERS[at], replacement, **options)
+    if "upsert" not in options and "return_document" not in options:
+        both(shop, "find_one_and_delete", FILTERS[at], **options)
+
+
+def requests_of(filter: Any, change: Any) -> list[Any]:
+    """What can be asked for with them; refused where it is made, some of it."""
+    found = []
+    for make in (
+        lambda: UpdateOne(filter, change),
+        lambda: UpdateOne(filter, change, upsert=True),
+        lambda: UpdateMany(filter, change),
+        lambda: ReplaceOne(filter, change),
+        lambda: ReplaceOne(filter, change, upsert=True),
+        lambda: DeleteOne(filter),
+        lambda: DeleteMany(filter),
+    ):
+        with suppress(Exception):
+            found.append(make())
+    return found
+
+
+@pytest.mark.parametrize("at", range(len(FILTERS)))
+def test_many_writes_do_what_the_long_way_does(shop: Any, at: int) -> None:
+    for change in REPLACEMENTS:
+        for request in requests_of(FILTERS[at], change):
+            both(shop, "bulk_write", [request])
+    changes = [{"$inc": {"n": 1}}, {"$set": {"at": "b"}}, {"at": "c"}, {"$set": {"x": 1}}]
+    together = [each for change in changes for each in requests_of(FILTERS[at], change)]
+    for ordered in (True, False):
+        both(shop, "bulk_write", together, ordered=ordered)
+
+
+def test_many_writes_see_those_before_them(shop: Any) -> None:
+    shop.things.bulk_write(
+        [
+            UpdateOne({"_id": 1}, {"$inc": {"n": 1}}, upsert=True),
+            UpdateOne({"_id": 1}, {"$inc": {"n": 1}}, upsert=True),
+            ReplaceOne({"_id": 2}, {"n": 7}, upsert=True),
+            DeleteOne({"_id": 1}),
+            UpdateOne({"_id": 1}, {"$inc": {"n": 5}}, upsert=True),
+        ]
+    )
+    assert list(shop.things.find()) == [{"_id": 2, "n": 7}, {"_id": 1, "n": 5}]
+
+
+def test_an_upsert_makes_the_collection(shop: Any) -> None:
+    assert shop.things.update_one({"_id": 1}, {"$set": {"n": 1}}, upsert=True).upserted_id == 1
+    assert shop.things.find_one_and_update({"_id": 2}, {"$set": {"n": 1}}) is None
+    after = shop.others.find_one_and_update(
+        {"_id": 2}, {"$inc": {"n": 1}}, upsert=True, return_document=True
+    )
+    assert after == {"_id": 2, "n": 1}
+    assert shop.more.bulk_write([UpdateOne({"_id": 3}, {"$set": {"n": 1}}, upsert=True)])
+    assert shop.more.find_one() == {"_id": 3, "n": 1}
+
+
+@pytest.mark.parametrize("durability", ["normal", "full"])
+def test_an_upsert_keeps_to_the_validator(tmp_path: Any, durability: str) -> None:
+    with cbdd.connect(str(tmp_path / "a.cbdd"), durability=durability) as client:
+        things = client["shop"].create_collection("things", validator={"n": {"$gt": 0}})
+        for method in ("update_one", "find_one_and_update"):
+            with pytest.raises(OperationFailure) as refused:
+                getattr(things, method)({"_id": 1}, {"$set": {"n": 0}}, upsert=True)
+            assert refused.value.code == 121
+        request = UpdateOne({"_id": 1}, {"$set": {"n": 0}}, upsert=True)
+        with pytest.raises(BulkWriteError):
+            things.bulk_write([request])
+        things.bulk_write([request], bypass_document_validation=True)
+        assert list(things.find()) == [{"_id": 1, "n": 0}]
 
 
 INSERTS: list[Any] = [
@@ -258,6 +377,8 @@ STATEMENTS: list[tuple[str, str, list[Any]]] = [
     ("update", "update_one", [{"_id": 1}, {"$inc": {"n": 1}}]),
     ("update", "replace_one", [{"_id": 1}, {"n": 1}]),
     ("delete", "delete_one", [{"_id": 1}]),
+    ("findAndModify", "find_one_and_update", [{"_id": 1}, {"$inc": {"n": 1}}]),
+    ("findAndModify", "find_one_and_delete", [{"_id": 1}]),
 ]
 
 
@@ -354,6 +475,10 @@ def test_a_unique_index_is_a_short_way(shop: Any) -> None:
     shop.things.create_index("at", unique=True)
     shop.things.insert_many([dict(each) for each in STORED])
     writer = shop.things._find_shortcuts()._writer
-    assert writer.update({"at": "a"}, {"$inc": {"n": 1}}, False).modified == 1
+    assert writer.update({"at": "a"}, {"$inc": {"n": 1}}, False, False).modified == 1
+    update = bson.encode({"$inc": {"n": 1}})
+    assert writer.modify({"at": "a"}, update, False, False, True, None)["n"] == 3
+    assert writer.modify({"at": "a"}, update, False, False, False, None)["n"] == 3
+    assert writer.modify({"n": 1}, update, False, False, True, None) is LONG_WAY
     assert writer.delete({"at": "a"}).matched == 1
     assert writer.delete({"n": 2}) is LONG_WAY

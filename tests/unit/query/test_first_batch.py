@@ -40,7 +40,7 @@ def reader(items: Items, client: Client) -> QueryReader:
 
 
 def test_what_ends_within_the_batch_holds_nothing(items: Items, reader: QueryReader) -> None:
-    first = reader.begin(Query.compile({"n": {"$gte": 8}}, {"_id": 0}), 3)
+    first = reader.begin(Query.compile({"n": {"$gte": 8}}, {"_id": 0}), 3, 0)
     assert [bson.decode(each) for each in first.documents] == [{"n": 8}, {"n": 9}]
     assert first.execution is None
     assert first.txn is None
@@ -48,7 +48,7 @@ def test_what_ends_within_the_batch_holds_nothing(items: Items, reader: QueryRea
 
 
 def test_what_is_longer_goes_on_from_its_snapshot(items: Items, reader: QueryReader) -> None:
-    first = reader.begin(Query.compile({}), 4)
+    first = reader.begin(Query.compile({}), 4, 0)
     items.insert({"_id": 100})
     assert first.execution is not None
     assert first.txn is not None
@@ -61,17 +61,17 @@ def test_what_is_longer_goes_on_from_its_snapshot(items: Items, reader: QueryRea
 
 def test_an_unknown_collection_is_empty(items: Items, client: Client) -> None:
     reader = QueryReader(client, items.engine, items.catalog, catalog_key("shop", "none"))
-    first = reader.begin(Query.compile({}), 4)
+    first = reader.begin(Query.compile({}), 4, 0)
     assert (first.documents, first.execution, first.txn) == ([], None, None)
 
 
 def test_what_fails_holds_nothing(items: Items, reader: QueryReader, client: Client) -> None:
     with pytest.raises(OperationFailure, match="hint"):
-        reader.begin(Query.compile({}, hint="no_such_index"), 4)
+        reader.begin(Query.compile({}, hint="no_such_index"), 4, 0)
 
     client.is_closed = True
     with pytest.raises(InvalidOperation):
-        reader.begin(Query.compile({}), 4)
+        reader.begin(Query.compile({}), 4, 0)
     assert not items.engine._state.pins
 
 
@@ -89,5 +89,5 @@ def test_counting_holds_nothing(items: Items, reader: QueryReader, client: Clien
 def test_the_file_is_let_go(tmp_path: Path, client: Client) -> None:
     items = Items(tmp_path / "other.cbdd")
     reader = QueryReader(client, items.engine, items.catalog, catalog_key("shop", "items"))
-    reader.begin(Query.compile({}), 4)
+    reader.begin(Query.compile({}), 4, 0)
     items.engine.close()
