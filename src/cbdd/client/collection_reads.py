@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar, cast
 
 import bson
 from pymongo.cursor import CursorType
@@ -11,7 +11,14 @@ from pymongo.errors import ConfigurationError
 
 from cbdd.catalog import CollectionEntry
 from cbdd.catalog.refusal import refusal
-from cbdd.client.arguments import IndexKeys, check_collation, check_mapping, hint_of, projection_of
+from cbdd.client.arguments import (
+    IndexKeys,
+    check_collation,
+    check_mapping,
+    hint_of,
+    index_document,
+    projection_of,
+)
 from cbdd.client.core import CollectionCore
 from cbdd.client.cursor import Cursor, RawBatchCursor
 from cbdd.client.session import ClientSession, session_for
@@ -25,6 +32,9 @@ if TYPE_CHECKING:
     from cbdd.client.collection import Collection
 
 DocumentT = TypeVar("DocumentT", bound=Mapping[str, Any])
+
+_SHORT_OPTIONS: Final = {"projection", "sort"}
+"""Of `find_one`; whatever else is given has a cursor made."""
 
 
 class CollectionReads(CollectionCore[DocumentT]):
@@ -115,18 +125,27 @@ class CollectionReads(CollectionCore[DocumentT]):
 
         :param filter: as in `find`; anything but a mapping is looked up as ``_id``.
         """
+        sort = None
         if kwargs:
-            is_short = not args and len(kwargs) == 1 and "projection" in kwargs
+            is_short = not args and kwargs.keys() <= _SHORT_OPTIONS
             fields = kwargs.get("projection")
+            sort = kwargs.get("sort")
         else:
             is_short = len(args) < 2
             fields = args[0] if args else None
         if is_short:
             if type(fields) is list:
                 fields = projection_of(fields)
-            document = (self._shortcuts or self._find_shortcuts()).find_one(filter, fields)
-            if document is not LONG_WAY:
-                return cast("DocumentT | None", document)
+            if not sort:
+                document = (self._shortcuts or self._find_shortcuts()).find_one(filter, fields)
+                if document is not LONG_WAY:
+                    return cast("DocumentT | None", document)
+            if filter is None or type(filter) is dict:
+                reading = self._reading()
+                if reading.monitor is None and session_for(reading.client, None) is None:
+                    fields = projection_of(fields)
+                    keys = index_document(sort) if sort else None
+                    return cast("DocumentT | None", reading.find_one(filter, fields, keys))
         if filter is not None and not isinstance(filter, Mapping):
             filter = {"_id": filter}
         cursor = self.find(filter, *args, **kwargs)

@@ -11,6 +11,7 @@ from contextlib import suppress
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, cast
 
+import bson
 from bson.codec_options import CodecOptions
 from pymongo.errors import OperationFailure
 from pymongo.results import DeleteResult, InsertOneResult, UpdateResult
@@ -61,6 +62,24 @@ class Reading:
         self.full_name = full_name
         self.codec_options = codec_options
         self.reader = QueryReader(store, store.engine, store.catalog, key)
+
+    def find_one(self, filter: Any, projection: Any, sort: Any) -> Any:
+        """Return the first document that matches, or None, outside any session.
+
+        What a cursor would do whose limit is -1.
+        """
+        started = perf_counter()
+        failed = True
+        try:
+            options = self.codec_options
+            query = Query.compile(filter, projection, sort, 0, -1, None, options)
+            first = self.reader.begin(query, 1, 0)
+            if first.txn is not None:
+                first.txn.close()
+            failed = False
+        finally:
+            self.operations.note("query", self.full_name, started, failed)
+        return bson.decode(first.documents[0], options) if first.documents else None
 
     def count(self, query: Query) -> int:
         """Count the documents of a query, outside any session."""

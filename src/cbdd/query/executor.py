@@ -259,7 +259,7 @@ def _exact_count(txn: ReadTransaction, entry: CollectionEntry, query: Query) -> 
     """Return the count without reading a document, or None when no index says it.
 
     Keys are counted without visiting them, except in a multikey index: there a document may have
-    several, and each is looked at once.
+    several, and each is looked at once. It has no key twice.
     """
     if query.matches_everything() and query.hint is None:
         return txn.count(entry.record_tree)
@@ -267,12 +267,16 @@ def _exact_count(txn: ReadTransaction, entry: CollectionEntry, query: Query) -> 
     if choice is None:
         return None
     total = 0
-    if choice.definition.is_multikey:
+    intervals = choice.composite.intervals
+    is_one_key = (
+        len(intervals) == 1 and intervals[0].is_point and len(choice.definition.fields) == 1
+    )
+    if choice.definition.is_multikey and not is_one_key:
         scan = IndexScan(txn, choice)
         while scan.step():
             total += 1
         return total
-    for interval in choice.composite.intervals:
+    for interval in intervals:
         total += txn.count_range(choice.definition.tree_id, interval.low, interval.high)
     return total
 

@@ -635,3 +635,25 @@ def test_interrupted_build_makes_no_collection(orders: Orders) -> None:
     with pytest.raises(KeyboardInterrupt):
         orders.create_index("a", progress=interrupt)
     assert orders.database.list_collection_names() == []
+
+
+def test_documents_with_arrays_count_once(shop: Any) -> None:
+    things = shop.things
+    things.create_index("tags")
+    things.create_index([("a", 1), ("tags", 1)])
+    things.insert_many(
+        {"a": n % 2, "tags": [n % 5, n % 3, n % 5] if n % 4 else n % 5} for n in range(60)
+    )
+    filters: list[dict[str, Any]] = [
+        {"tags": 2},
+        {"tags": 9},
+        {"tags": [1, 1, 1]},
+        {"tags": {"$in": [0, 1, 2]}},
+        {"tags": {"$gte": 1}},
+        {"tags": None},
+        {"a": 1},
+        {"a": 1, "tags": 2},
+    ]
+    for filter in filters:
+        scanned = things.count_documents(filter, hint=[("$natural", 1)])
+        assert things.count_documents(filter) == scanned == len(list(things.find(filter))), filter

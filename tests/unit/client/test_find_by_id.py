@@ -192,3 +192,48 @@ def test_other_projections_go_the_long_way(shop: Any) -> None:
     assert shop.things.find_one({"_id": 1}, {}) == {"_id": 1, "n": [1, 2, 3]}
     assert shop.things.find_one({"_id": 1}, []) == {"_id": 1, "n": [1, 2, 3]}
     assert shop.things.find_one({"_id": 1}, {"n": 0}, session=None) == {"_id": 1}
+
+
+FILTERS: list[Any] = [
+    None, {}, {"n": 3}, {"n": {"$gt": 4}}, {"n": 3, "at": 8}, {"at": [1]}, {"none": 1},
+    {"$or": [{"n": 1}, {"at": 9}]}, {"n": {"$bad": 1}}, {"$where": "1", "n": 1}, {1: 2}, {"n": 2**64},
+    RawBSONDocument(b"\x0c\x00\x00\x00\x10n\x00\x03\x00\x00\x00\x00"), "text", 5, [],
+]  # fmt: skip
+PROJECTIONS: list[Any] = [None, {"n": 1}, ["at"], [], {}, {"_id": 0, "n": 0}, {"n": 1, "at": 0}, 7]
+SORTS: list[Any] = [None, [], {}, [("n", -1)], ["at"], {"n": 1, "at": -1}, "n", [("n", 5)], 3]
+
+
+@pytest.mark.parametrize("filter", FILTERS, ids=repr)
+def test_the_first_document_is_that_of_a_cursor(shop: Any, filter: Any) -> None:
+    shop.things.create_index("n")
+    shop.things.insert_many([{"_id": n, "n": n % 5, "at": 30 - n, "tags": [n]} for n in range(30)])
+    for projection in PROJECTIONS:
+        for sort in SORTS:
+            for options in ({"sort": sort}, {"projection": projection, "sort": sort}):
+                short = told(
+                    lambda each, given=options: shop.things.find_one(each, **given), filter
+                )
+                given = {
+                    "projection": None,
+                    **options,
+                    "hint": None,
+                }  # an option more: the long way
+                long = told(lambda each, given=given: shop.things.find_one(each, **given), filter)
+                assert short == long, options
+        short = told(lambda each, given=projection: shop.things.find_one(each, given), filter)
+        given = {"projection": projection, "hint": None}
+        assert short == told(lambda each, given=given: shop.things.find_one(each, **given), filter)
+    assert not shop.client._store.engine._state.pins
+
+
+def test_the_first_document_is_one_query(shop: Any) -> None:
+    shop.things.insert_many([{"_id": n, "n": n} for n in range(5)])
+    log = shop.client._store.operations
+    assert shop.things.find_one({"n": {"$gt": 1}}, sort=[("n", -1)]) == {"_id": 4, "n": 4}
+    assert log.counters()["operations"]["query"] == 1
+    with pytest.raises(OperationFailure):
+        shop.things.find_one({"n": {"$bad": 1}})
+    assert log.counters()["failures"] == {"query": 1}
+    shop.client.close()
+    with pytest.raises(InvalidOperation):
+        shop.things.find_one({"n": {"$gt": 1}})
