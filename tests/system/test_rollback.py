@@ -21,12 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from cbdd.build_info import build_kind
 from tests.wheels import build_wheel
-
-pytestmark = pytest.mark.skipif(
-    build_kind() == "compiled", reason="builds pure wheels: the same in every build"
-)
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = ROOT / "docs" / "deployment.md"

@@ -496,9 +496,10 @@ class Cursor(Generic[DocumentT]):
         return query
 
     def _refresh(self) -> bool:
-        """Read the next batch; return whether there are documents, none of them decoded yet."""
+        """Read the next batch; return whether there are documents."""
         if self._killed:
             return False
+        before = self._retrieved
         operation = "query" if self._results is None else "getMore"
         reading = self._collection._reading()
         started = perf_counter()
@@ -517,10 +518,10 @@ class Cursor(Generic[DocumentT]):
             self.close()  # as in PyMongo: the collection went on without the cursor
         finally:
             reading.operations.note(operation, reading.full_name, started, failed)
-        return bool(self._pieces)
+        return self._retrieved > before
 
     def _fetch(self) -> bool:
-        """Decode the next piece, from the next batch if need be; return whether there is one.
+        """Decode the next piece, from the next batch if need be; return whether there was one.
 
         Whatever is raised, the cursor is at its end then: none of the documents behind is to be
         taken for the next one.
@@ -529,14 +530,16 @@ class Cursor(Generic[DocumentT]):
             if self._data:  # another thread was first
                 return True
             try:
-                if self._pieces or self._refresh():
+                if not self._pieces and not self._refresh():
+                    return False
+                if self._pieces:  # who tells listeners of a batch has decoded all of it
                     self._decode(self._pieces.popleft())
             except BaseException:
                 self._pieces.clear()
                 self._data.clear()
                 self.close()
                 raise
-            return bool(self._data)
+            return True  # even if another thread has taken all of it by now
 
     def _told(self, monitor: CommandMonitor) -> AbstractContextManager[dict[str, Any]]:
         """Tell the client's listeners of this batch."""

@@ -1,12 +1,13 @@
 """The different values of a field, from an index: one document is read for each value.
 
-An index whose first field is wanted has equal values side by side. The first entry of a value names
-a document that has it, and the next value is found by a seek behind all entries of this one. That
-is worth it where many documents share a value; how many do is seen from the place that is reached
-after some values, and where they are few the documents are scanned instead.
+An index of the field has equal values side by side. The first entry of a value names a document
+that has it, and the next value is found by a seek behind all entries of this one. That is worth it
+where many documents share a value; how many do is seen from the place that is reached after some
+values, and where they are few the documents are scanned instead.
 
 Of equal values (1, 1.0) the one of the first document counts, as in a scan: entries of one key are
-in the order of record ids. The values themselves are in the order of the index.
+in the order of record ids. That is why an index of several fields will not do: there they are in
+the order of the others. The values themselves are in the order of the index.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ def distinct_index(entry: CollectionEntry, path: str) -> IndexDefinition | None:
         return None  # may be the position in an array
     for index in entry.indexes:
         name, direction = index.fields[0]
-        if name != path or direction == 0 or index.is_multikey:
+        if name != path or direction == 0 or len(index.fields) != 1:
+            continue
+        if index.is_multikey or index.is_wildcard:
             continue
         if not index.is_hidden and not index.is_partial:
             return index
@@ -89,6 +92,8 @@ def _add_null(
         most -= 1
         if most < 0:
             return False
+        if most % LOOK_EVERY == 0:
+            yield_point()
         is_there = cursor.step()
     return True
 

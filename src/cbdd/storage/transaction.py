@@ -67,7 +67,8 @@ class WriteTransaction(ReadTransaction):
     """Whether the commit has made a checkpoint due that it was not to run."""
 
     def __init__(self, state: DatabaseState, operation: str, exclusive: bool) -> None:
-        self._state = state
+        # Not `_state`, which is the base's to set: compiled, it would not let go of what is there.
+        self._locked_state = state
         if exclusive:
             self._token = lock_writer(state)
             state.live_tokens.add(self._token)
@@ -227,18 +228,19 @@ class WriteTransaction(ReadTransaction):
 
     def _end(self) -> None:
         """End exactly once; an interrupt in between leaves the rest to `__del__`."""
+        state = self._locked_state
         try:
             if self._is_open:
-                release_snapshot(self._state, self._key)
+                release_snapshot(state, self._key)
                 self._is_open = False
         finally:
             if self._token:
-                _unlock_after(self._state, self._token)
-                self._state.live_tokens.discard(self._token)
+                _unlock_after(state, self._token)
+                state.live_tokens.discard(self._token)
                 self._token = 0
 
     def __del__(self) -> None:
-        if (self._is_open or self._token) and not self._state.is_forked:
+        if (self._is_open or self._token) and not self._locked_state.is_forked:
             self._end()
 
     def _tree(self, tree_id: int) -> Tree:

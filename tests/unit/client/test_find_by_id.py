@@ -196,8 +196,8 @@ def test_other_projections_go_the_long_way(shop: Any) -> None:
 
 FILTERS: list[Any] = [
     None, {}, {"n": 3}, {"n": {"$gt": 4}}, {"n": 3, "at": 8}, {"at": [1]}, {"none": 1},
-    {"$or": [{"n": 1}, {"at": 9}]}, {"n": {"$bad": 1}}, {"$where": "1", "n": 1}, {1: 2}, {"n": 2**64},
-    RawBSONDocument(b"\x0c\x00\x00\x00\x10n\x00\x03\x00\x00\x00\x00"), "text", 5, [],
+    {"$or": [{"n": 1}, {"at": 9}]}, {"n": {"$bad": 1}}, {"$where": "1", "n": 1}, {1: 2},
+    {"n": 2**64}, RawBSONDocument(b"\x0c\x00\x00\x00\x10n\x00\x03\x00\x00\x00\x00"), "text", 5, [],
 ]  # fmt: skip
 PROJECTIONS: list[Any] = [None, {"n": 1}, ["at"], [], {}, {"_id": 0, "n": 0}, {"n": 1, "at": 0}, 7]
 SORTS: list[Any] = [None, [], {}, [("n", -1)], ["at"], {"n": 1, "at": -1}, "n", [("n", 5)], 3]

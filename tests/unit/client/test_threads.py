@@ -7,9 +7,12 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import bson
+import pytest
 from pymongo.errors import DuplicateKeyError
 
 import cbdd
+from cbdd.client import cursor as cursors
 from cbdd.errors import WriteConflictError
 
 Client = cbdd.Client[dict[str, Any]]
@@ -171,3 +174,21 @@ def test_threads_that_share_a_cursor_get_each_document_once(orders: Orders) -> N
             assert sorted(n for mine in found for n in mine) == list(range(3000))
     finally:
         sys.setswitchinterval(interval)
+
+
+def test_a_thread_whose_document_another_one_took_goes_on(
+    orders: Orders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orders.insert_many({"_id": n, "text": "x" * 17_000} for n in range(20))  # a piece each
+    real = cursors.decode_into
+    taken: list[int] = []
+
+    def decode(*args: Any) -> None:
+        real(*args)
+        if bson.decode(args[1][0])["_id"] == 3:
+            run_together([lambda: taken.append(next(cursor)["_id"])])
+
+    monkeypatch.setattr(cursors, "decode_into", decode)
+    cursor = orders.find()
+    found = [document["_id"] for document in cursor]
+    assert sorted(found + taken) == list(range(20))
