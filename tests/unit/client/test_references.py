@@ -129,10 +129,14 @@ def operations(client: Any) -> dict[str, Callable[[], object]]:
 
 @pytest.fixture(params=["normal", "full"])
 def client(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Any]:
-    with cbdd.connect(
-        tmp_path / "a.cbdd", durability=request.param, background=False, flight_recorder=False
-    ) as client:
-        yield client
+    gc.freeze()  # what other tests have left is not gone through each time
+    try:
+        with cbdd.connect(
+            tmp_path / "a.cbdd", durability=request.param, background=False, flight_recorder=False
+        ) as client:
+            yield client
+    finally:
+        gc.unfreeze()
 
 
 def test_nothing_keeps_references(client: Any) -> None:
