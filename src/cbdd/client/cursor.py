@@ -299,10 +299,11 @@ class Cursor(Generic[DocumentT]):
 
     def __next__(self) -> DocumentT:
         while True:
-            try:
-                return self._data.popleft()
-            except IndexError:
-                pass
+            if self._data:
+                try:
+                    return self._data.popleft()
+                except IndexError:  # another thread has taken it
+                    continue
             if self._empty or not self._fetch():
                 raise StopIteration
 
@@ -526,20 +527,22 @@ class Cursor(Generic[DocumentT]):
         Whatever is raised, the cursor is at its end then: none of the documents behind is to be
         taken for the next one.
         """
-        with self._fetching:
+        self._fetching.acquire()  # `with` makes an object, which sets off the collector
+        try:
             if self._data:  # another thread was first
                 return True
-            try:
-                if not self._pieces and not self._refresh():
-                    return False
-                if self._pieces:  # who tells listeners of a batch has decoded all of it
-                    self._decode(self._pieces.popleft())
-            except BaseException:
-                self._pieces.clear()
-                self._data.clear()
-                self.close()
-                raise
+            if not self._pieces and not self._refresh():
+                return False
+            if self._pieces:  # who tells listeners of a batch has decoded all of it
+                self._decode(self._pieces.popleft())
             return True  # even if another thread has taken all of it by now
+        except BaseException:
+            self._pieces.clear()
+            self._data.clear()
+            self.close()
+            raise
+        finally:
+            self._fetching.release()
 
     def _told(self, monitor: CommandMonitor) -> AbstractContextManager[dict[str, Any]]:
         """Tell the client's listeners of this batch."""
