@@ -522,12 +522,21 @@ class Cursor(Generic[DocumentT]):
         return self._retrieved > before
 
     def _fetch(self) -> bool:
-        """Decode the next piece, from the next batch if need be; return whether there was one.
+        """Decode the next piece, from the next batch if need be; return whether there was one."""
+        try:
+            self._fetching.acquire()  # `with` makes an object, which sets off the collector
+            return self._fetch_alone()
+        finally:
+            # Not where Ctrl-C came while it waited for another; `threading.Condition` asks, too.
+            if self._fetching._is_owned():  # type: ignore[attr-defined]
+                self._fetching.release()
+
+    def _fetch_alone(self) -> bool:
+        """Do what `_fetch` does while no other thread does.
 
         Whatever is raised, the cursor is at its end then: none of the documents behind is to be
         taken for the next one.
         """
-        self._fetching.acquire()  # `with` makes an object, which sets off the collector
         try:
             if self._data:  # another thread was first
                 return True
@@ -541,8 +550,6 @@ class Cursor(Generic[DocumentT]):
             self._data.clear()
             self.close()
             raise
-        finally:
-            self._fetching.release()
 
     def _told(self, monitor: CommandMonitor) -> AbstractContextManager[dict[str, Any]]:
         """Tell the client's listeners of this batch."""

@@ -192,3 +192,35 @@ def test_a_thread_whose_document_another_one_took_goes_on(
     cursor = orders.find()
     found = [document["_id"] for document in cursor]
     assert sorted(found + taken) == list(range(20))
+
+
+@pytest.mark.parametrize("has_lock", [True, False])
+def test_an_interrupt_while_the_lock_is_taken_leaves_it_free(
+    orders: Orders, has_lock: bool
+) -> None:
+    class Interrupted:
+        """A lock that is taken, or not yet, when Ctrl-C comes."""
+
+        def acquire(self) -> None:
+            if has_lock:
+                lock.acquire()
+            raise KeyboardInterrupt
+
+        def release(self) -> None:
+            lock.release()
+
+        def _is_owned(self) -> bool:
+            return bool(lock._is_owned())
+
+    orders.insert_many({"_id": n} for n in range(300))
+    cursor: Any = orders.find()
+    lock: Any = cursor._fetching
+    assert next(cursor)["_id"] == 0
+    cursor._data.clear()
+    cursor._fetching = Interrupted()
+    with pytest.raises(KeyboardInterrupt):
+        next(cursor)
+    cursor._fetching = lock
+    found: list[int] = []
+    run_together([lambda: found.extend(document["_id"] for document in cursor)])
+    assert found == list(range(64, 300))
